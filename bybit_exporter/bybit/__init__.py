@@ -1,0 +1,1 @@
+"""Everything that knows the exchange: how it is asked, and what its answers mean."""

@@ -1,0 +1,196 @@
+"""One GET to the exchange: its validated result, or one `BybitError`.
+
+https://bybit-exchange.github.io/docs/v5/guide
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import Annotated, Generic, TypeVar
+from urllib.parse import urlencode
+
+import msgspec
+
+from .. import __version__, clock
+from ..model import Account, RateLimit
+from .errors import MALFORMED, QUOTED_CHARACTERS, BybitError, Then, quote, rule_for_http_status, rule_for_ret_code
+from .exchange_clock import ExchangeClock
+from .gate import Gate
+from .signing import sign_hmac
+from .transport import Response, Transport
+
+T = TypeVar("T")
+
+SERVER_TIME_PATH = "/v5/market/time"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer(Generic[T]):
+    """A result, the limit that the exchange reported for it, and when it was asked (Unix time, by our clock)."""
+
+    result: T
+    rate_limits: Mapping[str, RateLimit]
+    sent: float
+    received: float
+
+
+class _Envelope(msgspec.Struct, rename="camel"):
+    ret_code: int
+    result: msgspec.Raw = msgspec.Raw(b"null")
+    ret_msg: str | None = None
+    time: int | None = None
+
+
+class _ServerTime(msgspec.Struct, rename="camel"):
+    time_nano: Annotated[str, msgspec.Meta(pattern="^[0-9]{1,20}$")]
+
+
+class Client:
+    """Asks one exchange for any number of accounts; safe for any number of threads."""
+
+    def __init__(
+        self, transport: Transport, exchange_clock: ExchangeClock, gate: Gate, *, recv_window_seconds: float
+    ) -> None:
+        self._transport = transport
+        self.clock = exchange_clock
+        self.gate = gate
+        self._recv_window_ms = str(round(recv_window_seconds * 1000))
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        self._transport.close()
+
+    def get(self, path: str, params: Mapping[str, str], result: type[T], signer: Account | None = None) -> Answer[T]:
+        """The result of a request, signed if there is a signer.
+
+        What may pass by itself is tried once more with a new signature; when the exchange refuses our clock, its own
+        is taken over first.
+
+        Raises:
+            BybitError: whatever went wrong.
+        """
+        query = urlencode(params)
+        try:
+            return self._get(path, query, result, signer)
+        except BybitError as error:
+            if error.rule.then is Then.SYNCHRONISE:
+                self._synchronise()
+            elif error.rule.then is not Then.RETRY:
+                raise
+        return self._get(path, query, result, signer)
+
+    def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
+        self.gate.admit()
+        headers = _HEADERS | (self._signature(query, signer) if signer else {})
+        sent, started = clock.wall(), clock.now()
+        response = self._transport.get(path, query, headers)
+        received = sent + (clock.now() - started)
+        rate_limits = _rate_limits(path, response)
+        try:
+            envelope = _envelope(response)
+            if envelope.time is not None:
+                self.clock.observe(envelope.time / 1000, sent, received)
+            return Answer(_decode(envelope.result, result, "result"), rate_limits, sent, received)
+        except BybitError as error:
+            error.rate_limits = rate_limits
+            if error.rule.then is Then.SILENCE:
+                self.gate.close(error.wait_seconds(self.clock.now()))
+            raise
+
+    def _synchronise(self) -> None:
+        answer = self._get(SERVER_TIME_PATH, "", _ServerTime, None)
+        self.clock.synchronise(int(answer.result.time_nano) / 1e9, answer.sent, answer.received)
+
+    def _signature(self, query: str, signer: Account) -> dict[str, str]:
+        key, timestamp = signer.api_key.reveal(), str(int(self.clock.now() * 1000))
+        text = timestamp + key + self._recv_window_ms + query
+        return {
+            "X-BAPI-API-KEY": key,
+            "X-BAPI-TIMESTAMP": timestamp,
+            "X-BAPI-RECV-WINDOW": self._recv_window_ms,
+            "X-BAPI-SIGN": sign_hmac(signer.api_secret.reveal(), text),
+        }
+
+
+_HEADERS = {"Accept": "application/json", "User-Agent": f"bybit-exporter/{__version__}"}
+
+
+def _envelope(response: Response) -> _Envelope:
+    if response.status != 200:
+        raise BybitError(
+            rule_for_http_status(response.status, response.body),
+            f"HTTP {response.status}: {quote(_beginning(response.body))}",
+            code=f"HTTP {response.status}",
+            retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
+        )
+    envelope = _decode(response.body, _Envelope, "")
+    if envelope.ret_code != 0:
+        raise BybitError(
+            rule_for_ret_code(envelope.ret_code),
+            f"retCode {envelope.ret_code}: {quote(envelope.ret_msg or '')}",
+            code=f"retCode {envelope.ret_code}",
+            reset_at_ms=_integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp")),
+        )
+    return envelope
+
+
+def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
+    try:
+        return msgspec.json.decode(raw, type=kind)
+    except RecursionError:
+        detail = "the answer is nested too deeply"
+    except msgspec.ValidationError as error:
+        fault, _, path = str(error).partition(" - at `$")
+        path = path.rstrip("`")
+        if missing := _MISSING.fullmatch(fault):
+            detail = f"{root}{path}.{missing[1]}: missing".lstrip(".")
+        else:
+            field = (root + path).lstrip(".") or "the answer"
+            detail = f"{field}: {fault}: {quote(_value_at(raw, path))}"
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        detail = f"not JSON ({error}): {quote(_beginning(raw))}"
+    raise BybitError(MALFORMED, detail)
+
+
+_MISSING = re.compile(r"Object missing required field `(\w+)`")
+
+
+def _beginning(raw: bytes | msgspec.Raw) -> str:
+    return bytes(raw)[: 4 * QUOTED_CHARACTERS].decode(errors="replace")
+
+
+def _value_at(raw: bytes | msgspec.Raw, path: str) -> str:
+    """The JSON text of what stands at a path such as ``.spot.assets[1].free``."""
+    try:
+        value = msgspec.json.decode(raw)
+        for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
+            value = value[key] if key else value[int(index)]
+        return msgspec.json.encode(value).decode()
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):  # validation stops at the first fault
+        return _beginning(raw)
+
+
+def _rate_limits(path: str, response: Response) -> dict[str, RateLimit]:
+    limit = _integer(response.headers.get("X-Bapi-Limit"))
+    remaining = _integer(response.headers.get("X-Bapi-Limit-Status"))
+    return {} if limit is None or remaining is None else {path: RateLimit(limit, remaining)}
+
+
+def _integer(text: str | None) -> int | None:
+    return int(text) if text and _INTEGER.fullmatch(text) else None
+
+
+_INTEGER = re.compile(r"[0-9]{1,18}")
+
+
+def _retry_after(text: str) -> float:
+    """Seconds, from either form of the header; 0 if there is none that makes sense."""
+    if (seconds := _integer(text)) is not None:
+        return float(seconds)
+    try:
+        return max(0.0, parsedate_to_datetime(text).timestamp() - clock.wall())
+    except ValueError:
+        return 0.0

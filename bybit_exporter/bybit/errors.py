@@ -1,0 +1,209 @@
+"""Every way in which the exchange or the network can fail, and what then: the one table of it.
+
+https://bybit-exchange.github.io/docs/v5/error
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from ..model import FailureReason as Reason
+from ..model import RateLimit
+
+RARELY_SECONDS = 300.0
+"""A refusal that only a person can end is asked about this seldom."""
+
+SILENCE_SECONDS = 600.0
+"""The exchange lifts a block of an IP address after ten minutes without a request."""
+
+LONGEST_SILENCE_SECONDS = 86_400.0
+LONGEST_RESET_SECONDS = 600.0
+"""Limits are windows of a minute at most: a reset announced further ahead is not believed."""
+
+QUOTED_CHARACTERS = 100
+
+
+class Then(Enum):
+    """What follows a failure."""
+
+    RETRY = "one more try at once, then at the usual interval"
+    USUAL = "asked at the usual interval"
+    RARELY = "asked every 5 minutes"
+    RESET = "asked when the exchange says that the limit resets"
+    SILENCE = "no account is asked for 10 minutes"
+    SYNCHRONISE = "the exchange's clock is read and the request repeated once"
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One row of the table: which failures it is about, what follows, and what to tell the user."""
+
+    reason: Reason
+    then: Then
+    advice: str
+    ret_codes: tuple[int, ...] = ()
+    http_statuses: tuple[int, ...] = ()
+
+
+NETWORK = Rule(Reason.NETWORK, Then.RETRY, "check the network, DNS, proxy and firewall between here and the exchange")
+TIMEOUT = Rule(Reason.TIMEOUT, Then.RETRY, "the exchange or the network is slow; raise api.timeout if it stays so")
+SERVER = Rule(
+    Reason.SERVER,
+    Then.RETRY,
+    "a fault at the exchange: nothing to do here unless it lasts; see https://bybit-exchange.github.io/docs/v5/error",
+    ret_codes=(10000, 10016, 131001, 131003, 131200, 131201, 131230),
+)
+RATE_LIMIT = Rule(
+    Reason.RATE_LIMIT,
+    Then.RESET,
+    "someone else uses up this account's limit, or poll_interval is too short for it",
+    ret_codes=(10006,),
+)
+IP_RATE_LIMIT = Rule(
+    Reason.IP_RATE_LIMIT,
+    Then.SILENCE,
+    "this address sends the exchange too many requests: lower api.max_requests_per_second, and look for other"
+    " programs behind the same address",
+    ret_codes=(10018,),
+    http_statuses=(429,),
+)
+CLOCK = Rule(
+    Reason.CLOCK,
+    Then.SYNCHRONISE,
+    "this machine's clock is off, or the way to the exchange takes longer than api.recv_window: synchronise the"
+    " clock (chrony, systemd-timesyncd)",
+    ret_codes=(10002, -1),
+)
+BANNED = Rule(Reason.BANNED, Then.USUAL, "the exchange has banned the account: contact its support", ret_codes=(10027,))
+REQUEST = Rule(
+    Reason.REQUEST,
+    Then.USUAL,
+    "the exchange rejects a parameter: check the account's coins",
+    ret_codes=(10001,),
+    http_statuses=(400,),
+)
+REGION = Rule(
+    Reason.REGION,
+    Then.RARELY,
+    "the exchange does not serve this region: use the host of the account's region as api.base_url",
+    ret_codes=(10009, 10024),
+    http_statuses=(403,),
+)
+ACCOUNT_MODE = Rule(
+    Reason.ACCOUNT_MODE,
+    Then.RARELY,
+    "this is a unified account, which has no classic spot wallet: it needs account_type: UNIFIED",
+    ret_codes=(10008, 10028, 100028),
+    http_statuses=(404,),
+)
+MALFORMED = Rule(
+    Reason.MALFORMED,
+    Then.USUAL,
+    "the answer is not what the exchange documents: check api.base_url and any proxy on the way",
+)
+API = Rule(Reason.API, Then.USUAL, "see https://bybit-exchange.github.io/docs/v5/error for the code")
+INTERNAL = Rule(Reason.INTERNAL, Then.USUAL, "a fault of the exporter: please report it with this log")
+
+
+def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> Rule:
+    return Rule(Reason.AUTH, Then.RARELY, advice, ret_codes, http_statuses)
+
+
+TABLE: tuple[Rule, ...] = (
+    NETWORK,
+    TIMEOUT,
+    SERVER,
+    RATE_LIMIT,
+    IP_RATE_LIMIT,
+    CLOCK,
+    _auth(
+        "the exchange does not know the key here: check api_key, and that api.environment is the one it was made in",
+        10003,
+    ),
+    _auth("the signature is wrong: api_secret does not belong to api_key", 10004),
+    _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005),
+    _auth(
+        "the exchange does not accept the key: check that it still exists and is active",
+        10007,
+        http_statuses=(401,),
+    ),
+    _auth("the address of this machine is not bound to the key: add it to the key's IP addresses", 10010),
+    _auth("the key has expired: make a new one", 33004, -2015),
+    ACCOUNT_MODE,
+    REGION,
+    BANNED,
+    REQUEST,
+    MALFORMED,
+    API,
+    INTERNAL,
+)
+
+_BY_RET_CODE = {code: rule for rule in TABLE for code in rule.ret_codes}
+_BY_HTTP_STATUS = {status: rule for rule in TABLE for status in rule.http_statuses}
+
+
+class BybitError(Exception):
+    """A request that brought no result: the rule that applies, and what was seen, fit for a log.
+
+    `code` tells apart the cases of one rule, such as ``retCode 10003``. `rate_limits` is what the answer, if there was
+    one, said of the limit on its endpoint. `reset_at_ms` (Unix time by the exchange's clock) and `retry_after_seconds`
+    are as the exchange sent them.
+    """
+
+    def __init__(
+        self,
+        rule: Rule,
+        detail: str,
+        *,
+        code: str = "",
+        reset_at_ms: int | None = None,
+        retry_after_seconds: float = 0.0,
+    ) -> None:
+        super().__init__(detail)
+        self.rule = rule
+        self.code = code
+        self.rate_limits: Mapping[str, RateLimit] = {}
+        self.reset_at_ms = reset_at_ms
+        self.retry_after_seconds = retry_after_seconds
+
+    @property
+    def reason(self) -> Reason:
+        return self.rule.reason
+
+    def wait_seconds(self, exchange_now: float) -> float:
+        """How long the account must not be asked; 0 means until its next interval.
+
+        `exchange_now` is Unix time by the exchange's clock.
+        """
+        if self.rule.then is Then.RARELY:
+            return RARELY_SECONDS
+        if self.rule.then is Then.SILENCE:
+            return min(max(SILENCE_SECONDS, self.retry_after_seconds), LONGEST_SILENCE_SECONDS)
+        if self.rule.then is Then.RESET and self.reset_at_ms is not None:
+            ahead = self.reset_at_ms / 1000 - exchange_now
+            return ahead if 0 < ahead <= LONGEST_RESET_SECONDS else 0.0
+        return 0.0
+
+
+def rule_for_ret_code(code: int) -> Rule:
+    """The row for a ``retCode`` other than 0."""
+    return _BY_RET_CODE.get(code, API)
+
+
+def rule_for_http_status(status: int, body: bytes) -> Rule:
+    """The row for an HTTP status other than 200."""
+    if status == 403 and b"too frequent" in body.lower():
+        return IP_RATE_LIMIT
+    if status >= 500:
+        return SERVER
+    if status >= 400:
+        return _BY_HTTP_STATUS.get(status, REQUEST)
+    return MALFORMED
+
+
+def quote(text: str) -> str:
+    """The beginning of a text from outside, fit for a log: printable, on one line, at most 100 characters."""
+    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: QUOTED_CHARACTERS + 1])
+    return f'"{shown}"' if len(shown) <= QUOTED_CHARACTERS else f'"{shown[: QUOTED_CHARACTERS - 1]}…"'

@@ -1,0 +1,173 @@
+"""One HTTP GET that ends: with the whole body before a deadline, or with a `BybitError`.
+
+`requests` bounds the time between two bytes, so an answer that drips lasts for ever. Here every wait of a
+connection (for each address of the host, the TLS handshake, head and body) lasts no longer than what is left until
+the deadline of the request that the thread is making. Only the resolver's own timeout lies outside of it.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+import zlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import DecodeError, HTTPError, NameResolutionError
+
+from .. import clock
+from .errors import MALFORMED, NETWORK, TIMEOUT, BybitError, quote
+
+MAX_BODY_BYTES = 1 << 20
+
+
+class _Deadline(threading.local):
+    """When the request that this thread is making must have ended (staleness clock)."""
+
+    at: float = 0.0
+
+    def remaining(self) -> float:
+        seconds = self.at - clock.now()
+        if seconds <= 0:
+            raise TimeoutError("the deadline of the request has passed")
+        return seconds
+
+
+_deadline = _Deadline()
+
+
+class _Socket(socket.socket):
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_deadline.remaining())
+        return super().recv_into(*args, **kwargs)
+
+
+class _TLSSocket(ssl.SSLSocket):
+    def recv_into(self, *args: Any, **kwargs: Any) -> int:
+        self.settimeout(_deadline.remaining())
+        return super().recv_into(*args, **kwargs)
+
+
+def _connect(host: str, port: int, options: Any) -> socket.socket:
+    """Connects to the first address of the host that answers, all of them before the one deadline."""
+    failure: OSError = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        connection = _Socket(family, kind, protocol)
+        try:
+            for option in options or ():
+                connection.setsockopt(*option)
+            connection.settimeout(_deadline.remaining())
+            connection.connect(address)
+            connection.settimeout(_deadline.remaining())  # for the TLS handshake
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> socket.socket:
+        try:
+            return _connect(self._dns_host, self.port, self.socket_options)
+        except socket.gaierror as error:
+            raise NameResolutionError(self.host, self, error) from error
+
+
+class _TLSConnection(_Connection, HTTPSConnection):
+    pass
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+class _Adapter(HTTPAdapter):
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, ssl_context=_tls_context(), **kwargs)
+        self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+
+    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(proxy, ssl_context=_tls_context(), **kwargs)
+        if not proxy.lower().startswith("socks"):
+            manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+        return manager
+
+
+def _tls_context() -> ssl.SSLContext:
+    """Certificate and host name are checked; the certificates to trust come from `requests`."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.sslsocket_class = _TLSSocket
+    return context
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Status, headers (case-insensitive) and the whole body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Kept-alive connections to one base URL, shared by all threads."""
+
+    def __init__(self, base_url: str, *, timeout_seconds: float, connections: int) -> None:
+        self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
+        with requests.Session() as session:  # proxies and CA bundle of the environment, read once
+            session.trust_env = not base_url.startswith("http://")  # plain HTTP is for loopback
+            settings = session.merge_environment_settings(base_url, {}, True, None, None)
+        self._proxies, self._verify = settings["proxies"], settings["verify"]
+
+    def get(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
+        """Sends exactly this query string. Follows no redirect, sends no body, keeps no cookie.
+
+        Raises:
+            BybitError: ``network``, ``timeout``, or ``malformed`` for a body of more than 1 MiB.
+        """
+        url = self._base_url + path + ("?" + query if query else "")
+        request = requests.Request("GET", url, dict(headers)).prepare()
+        _deadline.at = clock.now() + self._timeout_seconds
+        try:
+            with self._adapter.send(request, stream=True, verify=self._verify, proxies=self._proxies) as response:
+                body = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
+            _deadline.remaining()  # what arrived while the process was stopped is no news
+        except (requests.RequestException, HTTPError, OSError) as error:
+            raise self._failure(error) from error
+        if len(body) > MAX_BODY_BYTES:
+            raise BybitError(MALFORMED, f"the answer is larger than {MAX_BODY_BYTES} bytes")
+        return Response(response.status_code, response.headers, body)
+
+    def _failure(self, error: Exception) -> BybitError:
+        cause = _root_cause(error)
+        if isinstance(cause, TimeoutError) or clock.now() >= _deadline.at:
+            return BybitError(TIMEOUT, f"no complete answer within {self._timeout_seconds:g} s")
+        broken_off = isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead)
+        not_http = isinstance(cause, http.client.HTTPException | zlib.error | DecodeError) and not broken_off
+        return BybitError(MALFORMED if not_http else NETWORK, quote(f"{type(cause).__name__}: {cause}"))
+
+    def close(self) -> None:
+        """Closes the idle connections."""
+        self._adapter.close()
+
+
+def _root_cause(error: BaseException) -> BaseException:
+    while (deeper := error.__cause__ or error.__context__) is not None:
+        error = deeper
+    return error

@@ -1,0 +1,205 @@
+"""The command line: flags to parts, signals, exit status."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import ipaddress
+import platform
+import re
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, NoReturn
+
+import structlog
+
+from . import REVISION, __version__, config, log
+from .config import Config, ConfigError
+from .listen import bind, parse_address
+from .model import Account, AccountType, Secret
+from .service import Service
+
+if TYPE_CHECKING:
+    from .web.server import WebServer
+
+FINE, FAILED, MISUSED = 0, 1, 2
+
+_WEB_ENDED = -1
+"""Stands among the numbers of signals."""
+
+DEMO_POLL_INTERVAL_SECONDS = 5.0
+
+_log = structlog.get_logger()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program. Returns its exit status: 0 fine, 1 failed at run time, 2 wrong flags or configuration."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # no traceback
+    options = _parse(arguments)
+    log.configure(options.log_level, options.log_format)
+    with contextlib.ExitStack() as cleanup:
+        try:
+            load = _demo(cleanup) if options.demo else lambda: config.load(options.config_file)
+            configuration = load()
+        except ConfigError as error:
+            print(*error.problems, sep="\n", file=sys.stderr)
+            return MISUSED
+        if options.check_config:
+            print("ok")
+            return FINE
+        if options.once:
+            return _once(Service(configuration, load))
+        return _serve(options, configuration, load)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISUSED, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="bybit-exporter",
+        description="Prometheus exporter for the balances and the status of Bybit accounts.",
+        allow_abbrev=False,
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--config.file", dest="config_file", default="config.yaml", metavar="PATH", help="the configuration")
+    add(
+        "--web.listen-address",
+        dest="listen_address",
+        default="127.0.0.1:9836",
+        type=_listen_address,
+        metavar="HOST:PORT",
+        help="where to listen; :PORT is every interface, and balances are private",
+    )
+    add(
+        "--web.telemetry-path",
+        dest="telemetry_path",
+        default="/metrics",
+        type=_telemetry_path,
+        metavar="PATH",
+        help="where the metrics are",
+    )
+    add(
+        "--web.enable-lifecycle",
+        dest="lifecycle",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="allow POST /-/reload",
+    )
+    add("--log.level", dest="log_level", default="info", choices=log.LEVELS, help="the least that is logged")
+    add("--log.format", dest="log_format", default="logfmt", choices=log.FORMATS, help="how logs are written")
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--check-config", action="store_true", help="check the configuration and end")
+    mode.add_argument("--once", action="store_true", help="poll each account once, print the metrics and end")
+    add("--demo", action="store_true", help="run with an embedded exchange and made-up accounts")
+    add("--version", action="version", version=_version(), help="print the version and end")
+    return parser
+
+
+def _version() -> str:
+    return f"bybit-exporter {__version__} (revision {REVISION}, Python {platform.python_version()})"
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    for argument in unknown:  # not quoted whole, since a value may be a secret
+        flag = argument.partition("=")[0]
+        parser.error(f"unknown flag {flag}" if flag.startswith("-") else "takes flags only; see --help")
+    return options
+
+
+def _listen_address(text: str) -> str:
+    try:
+        parse_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _telemetry_path(text: str) -> str:
+    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", text) or text.startswith("/-/"):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a path such as /metrics')
+    return text
+
+
+def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
+    """Starts the embedded exchange, and returns what reads the configuration for it."""
+    from .sandbox import SandboxServer
+    from .sandbox.demo import demo_exchange
+
+    _log.warning("DEMO: every figure is invented; an exchange embedded in the exporter is polled, not Bybit")
+    exchange = demo_exchange()
+    server = cleanup.enter_context(SandboxServer(exchange))
+    accounts = tuple(
+        Account(
+            name=account.name,
+            account_type=AccountType.SPOT,
+            coins=None,
+            api_key=Secret(account.api_key),
+            api_secret=Secret(account.api_secret),
+            poll_interval_seconds=DEMO_POLL_INTERVAL_SECONDS,
+            stale_after_seconds=config.STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS,
+        )
+        for account in exchange.accounts.values()
+    )
+    configuration = Config(config.ApiConfig(base_url=server.base_url), accounts)
+    return lambda: configuration
+
+
+def _once(service: Service) -> int:
+    succeeded = service.poll_once()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as other filters end
+    sys.stdout.buffer.write(service.store.exposition())
+    sys.stdout.flush()
+    return FINE if succeeded else FAILED
+
+
+def _serve(options: argparse.Namespace, configuration: Config, load: Callable[[], Config]) -> int:
+    host, port = parse_address(options.listen_address)
+    try:
+        listener = bind(host, port)
+    except OSError as error:
+        print(f"bybit-exporter: cannot listen on {options.listen_address}: {error.strerror}", file=sys.stderr)
+        return FAILED
+    events: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda signum, _: events.put(signum))
+    service = Service(configuration, load)
+    service.start()  # the first answers arrive while the web side is loaded
+    web = _start_web(options, service, listener, lambda: events.put(_WEB_ENDED))
+    _announce(listener)
+    while (event := events.get()) == signal.SIGHUP:
+        with contextlib.suppress(ConfigError):  # it is logged
+            service.reload()
+    _log.info("stopping")
+    web.stop()
+    service.stop()
+    return FAILED if event == _WEB_ENDED else FINE
+
+
+def _start_web(
+    options: argparse.Namespace, service: Service, listener: socket.socket, ended: Callable[[], None]
+) -> WebServer:
+    from .web.app import WebOptions, create_app
+    from .web.server import WebServer
+
+    web_options = WebOptions(options.telemetry_path, demo=options.demo, lifecycle=options.lifecycle)
+    web = WebServer(create_app(service.store, web_options, service.reload), listener, ended)
+    web.start()
+    return web
+
+
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    reached_as = "localhost" if address.is_unspecified else f"[{host}]" if address.version == 6 else host
+    _log.info("listening", url=f"http://{reached_as}:{port}/")
+    if not address.is_loopback:
+        _log.warning("whoever reaches this address can read every balance: neither TLS nor a password is set")

@@ -1,0 +1,20 @@
+"""The two clocks of the exporter.
+
+`wall` is Unix time: for timestamps that people and the exchange read. `now` decides what is stale and
+what is due: a change of the system's time does not move it, and it goes on while the machine sleeps.
+"""
+
+from __future__ import annotations
+
+import time
+
+wall = time.time
+
+if hasattr(time, "CLOCK_BOOTTIME"):  # Linux: unlike CLOCK_MONOTONIC it counts the time spent asleep
+
+    def now() -> float:
+        """Seconds of the staleness clock; only differences mean anything."""
+        return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+else:
+    now = time.monotonic

@@ -1,0 +1,63 @@
+"""Logs to stderr: logfmt or JSON, one line an event."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
+FORMATS = ("logfmt", "json")
+
+_NOISY = ("uvicorn", "asyncio")
+"""Their news below an error is what some client did wrong, and any client may."""
+
+
+def configure(level: str, log_format: str) -> None:
+    """Sets up the loggers of the exporter, and passes on what libraries log."""
+    render = structlog.processors.JSONRenderer() if log_format == "json" else _logfmt
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            _prometheus_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True, key="ts"),
+            structlog.processors.format_exc_info,
+            structlog.processors.EventRenamer("msg"),
+            _printable,
+            render,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    logging.basicConfig(handlers=[_Forward()], level=LEVELS[level], force=True)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+_logfmt = structlog.processors.LogfmtRenderer(key_order=["ts", "level", "msg"], drop_missing=True)
+
+
+def _prometheus_level(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    if event["level"] == "warning":
+        event["level"] = "warn"
+    return event
+
+
+def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Texts may come from outside: nothing in them shall steer a terminal."""
+    for key, value in event.items():
+        if isinstance(value, str) and not value.isprintable():
+            event[key] = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value)
+    return event
+
+
+class _Forward(logging.Handler):
+    """Hands what a library logs to our logger."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        logger = structlog.get_logger(library=record.name)
+        logger.log(record.levelno, record.getMessage(), exc_info=record.exc_info)

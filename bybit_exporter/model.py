@@ -1,0 +1,212 @@
+"""The data that flows from the exchange to the exposition: frozen, plain, no I/O.
+
+Times named ``*_at`` are seconds of the staleness clock (`bybit_exporter.clock`), times named
+``*_timestamp`` are Unix time; amounts are in units of the coin.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+
+
+class AccountType(StrEnum):
+    """The wallet that is read, in the exchange's own words."""
+
+    SPOT = "SPOT"
+
+
+class AccountStatus(StrEnum):
+    """The state of an account, as the exchange reports it."""
+
+    NORMAL = "normal"
+    BANNED = "banned"
+    UNKNOWN = "unknown"
+
+
+class FailureReason(StrEnum):
+    """Why a poll failed: the values of the label ``reason``."""
+
+    NETWORK = "network"
+    TIMEOUT = "timeout"
+    SERVER = "server"
+    RATE_LIMIT = "rate_limit"
+    IP_RATE_LIMIT = "ip_rate_limit"
+    CLOCK = "clock"
+    AUTH = "auth"
+    ACCOUNT_MODE = "account_mode"
+    REGION = "region"
+    BANNED = "banned"
+    REQUEST = "request"
+    MALFORMED = "malformed"
+    API = "api"
+    INTERNAL = "internal"
+
+
+class Secret:
+    """A text that no log, traceback, format string or pickle shows. `reveal` is the only way to it."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def reveal(self) -> str:
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and hmac.compare_digest(self._text.encode(), other._text.encode())
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return "Secret(***)"
+
+    __str__ = __repr__
+
+    def __reduce__(self) -> str:
+        raise TypeError("a secret is not serialised")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account to be polled, as configured."""
+
+    name: str
+    account_type: AccountType
+    coins: tuple[str, ...] | None
+    """None: every coin that the exchange lists."""
+    api_key: Secret
+    api_secret: Secret
+    poll_interval_seconds: float
+    stale_after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account holds of one coin."""
+
+    coin: str
+    free: float
+    frozen: float
+    withdrawing: float
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSnapshot:
+    """Everything that one successful poll says about an account."""
+
+    status: AccountStatus
+    balances: tuple[Balance, ...]
+    raw_status: str = ""
+    unlisted_coins: tuple[str, ...] = ()
+    """Configured coins that the exchange did not list, and whose balance is therefore 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """What the exchange last said of its limit on one endpoint for one account (in requests)."""
+
+    limit: int
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True)
+class PollResult:
+    """How one poll ended: with a snapshot, or with the reason why there is none."""
+
+    outcome: AccountSnapshot | FailureReason
+    ended_at: float
+    ended_timestamp: float
+    duration_seconds: float
+    rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    message: str = ""
+    """What went wrong and what to do about it, for people; empty after a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountState:
+    """All that is known of an account: what the exposition shows and the status page tells.
+
+    Balances and status carry the time at which the exchange stated them, since they expire
+    separately: a refusal that says "banned" is news about the status, and none about the balances.
+    """
+
+    account: Account
+    up: bool | None = None
+    polls: int = 0
+    failures: Mapping[FailureReason, int] = field(default_factory=lambda: dict.fromkeys(FailureReason, 0))
+    poll_duration_seconds: float | None = None
+    last_success_timestamp: float | None = None
+    next_poll_timestamp: float | None = None
+    rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    balances: tuple[Balance, ...] | None = None
+    balances_at: float = 0.0
+    status: AccountStatus | None = None
+    status_at: float = 0.0
+    reason: FailureReason | None = None
+    message: str = ""
+
+    def after(self, result: PollResult) -> AccountState:
+        """The state once a poll has ended. A failure changes no balance."""
+        polled = replace(
+            self,
+            polls=self.polls + 1,
+            poll_duration_seconds=result.duration_seconds,
+            rate_limits={**self.rate_limits, **result.rate_limits} if result.rate_limits else self.rate_limits,
+            message=result.message,
+        )
+        if isinstance(result.outcome, AccountSnapshot):
+            return polled._succeeded(result.outcome, result)
+        return polled._failed(result.outcome, result)
+
+    def _succeeded(self, snapshot: AccountSnapshot, result: PollResult) -> AccountState:
+        return replace(
+            self,
+            up=True,
+            reason=None,
+            last_success_timestamp=result.ended_timestamp,
+            balances=snapshot.balances,
+            balances_at=result.ended_at,
+            status=snapshot.status,
+            status_at=result.ended_at,
+        )
+
+    def _failed(self, reason: FailureReason, result: PollResult) -> AccountState:
+        failed = replace(self, up=False, reason=reason, failures={**self.failures, reason: self.failures[reason] + 1})
+        if reason is FailureReason.BANNED:
+            return replace(failed, status=AccountStatus.BANNED, status_at=result.ended_at)
+        return failed
+
+    def as_of(self, now: float) -> AccountState:
+        """The part of the state that may still be shown at ``now`` (staleness clock).
+
+        An account whose figures have expired is not up, whatever its latest poll said: nothing may
+        look healthy while its figures are missing (polls may be silenced, or the process was stopped).
+        """
+        state = self
+        if self.balances is not None and now >= self.balances_at + self.account.stale_after_seconds:
+            state = replace(state, balances=None, up=False)
+        if self.status is not None and now >= self.status_at + self.account.stale_after_seconds:
+            state = replace(state, status=None)
+        return state
+
+    @property
+    def valid_until(self) -> float:
+        """The first moment (staleness clock) at which something of this state expires."""
+        shown_since = [
+            at for what, at in ((self.balances, self.balances_at), (self.status, self.status_at)) if what is not None
+        ]
+        return min(shown_since) + self.account.stale_after_seconds if shown_since else float("inf")
+
+
+@dataclass(frozen=True, slots=True)
+class ExporterState:
+    """What is known of the exporter itself."""
+
+    config_reload_successful: bool
+    config_reload_success_timestamp: float
+    clock_offset_seconds: float | None = None

@@ -1,0 +1,83 @@
+"""The parts, wired: from a configuration to a store that is kept current."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import structlog
+
+from . import clock
+from .bybit.client import Client
+from .bybit.exchange_clock import ExchangeClock
+from .bybit.gate import Gate
+from .bybit.transport import Transport
+from .config import ApiConfig, Config, ConfigError
+from .model import ExporterState
+from .poller import MAX_WORKERS, Poller
+from .store import Store
+
+STOP_SECONDS = 0.5
+
+_log = structlog.get_logger()
+
+
+class Service:
+    """Polls what the configuration says, and takes up a new one when told."""
+
+    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
+        self.store = Store(ExporterState(True, clock.wall()))
+        self._load = load
+        self._poller = Poller(self.store)
+        self._reloading = threading.Lock()
+        self._config = config
+        self._client = _connect(config.api)
+        self._poller.replace(self._client, config.accounts)
+
+    def start(self) -> None:
+        self._poller.start()
+
+    def poll_once(self) -> bool:
+        """Polls each account one time. Returns whether all could be read."""
+        self._poller.poll_once(self._config.accounts)
+        return all(state.up for state in self.store.accounts())
+
+    def stop(self) -> None:
+        self._poller.stop(STOP_SECONDS)
+
+    def reload(self) -> None:
+        """Reads and checks everything, then swaps; ends all waits. Two reloads are one after the other.
+
+        Raises:
+            ConfigError: and nothing has changed.
+        """
+        with self._reloading:
+            try:
+                config = self._load()
+            except ConfigError as error:
+                self.store.update_exporter(config_reload_successful=False)
+                _log.error("the configuration was not reloaded; the old one stays", error="; ".join(error.problems))
+                raise
+            self._swap(config)
+            self.store.update_exporter(config_reload_successful=True, config_reload_success_timestamp=clock.wall())
+            _log.info("configuration reloaded", accounts=len(config.accounts))
+
+    def _swap(self, config: Config) -> None:
+        old_api, old_client = self._config.api, self._client
+        if config.api != old_api:
+            self._client = _connect(config.api)
+        same_exchange = config.api.base_url == old_api.base_url
+        self._config = config
+        self._poller.replace(self._client, config.accounts, keep=same_exchange)
+        self._poller.end_waits()
+        if self._client is not old_client:
+            old_client.close()
+
+
+def _connect(api: ApiConfig) -> Client:
+    return Client(
+        Transport(api.base_url, timeout_seconds=api.timeout_seconds, connections=MAX_WORKERS),
+        ExchangeClock(api.recv_window_seconds),
+        Gate(api.max_requests_per_second),
+        recv_window_seconds=api.recv_window_seconds,
+    )

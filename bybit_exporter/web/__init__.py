@@ -1,0 +1,1 @@
+"""The web side: what Prometheus and people see."""

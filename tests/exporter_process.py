@@ -1,0 +1,120 @@
+"""The exporter as its users run it: a process with a configuration file, asked over HTTP."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Self
+
+import requests
+from prometheus_client.parser import text_string_to_metric_families
+
+from bybit_exporter.sandbox import Exchange
+from tests.support import eventually
+
+ROOT = Path(__file__).parent.parent
+DEADLINE_SECONDS = 20.0
+
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+def config_for(exchange: Exchange, base_url: str, top: str = "poll_interval: 1s", account: str = "") -> str:
+    """A configuration of all accounts of an embedded exchange. ``top`` and ``account`` are further YAML lines."""
+    lines = [top, "api:", f"  base_url: {base_url}", "accounts:"]
+    for held in exchange.accounts.values():
+        lines += [f"  - name: {json.dumps(held.name)}", "    account_type: SPOT"]
+        lines += [f"    api_key: {json.dumps(held.api_key)}", f"    api_secret: {json.dumps(held.api_secret)}"]
+        lines += [f"    {line}" for line in account.splitlines()]
+    return "\n".join(lines) + "\n"
+
+
+def parse(exposition: str) -> Samples:
+    """The samples of an exposition by name and labels; fails if a series stands twice."""
+    samples: Samples = {}
+    for family in text_string_to_metric_families(exposition):
+        for sample in family.samples:
+            key = (sample.name, frozenset(sample.labels.items()))
+            assert key not in samples, f"twice: {key}"
+            samples[key] = sample.value
+    return samples
+
+
+class ExporterProcess:
+    """A running exporter. Its log is collected as JSON events."""
+
+    def __init__(
+        self, config: str, directory: Path, flags: Sequence[str] = (), environ: Mapping[str, str] | None = None
+    ) -> None:
+        self.config_file = directory / "config.yaml"
+        self.config_file.write_text(config)
+        self._command = [sys.executable, str(ROOT / "exporter.py"), f"--config.file={self.config_file}"]
+        self._command += ["--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
+        self._environ = {**os.environ, **(environ or {})}
+        self.log: list[dict[str, Any]] = []
+        self.raw_log = ""
+        self.base_url = ""
+
+    def __enter__(self) -> Self:
+        self.process = subprocess.Popen(self._command, env=self._environ, stderr=subprocess.PIPE, text=True)
+        self._reader = threading.Thread(target=self._read_log, daemon=True)
+        self._reader.start()
+        eventually(lambda: self.base_url or self.process.poll() is not None, DEADLINE_SECONDS)
+        assert self.base_url, self.raw_log
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
+        self._reader.join(5)
+        if self.process.stderr:
+            self.process.stderr.close()
+
+    def _read_log(self) -> None:
+        assert self.process.stderr
+        for line in self.process.stderr:
+            self.raw_log += line
+            event = json.loads(line) if line.startswith("{") else {"msg": line}
+            self.log.append(event)
+            if event["msg"] == "listening":
+                self.base_url = event["url"].rstrip("/")
+
+    def get(self, path: str, **kwargs: Any) -> requests.Response:
+        return requests.get(self.base_url + path, timeout=10, **kwargs)
+
+    def exposition(self) -> str:
+        response = self.get("/metrics")
+        assert response.status_code == 200
+        return response.text
+
+    def samples(self) -> Samples:
+        return parse(self.exposition())
+
+    def value(self, name: str, **labels: str) -> float | None:
+        """The value of one series, given by labels that only it has; None if there is none."""
+        found = [
+            value
+            for (series, its_labels), value in self.samples().items()
+            if series == name and labels.items() <= dict(its_labels).items()
+        ]
+        assert len(found) <= 1, f"{name} {labels} is ambiguous"
+        return found[0] if found else None
+
+    def wait_for(self, expected: float | None, name: str, deadline: float = DEADLINE_SECONDS, **labels: str) -> None:
+        eventually(lambda: self.value(name, **labels) == expected, deadline)
+
+    def events(self, msg: str) -> Iterator[dict[str, Any]]:
+        return (event for event in list(self.log) if event["msg"] == msg)
+
+    def send(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def ends_with(self, status: int, within: float) -> None:
+        assert self.process.wait(within) == status
