@@ -12,6 +12,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from functools import lru_cache
 from typing import Generic, Literal, TypeVar
 
@@ -50,10 +51,10 @@ def label(name: str, value: str) -> str:
     return f',{name}="{escaped}"'
 
 
-def _balance(name: str, help_text: str, read: Callable[[Balance], float]) -> Family[AccountState]:
+def _balance(name: str, help_text: str, read: Callable[[Balance], Decimal]) -> Family[AccountState]:
     def samples(state: AccountState) -> Iterator[tuple[str, float]]:
         for balance in state.balances or ():
-            yield label("coin", balance.coin), read(balance)
+            yield label("coin", balance.coin), float(read(balance))
 
     return Family(name, "gauge", help_text, ("account", "account_type", "coin"), samples)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from enum import StrEnum
 
 
@@ -87,12 +88,12 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account holds of one coin."""
+    """What an account holds of one coin, exactly as the exchange states it."""
 
     coin: str
-    free: float
-    frozen: float
-    withdrawing: float
+    free: Decimal
+    frozen: Decimal
+    withdrawing: Decimal
 
 
 @dataclass(frozen=True, slots=True)

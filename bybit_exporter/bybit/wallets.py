@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Annotated
 
 import msgspec
@@ -98,24 +99,25 @@ def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountS
 def _select(listed: Mapping[str, Balance], coins: tuple[str, ...] | None) -> tuple[Balance, ...]:
     if coins is None:
         return tuple(listed.values())
-    return tuple(listed.get(coin) or Balance(coin, 0.0, 0.0, 0.0) for coin in coins)
+    return tuple(listed.get(coin) or Balance(coin, _ZERO, _ZERO, _ZERO) for coin in coins)
 
 
+_ZERO = Decimal(0)
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
-def amount(text: str, path: str) -> float:
+def amount(text: str, path: str) -> Decimal:
     """The number that a decimal string means; ``""`` is 0.
 
     Raises:
-        BybitError: ``malformed``, if it is no decimal number or too large for one.
+        BybitError: ``malformed``, if it is no decimal number, or larger than a float.
     """
     if not text:
-        return 0.0
-    number = float(text) if _DECIMAL.fullmatch(text) else math.nan
-    if not math.isfinite(number):
+        return _ZERO
+    rounded = float(text) if _DECIMAL.fullmatch(text) else math.nan
+    if not math.isfinite(rounded):
         raise BybitError(MALFORMED, f"{path}: {quote(text)} is not a finite decimal number")
-    return number + 0.0  # no negative zero
+    return Decimal(text) if rounded else _ZERO  # no negative zero, and no exponent without bounds
 
 
 _READERS: Mapping[AccountType, Callable[[Client, Account], Reading]] = {AccountType.SPOT: _read_spot}

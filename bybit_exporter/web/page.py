@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
-
 import jinja2
 
 from .. import __version__
@@ -17,7 +15,7 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-_environment.filters["amount"] = lambda number: format(Decimal(repr(number)), "f")
+_environment.filters["amount"] = lambda number: f"{number:f}"
 
 
 def render(store: Store, options: WebOptions) -> str:
