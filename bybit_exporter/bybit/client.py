@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import urlencode
@@ -88,6 +88,8 @@ class Client:
         sent, started = clock.wall(), clock.now()
         response = self._transport.get(path, query, headers)
         received = sent + (clock.now() - started)
+        if signer:
+            response = _masked(response, signer)
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
@@ -116,6 +118,12 @@ class Client:
 
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"bybit-exporter/{__version__}"}
+
+
+def _masked(response: Response, signer: Account) -> Response:
+    """The answer less the key: the refusal of a signature (10004) repeats the text that was signed."""
+    key = signer.api_key.reveal().encode()
+    return replace(response, body=response.body.replace(key, b"***")) if key in response.body else response
 
 
 def _envelope(response: Response) -> _Envelope:
