@@ -2,11 +2,11 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := exporter.py bybit_exporter tests bench
+SOURCES := exporter.py bybit_exporter tests bench deploy
 
 export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-.PHONY: install install-dev run test lint bench lock clean
+.PHONY: install install-dev run test lint bench fuzz soak image image-test manifests lock clean
 
 install: .venv/installed
 install-dev: .venv/installed-dev
@@ -29,6 +29,34 @@ lint: install-dev
 
 bench: install-dev
 	$(BIN)/python -m bench
+
+# Takes a few minutes. `pip install atheris` into .venv for the part that looks for new paths through the parser.
+fuzz: install-dev
+	$(BIN)/python -m tests.fuzz
+
+# Takes a quarter of an hour.
+soak: install-dev
+	$(BIN)/python -m bench.soak
+
+# `make image ENGINE=podman` with podman, whose own image format knows no health check.
+ENGINE ?= docker
+
+image:
+	BUILDAH_FORMAT=docker $(ENGINE) build --tag bybit-exporter \
+		--build-arg VERSION="$$(sed -n 's/^__version__ = "\(.*\)"/\1/p' bybit_exporter/__init__.py)" \
+		--build-arg REVISION="$(BYBIT_EXPORTER_REVISION)" --build-arg CREATED="$$(date -u +%Y-%m-%dT%H:%M:%SZ)" .
+
+# Needs root, buildah, debootstrap, runc and systemd-container; neither an engine nor a registry.
+image-test: install-dev
+	tests/image/build.sh build/image
+	$(BIN)/pytest tests/image/check_image.py tests/image/check_systemd.py
+
+PROMETHEUS_RULE := deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml
+
+# The alerts once more, as an object for the Prometheus operator.
+manifests: prometheus/alerts.yml
+	{ printf '%s\n' '# Written by `make manifests` from prometheus/alerts.yml.' 'apiVersion: monitoring.coreos.com/v1' \
+		'kind: PrometheusRule' 'metadata:' '  name: bybit-exporter' 'spec:'; sed 's/^./  &/' $<; } >$(PROMETHEUS_RULE)
 
 # Needs uv, for maintainers only: `pip install uv`.
 lock:

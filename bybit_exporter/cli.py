@@ -10,9 +10,9 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import structlog
 
@@ -24,6 +24,9 @@ from .service import Service
 
 if TYPE_CHECKING:
     from .web.server import WebServer
+    from .web.web_config import WebConfig
+
+T = TypeVar("T")
 
 FINE, FAILED, MISUSED = 0, 1, 2
 
@@ -42,8 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.configure(options.log_level, options.log_format)
     with contextlib.ExitStack() as cleanup:
         try:
-            load = _demo(cleanup) if options.demo else lambda: config.load(options.config_file)
-            configuration = load()
+            load = _demo(cleanup) if options.demo else lambda: _load(options.config_file)
+            configuration, web_configuration = _configurations(options, load)
         except ConfigError as error:
             print(*error.problems, sep="\n", file=sys.stderr)
             return MISUSED
@@ -52,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return FINE
         if options.once:
             return _once(Service(configuration, load))
-        return _serve(options, configuration, load)
+        return _serve(options, configuration, load, web_configuration)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -84,6 +87,15 @@ def _parser() -> argparse.ArgumentParser:
         type=_telemetry_path,
         metavar="PATH",
         help="where the metrics are",
+    )
+    add("--web.config.file", dest="web_config_file", metavar="PATH", help="TLS and basic authentication")
+    add(
+        "--web.max-connections",
+        dest="max_connections",
+        default=256,
+        type=_count,
+        metavar="N",
+        help="how many clients may be connected at once",
     )
     add(
         "--web.enable-lifecycle",
@@ -129,6 +141,47 @@ def _telemetry_path(text: str) -> str:
     return text
 
 
+def _count(text: str) -> int:
+    if not re.fullmatch(r"[1-9][0-9]{0,4}", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is not a whole number from 1 to 99999')
+    return int(text)
+
+
+def _load(path: str) -> Config:
+    configuration = config.load(path)
+    _warn(configuration.warnings)
+    return configuration
+
+
+def _warn(warnings: Iterable[str]) -> None:
+    for warning in warnings:
+        _log.warning(warning)
+
+
+def _configurations(options: argparse.Namespace, load: Callable[[], Config]) -> tuple[Config, WebConfig]:
+    """Both files. Raises ConfigError with the problems of both."""
+    from .web import web_config
+
+    problems: list[str] = []
+    configuration = _attempt(load, problems)
+    path = options.web_config_file
+    web_configuration = _attempt(lambda: web_config.load(path) if path else web_config.WebConfig(), problems)
+    if web_configuration:
+        _warn(web_configuration.warnings)
+        (problems.extend if options.check_config else _warn)(web_configuration.expired)
+    if configuration is None or web_configuration is None or problems:
+        raise ConfigError(problems)
+    return configuration, web_configuration
+
+
+def _attempt(load: Callable[[], T], problems: list[str]) -> T | None:
+    try:
+        return load()
+    except ConfigError as error:
+        problems += error.problems
+        return None
+
+
 def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
     """Starts the embedded exchange, and returns what reads the configuration for it."""
     from .sandbox import SandboxServer
@@ -161,7 +214,9 @@ def _once(service: Service) -> int:
     return FINE if succeeded else FAILED
 
 
-def _serve(options: argparse.Namespace, configuration: Config, load: Callable[[], Config]) -> int:
+def _serve(
+    options: argparse.Namespace, configuration: Config, load: Callable[[], Config], web_configuration: WebConfig
+) -> int:
     host, port = parse_address(options.listen_address)
     try:
         listener = bind(host, port)
@@ -173,8 +228,8 @@ def _serve(options: argparse.Namespace, configuration: Config, load: Callable[[]
         signal.signal(number, lambda signum, _: events.put(signum))
     service = Service(configuration, load)
     service.start()  # the first answers arrive while the web side is loaded
-    web = _start_web(options, service, listener, lambda: events.put(_WEB_ENDED))
-    _announce(listener)
+    web = _start_web(options, service, listener, web_configuration, lambda: events.put(_WEB_ENDED))
+    _announce(listener, web_configuration)
     while (event := events.get()) == signal.SIGHUP:
         with contextlib.suppress(ConfigError):  # it is logged
             service.reload()
@@ -185,21 +240,31 @@ def _serve(options: argparse.Namespace, configuration: Config, load: Callable[[]
 
 
 def _start_web(
-    options: argparse.Namespace, service: Service, listener: socket.socket, ended: Callable[[], None]
+    options: argparse.Namespace,
+    service: Service,
+    listener: socket.socket,
+    web_configuration: WebConfig,
+    ended: Callable[[], None],
 ) -> WebServer:
     from .web.app import WebOptions, create_app
+    from .web.live import LiveWebConfig
     from .web.server import WebServer
 
     web_options = WebOptions(options.telemetry_path, demo=options.demo, lifecycle=options.lifecycle)
-    web = WebServer(create_app(service.store, web_options, service.reload), listener, ended)
+    app = create_app(service.store, web_options, service.reload)
+    live = LiveWebConfig(options.web_config_file, web_configuration)
+    web = WebServer(app, listener, ended, live, options.max_connections)
     web.start()
     return web
 
 
-def _announce(listener: socket.socket) -> None:
+def _announce(listener: socket.socket, web_configuration: WebConfig) -> None:
     host, port = listener.getsockname()[:2]
     address = ipaddress.ip_address(host)
     reached_as = "localhost" if address.is_unspecified else f"[{host}]" if address.version == 6 else host
-    _log.info("listening", url=f"http://{reached_as}:{port}/")
-    if not address.is_loopback:
-        _log.warning("whoever reaches this address can read every balance: neither TLS nor a password is set")
+    if not address.is_loopback and not web_configuration.private:
+        _log.warning("whoever reaches this address can read every balance: no password or client certificate is asked")
+    if not address.is_loopback and web_configuration.tls is None:
+        _log.warning("whoever can listen on the network can read every balance, and a password: there is no TLS")
+    scheme = "https" if web_configuration.tls else "http"
+    _log.info("listening", url=f"{scheme}://{reached_as}:{port}/")

@@ -18,7 +18,8 @@ _log = structlog.get_logger()
 class _Told:
     """What the log has last said of an account."""
 
-    failure: tuple[FailureReason, str] | None = None
+    failure: tuple[FailureReason, str, Account] | None = None
+    """With the account as it was configured, so that a failure that outlasts a change of it is told again."""
     failed_at: float = 0.0
     status: tuple[AccountStatus, str] = (AccountStatus.NORMAL, "")
     unlisted: set[str] = field(default_factory=set)
@@ -51,7 +52,7 @@ class Journal:
     def failed(self, account: Account, error: BybitError, now: float, wait_seconds: float) -> None:
         """Takes in a failed poll; the account is asked again after the wait, or at its next interval."""
         told, log = self._of(account)
-        failure = (error.reason, error.code)
+        failure = (error.reason, error.code, account)
         if failure == told.failure:
             log.debug("still failing", reason=error.reason.value, error=str(error))
             return
@@ -65,6 +66,7 @@ class Journal:
             error=str(error),
             advice=error.rule.advice,
             next_poll_in=durations.show(round(wait_seconds) or wait_seconds),
+            **({"exc_info": error.__cause__} if error.reason is FailureReason.INTERNAL else {}),
         )
 
     def _status(self, told: _Told, log: structlog.stdlib.BoundLogger, snapshot: AccountSnapshot) -> None:

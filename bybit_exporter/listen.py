@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import re
 import socket
+from typing import Any
+
+_LABEL = "[A-Za-z0-9_-]{1,63}"
+_ADDRESS = re.compile(
+    rf"(?:\[(?P<ipv6>[0-9A-Fa-f:.]+)\]|(?P<host>(?:{_LABEL}(?:\.{_LABEL})*)?)):(?P<port>[0-9]{{1,5}})"
+)
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -11,11 +19,10 @@ def parse_address(text: str) -> tuple[str, int]:
     Raises:
         ValueError: it is none of these.
     """
-    host, colon, port = text.rpartition(":")
-    bracketed = host.startswith("[") and host.endswith("]")
-    if not colon or not port.isascii() or not port.isdigit() or int(port) > 65535 or (":" in host and not bracketed):
+    match = _ADDRESS.fullmatch(text)
+    if match is None or int(match["port"]) > 65535:
         raise ValueError(f'"{text}" is not host:port, :port or [::1]:port')
-    return host[1:-1] if bracketed else host, int(port)
+    return match["ipv6"] or match["host"], int(match["port"])
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -25,6 +32,13 @@ def bind(host: str, port: int) -> socket.socket:
         OSError: the address cannot be had.
     """
     if not host and socket.has_dualstack_ipv6():
-        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=1024)
+        return _listen(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
     family, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family, backlog=1024)
+    return _listen(address[:2], family=family)
+
+
+def _listen(address: tuple[Any, ...], **options: Any) -> socket.socket:
+    try:
+        return socket.create_server(address, backlog=1024, **options)
+    except OSError as error:
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from None  # without the address, as Python adds it

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Sequence
 from queue import SimpleQueue
 
 import structlog
 
-from . import clock
+from . import clock, durations
 from .bybit.client import Client
 from .bybit.errors import INTERNAL, BybitError, Then
 from .bybit.wallets import Reading, read_wallet
@@ -35,7 +36,7 @@ class Poller:
         self._journal = Journal()
         self._client: Client | None = None
         self._changed = threading.Condition()
-        self._queue: SimpleQueue[Account] = SimpleQueue()
+        self._queue: SimpleQueue[tuple[Client, Account]] = SimpleQueue()
         self._unfinished = 0
         self._workers: list[threading.Thread] = []
         self._stopping = False
@@ -66,9 +67,10 @@ class Poller:
     def end_waits(self) -> None:
         """Asks at once whomever a refusal has put off."""
         with self._changed:
-            if self._client is not None:
-                self._client.gate.open()
-            self._schedule.release(clock.now())
+            assert self._client is not None
+            gate = self._client.gate
+            gate.open()
+            self._schedule.release(clock.now(), 2 / gate.requests_per_second)
             self._changed.notify_all()
 
     def stop(self, patience_seconds: float) -> None:
@@ -88,55 +90,64 @@ class Poller:
 
     def _submit(self, account: Account) -> None:
         """Hands the account to a worker; to a new one if all are busy and there may be more."""
+        assert self._client is not None
         self._unfinished += 1
-        self._queue.put(account)
+        self._queue.put((self._client, account))
         if len(self._workers) < min(self._unfinished, MAX_WORKERS):
             worker = threading.Thread(target=self._work, name=f"poll-{len(self._workers)}", daemon=True)
-            self._workers.append(worker)
-            worker.start()
+            try:
+                worker.start()
+            except RuntimeError as error:  # the system allows no more threads: those that there are take turns
+                _log.debug("cannot start a worker", workers=len(self._workers), error=str(error))
+            else:
+                self._workers.append(worker)
 
     def _work(self) -> None:
         while True:
-            account = self._queue.get()
+            client, account = self._queue.get()
             try:
                 if not self._stopping:
-                    self._poll(account)
+                    self._poll(client, account)
             except Exception:
-                _log.exception("the end of a poll was lost", account=account.name)
+                with contextlib.suppress(Exception):  # it may be the log that fails
+                    _log.exception("the end of a poll was lost", account=account.name)
             with self._changed:
+                self._schedule.finished(account)  # only now that it is stored: nothing newer may be overwritten by it
                 self._unfinished -= 1
                 if not self._unfinished:
                     self._changed.notify_all()
 
-    def _poll(self, account: Account) -> None:
-        client = self._client
-        assert client is not None
+    def _poll(self, client: Client, account: Account) -> None:
         started = clock.now()
         outcome = _read(client, account)
-        ended = clock.now()
-        next_at = self._finish(client, account, outcome, ended)
+        # A figure is as old as its arrival: the process may have been stopped since.
+        ended = outcome.received_at if isinstance(outcome, Reading) else clock.now()
+        next_at = self._settle(client, account, outcome, ended)
         if next_at is None:  # the account was taken out meanwhile
             return
+        self._store.record(account, _result(outcome, started, ended), _wall(next_at))
+        self._store.update_exporter(clock_offset_seconds=client.clock.offset_seconds)
         if isinstance(outcome, Reading):
             self._journal.succeeded(account, outcome.snapshot, ended)
         else:
             self._journal.failed(account, outcome, ended, next_at - ended)
-        self._store.record(account, _result(outcome, started, ended), _wall(next_at))
-        self._store.update_exporter(clock_offset_seconds=client.clock.offset_seconds)
 
-    def _finish(self, client: Client, account: Account, outcome: Reading | BybitError, ended: float) -> float | None:
+    def _settle(self, client: Client, account: Account, outcome: Reading | BybitError, ended: float) -> float | None:
         """Settles when the account is asked next, and returns that (staleness clock)."""
         wait = 0.0
         if isinstance(outcome, BybitError) and outcome.rule.then is not Then.SILENCE:  # silence is the gate's
             wait = outcome.wait_seconds(client.clock.now())
         with self._changed:
-            next_at = self._schedule.finished(account, ended + wait)
+            next_at = self._schedule.postpone(account, ended + wait)
             silent_until = client.gate.closed_until
             held = self._schedule.hold(silent_until) if silent_until > ended else []
         for other, due in held:
             self._store.reschedule(other, _wall(due))
             if other is account:
                 next_at = due
+        if held:
+            silence = durations.show(round(silent_until - ended))
+            _log.error("the exchange shuts out this address: no account is asked", silence=silence, accounts=len(held))
         return next_at
 
 
@@ -146,8 +157,9 @@ def _read(client: Client, account: Account) -> Reading | BybitError:
     except BybitError as error:
         return error
     except Exception as error:
-        _log.exception("a fault of the exporter", account=account.name)
-        return BybitError(INTERNAL, f"{type(error).__name__} in the exporter", code=type(error).__name__)
+        fault = BybitError(INTERNAL, f"{type(error).__name__} in the exporter", code=type(error).__name__)
+        fault.__cause__ = error
+        return fault
 
 
 def _result(outcome: Reading | BybitError, started: float, ended: float) -> PollResult:
@@ -160,7 +172,7 @@ def _result(outcome: Reading | BybitError, started: float, ended: float) -> Poll
         outcome=ending,
         message=message,
         ended_at=ended,
-        ended_timestamp=clock.wall(),
+        ended_timestamp=_wall(ended),
         duration_seconds=ended - started,
         rate_limits=outcome.rate_limits,
     )

@@ -77,20 +77,24 @@ class Schedule:
             self._move(entry, entry.next_after(now))
         return due
 
-    def finished(self, account: Account, not_before: float) -> float | None:
-        """Takes in that a poll has ended; the account's next one starts no earlier than this.
+    def postpone(self, account: Account, not_before: float) -> float | None:
+        """Lets the account's next poll start no earlier than this.
 
         Returns:
             when that will be; None if the account is not polled any more.
         """
-        entry = self._entries.get(account.name)
-        if entry is None or entry.account is not account:
+        entry = self._entry(account)
+        if entry is None:
             return None
-        entry.running = False
         if entry.due < not_before:
             entry.waiting = True
             self._move(entry, entry.next_after(not_before))
         return entry.due
+
+    def finished(self, account: Account) -> None:
+        """Takes in that a poll has ended, with all that follows from it: another may begin."""
+        if (entry := self._entry(account)) is not None:
+            entry.running = False
 
     def hold(self, until: float) -> list[tuple[Account, float]]:
         """Lets no account be polled before this moment. Returns the accounts held back and their next polls."""
@@ -102,18 +106,22 @@ class Schedule:
                 held.append((entry.account, entry.due))
         return held
 
-    def release(self, now: float) -> None:
-        """Ends all waiting: the accounts held back are due now."""
-        for entry in self._entries.values():
-            if entry.waiting:
-                entry.waiting = False
-                self._move(entry, now)
+    def release(self, now: float, spacing: float = 0.0) -> None:
+        """Ends all waiting: the accounts held back are due from now on, one after the other."""
+        waiting = [entry for entry in self._entries.values() if entry.waiting]
+        for index, entry in enumerate(waiting):
+            entry.waiting = False
+            self._move(entry, now + index * spacing)
 
     @property
     def next_at(self) -> float:
         """When something is due."""
         entry = self._first()
         return math.inf if entry is None else entry.due
+
+    def _entry(self, account: Account) -> _Entry | None:
+        entry = self._entries.get(account.name)
+        return entry if entry is not None and entry.account is account else None
 
     def _move(self, entry: _Entry, due: float) -> None:
         entry.due = due

@@ -53,7 +53,7 @@ class Service:
         """
         with self._reloading:
             try:
-                config = self._load()
+                config = self._read()
             except ConfigError as error:
                 self.store.update_exporter(config_reload_successful=False)
                 _log.error("the configuration was not reloaded; the old one stays", error="; ".join(error.problems))
@@ -61,6 +61,15 @@ class Service:
             self._swap(config)
             self.store.update_exporter(config_reload_successful=True, config_reload_success_timestamp=clock.wall())
             _log.info("configuration reloaded", accounts=len(config.accounts))
+
+    def _read(self) -> Config:
+        try:
+            return self._load()
+        except ConfigError:
+            raise
+        except Exception as fault:
+            _log.exception("a fault of the exporter")
+            raise ConfigError([f"{type(fault).__name__} in the exporter"]) from fault
 
     def _swap(self, config: Config) -> None:
         old_api, old_client = self._config.api, self._client

@@ -17,6 +17,7 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from . import clock
+from .history import History
 from .metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES, render_account, render_exporter
 from .model import Account, AccountState, ExporterState, PollResult
 
@@ -26,23 +27,22 @@ class _Published:
 
     def __init__(self, state: AccountState) -> None:
         self.state = state
-        self._lines = render_account(state)
-        self._valid_until = state.valid_until
+        self._rendered = render_account(state), state.valid_until
 
     def lines(self, now: float) -> tuple[bytes, ...]:
-        if now >= self._valid_until:
-            remaining = _Published(self.state.as_of(now))
-            # Two scrapes may do this at once; both write the same.
-            self._lines, self._valid_until = remaining._lines, remaining._valid_until
-        return self._lines
+        lines, valid_until = self._rendered
+        if now >= valid_until:
+            lines, _ = self._rendered = _Published(self.state.as_of(now))._rendered
+        return lines
 
 
 class Store:
-    """The latest state of every account and of the exporter."""
+    """The latest state of every account and of the exporter, and the last hour of the balances."""
 
     def __init__(self, exporter: ExporterState, now: Callable[[], float] = clock.now) -> None:
+        self.now = now
+        self.history = History()
         self._exporter = exporter
-        self._now = now
         self._accounts: dict[str, _Published] = {}
         self._writing = threading.Lock()
         self._process = CollectorRegistry()
@@ -56,6 +56,7 @@ class Store:
         with self._writing:
             known = self._accounts if keep else {}
             self._accounts = {account.name: self._kept(known, account) for account in accounts}
+            self.history.keep(published.state.account for published in self._accounts.values() if published.state.polls)
 
     @staticmethod
     def _kept(known: Mapping[str, _Published], account: Account) -> _Published:
@@ -69,17 +70,24 @@ class Store:
 
         The result of a poll that a reload has overtaken is dropped.
         """
-        self._update(account, lambda state: replace(state.after(result), next_poll_timestamp=next_poll_timestamp))
+        with self._writing:
+            if self._update(
+                account, lambda state: replace(state.after(result), next_poll_timestamp=next_poll_timestamp)
+            ):
+                self.history.record(account, result)
 
     def reschedule(self, account: Account, next_poll_timestamp: float) -> None:
         """Takes in that an account is asked next at another time (Unix time)."""
-        self._update(account, lambda state: replace(state, next_poll_timestamp=next_poll_timestamp))
-
-    def _update(self, account: Account, change: Callable[[AccountState], AccountState]) -> None:
         with self._writing:
-            published = self._accounts.get(account.name)
-            if published is not None and published.state.account is account:
-                self._accounts[account.name] = _Published(change(published.state))
+            self._update(account, lambda state: replace(state, next_poll_timestamp=next_poll_timestamp))
+
+    def _update(self, account: Account, change: Callable[[AccountState], AccountState]) -> bool:
+        """Publishes the changed state, unless a reload has taken the account out: then returns False."""
+        published = self._accounts.get(account.name)
+        if published is None or published.state.account is not account:
+            return False
+        self._accounts[account.name] = _Published(change(published.state))
+        return True
 
     def update_exporter(self, **changes: Any) -> None:
         """Takes in a change of fields of `ExporterState`."""
@@ -88,7 +96,7 @@ class Store:
 
     def accounts(self) -> list[AccountState]:
         """What may be shown of each account now, in the order of the configuration."""
-        now = self._now()
+        now = self.now()
         return [published.state.as_of(now) for published in list(self._accounts.values())]
 
     @property
@@ -98,7 +106,7 @@ class Store:
 
     def exposition(self, *, openmetrics: bool = False) -> bytes:
         """Everything, in the Prometheus text format or in OpenMetrics."""
-        now = self._now()
+        now = self.now()
         accounts = [published.lines(now) for published in list(self._accounts.values())]
         parts = []
         for family, *lines in zip(ACCOUNT_FAMILIES, *accounts, strict=True):

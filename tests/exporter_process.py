@@ -34,6 +34,25 @@ def config_for(exchange: Exchange, base_url: str, top: str = "poll_interval: 1s"
     return "\n".join(lines) + "\n"
 
 
+def write_private(path: Path, text: str) -> None:
+    """Writes a file with secrets, such that the exporter does not warn of others who may read it."""
+    path.touch(0o600)
+    path.write_text(text)
+
+
+def run_exporter(*flags: str, cwd: Path, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    """Runs the exporter to its end, in a directory of its own and without the secrets of this environment."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("BYBIT_")}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "exporter.py"), *flags],
+        cwd=cwd,
+        env={**inherited, **(environ or {})},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+
+
 def parse(exposition: str) -> Samples:
     """The samples of an exposition by name and labels; fails if a series stands twice."""
     samples: Samples = {}
@@ -49,11 +68,16 @@ class ExporterProcess:
     """A running exporter. Its log is collected as JSON events."""
 
     def __init__(
-        self, config: str, directory: Path, flags: Sequence[str] = (), environ: Mapping[str, str] | None = None
+        self,
+        config: str,
+        directory: Path,
+        flags: Sequence[str] = (),
+        environ: Mapping[str, str] | None = None,
+        program: Path = ROOT / "exporter.py",
     ) -> None:
         self.config_file = directory / "config.yaml"
-        self.config_file.write_text(config)
-        self._command = [sys.executable, str(ROOT / "exporter.py"), f"--config.file={self.config_file}"]
+        write_private(self.config_file, config)
+        self._command = [sys.executable, str(program), f"--config.file={self.config_file}"]
         self._command += ["--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
         self._environ = {**os.environ, **(environ or {})}
         self.log: list[dict[str, Any]] = []
@@ -87,7 +111,10 @@ class ExporterProcess:
                 self.base_url = event["url"].rstrip("/")
 
     def get(self, path: str, **kwargs: Any) -> requests.Response:
-        return requests.get(self.base_url + path, timeout=10, **kwargs)
+        return self.request("GET", path, **kwargs)
+
+    def request(self, method: str, path: str, **kwargs: Any) -> requests.Response:
+        return requests.request(method, self.base_url + path, timeout=10, **kwargs)
 
     def exposition(self) -> str:
         response = self.get("/metrics")

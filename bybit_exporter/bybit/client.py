@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Generic, TypeVar
 from urllib.parse import urlencode
@@ -16,7 +16,7 @@ import msgspec
 
 from .. import __version__, clock
 from ..model import Account, RateLimit
-from .errors import MALFORMED, QUOTED_CHARACTERS, BybitError, Then, quote, rule_for_http_status, rule_for_ret_code
+from .errors import CLOCK, MALFORMED, QUOTED_CHARACTERS, BybitError, Then, rule_for_http_status, rule_for_ret_code
 from .exchange_clock import ExchangeClock
 from .gate import Gate
 from .signing import sign_hmac
@@ -35,6 +35,8 @@ class Answer(Generic[T]):
     rate_limits: Mapping[str, RateLimit]
     sent: float
     received: float
+    received_at: float
+    """On the staleness clock."""
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -76,10 +78,11 @@ class Client:
         try:
             return self._get(path, query, result, signer)
         except BybitError as error:
-            if error.rule.then is Then.SYNCHRONISE:
-                self._synchronise()
-            elif error.rule.then is not Then.RETRY:
+            then = error.rule.then
+            if then not in (Then.RETRY, Then.SYNCHRONISE):
                 raise
+        if then is Then.SYNCHRONISE:
+            self._synchronise()
         return self._get(path, query, result, signer)
 
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
@@ -87,15 +90,13 @@ class Client:
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
         sent, started = clock.wall(), clock.now()
         response = self._transport.get(path, query, headers)
-        received = sent + (clock.now() - started)
-        if signer:
-            response = _masked(response, signer)
+        received = sent + (response.received_at - started)
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
-            if envelope.time is not None:
+            if envelope.time is not None and envelope.time.bit_length() <= _TIME_BITS:
                 self.clock.observe(envelope.time / 1000, sent, received)
-            return Answer(_decode(envelope.result, result, "result"), rate_limits, sent, received)
+            return Answer(_decode(envelope.result, result, "result"), rate_limits, sent, received, response.received_at)
         except BybitError as error:
             error.rate_limits = rate_limits
             if error.rule.then is Then.SILENCE:
@@ -103,7 +104,13 @@ class Client:
             raise
 
     def _synchronise(self) -> None:
-        answer = self._get(SERVER_TIME_PATH, "", _ServerTime, None)
+        try:
+            answer = self._get(SERVER_TIME_PATH, "", _ServerTime, None)
+        except BybitError as error:
+            if error.rule.then is Then.SILENCE:
+                raise
+            detail = f"the exchange refuses our timestamp, and its own clock cannot be read: {error}"
+            raise BybitError(CLOCK, detail, code=SERVER_TIME_PATH) from error
         self.clock.synchronise(int(answer.result.time_nano) / 1e9, answer.sent, answer.received)
 
     def _signature(self, query: str, signer: Account) -> dict[str, str]:
@@ -119,18 +126,16 @@ class Client:
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"bybit-exporter/{__version__}"}
 
-
-def _masked(response: Response, signer: Account) -> Response:
-    """The answer less the key: the refusal of a signature (10004) repeats the text that was signed."""
-    key = signer.api_key.reveal().encode()
-    return replace(response, body=response.body.replace(key, b"***")) if key in response.body else response
+_TIME_BITS = 53
+"""A longer number of milliseconds is no time, and perhaps no float either."""
 
 
 def _envelope(response: Response) -> _Envelope:
     if response.status != 200:
         raise BybitError(
             rule_for_http_status(response.status, response.body),
-            f"HTTP {response.status}: {quote(_beginning(response.body))}",
+            f"HTTP {response.status}",
+            seen=_beginning(response.body),
             code=f"HTTP {response.status}",
             retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
         )
@@ -138,7 +143,8 @@ def _envelope(response: Response) -> _Envelope:
     if envelope.ret_code != 0:
         raise BybitError(
             rule_for_ret_code(envelope.ret_code),
-            f"retCode {envelope.ret_code}: {quote(envelope.ret_msg or '')}",
+            f"retCode {envelope.ret_code}",
+            seen=envelope.ret_msg or "",
             code=f"retCode {envelope.ret_code}",
             reset_at_ms=_integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp")),
         )
@@ -149,18 +155,16 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
     try:
         return msgspec.json.decode(raw, type=kind)
     except RecursionError:
-        detail = "the answer is nested too deeply"
+        raise BybitError(MALFORMED, "the answer is nested too deeply") from None
     except msgspec.ValidationError as error:
         fault, _, path = str(error).partition(" - at `$")
         path = path.rstrip("`")
         if missing := _MISSING.fullmatch(fault):
-            detail = f"{root}{path}.{missing[1]}: missing".lstrip(".")
-        else:
-            field = (root + path).lstrip(".") or "the answer"
-            detail = f"{field}: {fault}: {quote(_value_at(raw, path))}"
+            raise BybitError(MALFORMED, f"{root}{path}.{missing[1]}: missing".lstrip(".")) from None
+        field = (root + path).lstrip(".") or "the answer"
+        raise BybitError(MALFORMED, f"{field}: {fault}", seen=_value_at(raw, path)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        detail = f"not JSON ({error}): {quote(_beginning(raw))}"
-    raise BybitError(MALFORMED, detail)
+        raise BybitError(MALFORMED, f"not JSON ({error})", seen=_beginning(raw)) from None
 
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
@@ -177,7 +181,7 @@ def _value_at(raw: bytes | msgspec.Raw, path: str) -> str:
         for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
             value = value[key] if key else value[int(index)]
         return msgspec.json.encode(value).decode()
-    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):  # validation stops at the first fault
+    except Exception:  # validation stops at the first fault: what follows it may be anything
         return _beginning(raw)
 
 

@@ -5,6 +5,7 @@ https://bybit-exchange.github.io/docs/v5/error
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -45,15 +46,28 @@ class Rule:
     advice: str
     ret_codes: tuple[int, ...] = ()
     http_statuses: tuple[int, ...] = ()
+    seen: str = ""
+    """What it looks like, where the codes do not say."""
 
 
-NETWORK = Rule(Reason.NETWORK, Then.RETRY, "check the network, DNS, proxy and firewall between here and the exchange")
-TIMEOUT = Rule(Reason.TIMEOUT, Then.RETRY, "the exchange or the network is slow; raise api.timeout if it stays so")
+NETWORK = Rule(
+    Reason.NETWORK,
+    Then.RETRY,
+    "check the network, DNS, proxy and firewall between here and the exchange",
+    seen="connection refused, reset or cut off; DNS; TLS",
+)
+TIMEOUT = Rule(
+    Reason.TIMEOUT,
+    Then.RETRY,
+    "the exchange or the network is slow; raise api.timeout if it stays so",
+    seen="no complete answer within api.timeout",
+)
 SERVER = Rule(
     Reason.SERVER,
     Then.RETRY,
     "a fault at the exchange: nothing to do here unless it lasts; see https://bybit-exchange.github.io/docs/v5/error",
     ret_codes=(10000, 10016, 131001, 131003, 131200, 131201, 131230),
+    seen="HTTP 5xx",
 )
 RATE_LIMIT = Rule(
     Reason.RATE_LIMIT,
@@ -68,6 +82,7 @@ IP_RATE_LIMIT = Rule(
     " programs behind the same address",
     ret_codes=(10018,),
     http_statuses=(429,),
+    seen='HTTP 403 "access too frequent"',
 )
 CLOCK = Rule(
     Reason.CLOCK,
@@ -89,7 +104,7 @@ REGION = Rule(
     Then.RARELY,
     "the exchange does not serve this region: use the host of the account's region as api.base_url",
     ret_codes=(10009, 10024),
-    http_statuses=(403,),
+    seen="HTTP 403 for any other cause",
 )
 ACCOUNT_MODE = Rule(
     Reason.ACCOUNT_MODE,
@@ -102,9 +117,20 @@ MALFORMED = Rule(
     Reason.MALFORMED,
     Then.USUAL,
     "the answer is not what the exchange documents: check api.base_url and any proxy on the way",
+    seen="not JSON, a missing field, a wrong type, no finite number, a coin twice, more than 1 MiB, a redirect",
 )
-API = Rule(Reason.API, Then.USUAL, "see https://bybit-exchange.github.io/docs/v5/error for the code")
-INTERNAL = Rule(Reason.INTERNAL, Then.USUAL, "a fault of the exporter: please report it with this log")
+API = Rule(
+    Reason.API,
+    Then.USUAL,
+    "see https://bybit-exchange.github.io/docs/v5/error for the code",
+    seen="any other retCode",
+)
+INTERNAL = Rule(
+    Reason.INTERNAL,
+    Then.USUAL,
+    "a fault of the exporter: please report it with this log",
+    seen="an exception in the exporter",
+)
 
 
 def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> Rule:
@@ -145,11 +171,11 @@ _BY_HTTP_STATUS = {status: rule for rule in TABLE for status in rule.http_status
 
 
 class BybitError(Exception):
-    """A request that brought no result: the rule that applies, and what was seen, fit for a log.
+    """A request that brought no result: the rule that applies, and what was seen.
 
-    `code` tells apart the cases of one rule, such as ``retCode 10003``. `rate_limits` is what the answer, if there was
-    one, said of the limit on its endpoint. `reset_at_ms` (Unix time by the exchange's clock) and `retry_after_seconds`
-    are as the exchange sent them.
+    `seen` is text from outside, shown as far as it is fit for a log. `code` tells apart the cases of one rule, such as
+    ``retCode 10003``. `rate_limits` is what the answer, if there was one, said of the limit on its endpoint.
+    `reset_at_ms` (Unix time by the exchange's clock) and `retry_after_seconds` are as the exchange sent them.
     """
 
     def __init__(
@@ -157,16 +183,27 @@ class BybitError(Exception):
         rule: Rule,
         detail: str,
         *,
+        seen: str | None = None,
         code: str = "",
         reset_at_ms: int | None = None,
         retry_after_seconds: float = 0.0,
     ) -> None:
         super().__init__(detail)
         self.rule = rule
+        self.detail = detail
+        self.seen = seen
         self.code = code
         self.rate_limits: Mapping[str, RateLimit] = {}
         self.reset_at_ms = reset_at_ms
         self.retry_after_seconds = retry_after_seconds
+
+    def __str__(self) -> str:
+        return self.detail if self.seen is None else f"{self.detail}: {quote(self.seen)}"
+
+    def hide(self, text: str) -> None:
+        """Takes a text out of what is seen."""
+        if self.seen is not None:
+            self.seen = self.seen.replace(text, "***")
 
     @property
     def reason(self) -> Reason:
@@ -194,13 +231,21 @@ def rule_for_ret_code(code: int) -> Rule:
 
 def rule_for_http_status(status: int, body: bytes) -> Rule:
     """The row for an HTTP status other than 200."""
-    if status == 403 and b"too frequent" in body.lower():
-        return IP_RATE_LIMIT
+    if status == 403:
+        return _rule_for_forbidden(body)
     if status >= 500:
         return SERVER
     if status >= 400:
         return _BY_HTTP_STATUS.get(status, REQUEST)
     return MALFORMED
+
+
+def _rule_for_forbidden(body: bytes) -> Rule:
+    """403 is said for many reasons; what comes with it tells which."""
+    if b"too frequent" in body.lower():
+        return IP_RATE_LIMIT
+    code = re.search(rb'"retCode"\s*:\s*(-?[0-9]{1,9})\b', body)
+    return _BY_RET_CODE.get(int(code[1]), REGION) if code else REGION
 
 
 def quote(text: str) -> str:

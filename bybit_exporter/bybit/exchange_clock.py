@@ -17,26 +17,25 @@ class ExchangeClock:
     def __init__(self, recv_window_seconds: float, wall: Callable[[], float] = clock.wall) -> None:
         self._wall = wall
         self._tolerance = recv_window_seconds + 1.0
-        self._correction = 0.0
         self.offset_seconds: float | None = None
-        """The exchange's clock minus ours, by the latest answer; None before the first."""
+        """The exchange's clock minus ours, by which our timestamps are corrected; None before the first answer."""
 
     def now(self) -> float:
         """Unix time by the exchange's clock."""
-        return self._wall() + self._correction
+        return self._wall() + (self.offset_seconds or 0.0)
 
     def observe(self, server_time: float, sent: float, received: float) -> None:
         """Takes in the time (Unix, of the exchange) that an accepted request's answer bears.
 
-        The true offset lies between ``server_time - received`` and ``server_time - sent`` (our wall clock). A
-        correction within these bounds is left alone, so that the noise of the network does not move it. An answer
-        further off than the exchange tolerates contradicts its own acceptance: it is shown, and not used.
+        The true offset lies between ``server_time - received`` and ``server_time - sent`` (our wall clock). One that
+        is within these bounds is left alone, so that the noise of the network does not move it. An answer further off
+        than the exchange tolerates contradicts its own acceptance: it is not believed.
         """
-        self.offset_seconds = server_time - (sent + received) / 2
-        bounded = min(max(self._correction, server_time - received), server_time - sent)
-        if abs(bounded - self._correction) <= self._tolerance:
-            self._correction = bounded
+        offset = self.offset_seconds or 0.0
+        bounded = min(max(offset, server_time - received), server_time - sent)
+        if abs(bounded - offset) <= self._tolerance:
+            self.offset_seconds = bounded
 
     def synchronise(self, server_time: float, sent: float, received: float) -> None:
         """Takes over the exchange's clock, after it has refused our timestamp."""
-        self._correction = self.offset_seconds = server_time - (sent + received) / 2
+        self.offset_seconds = server_time - (sent + received) / 2

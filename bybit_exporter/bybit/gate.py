@@ -39,7 +39,7 @@ class Gate:
         if (ahead := at - self._now()) > 0:
             self._sleep(ahead)
         if (left := self.closed_until - self._now()) > 0:
-            raise BybitError(IP_RATE_LIMIT, f"no request is sent for another {left:.0f} s", retry_after_seconds=left)
+            raise BybitError(IP_RATE_LIMIT, f"no request is sent for another {left:.0f} s")
 
     def close(self, seconds: float) -> None:
         """Lets nobody pass for this long."""

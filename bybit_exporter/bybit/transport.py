@@ -23,7 +23,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import DecodeError, HTTPError, NameResolutionError
 
 from .. import clock
-from .errors import MALFORMED, NETWORK, TIMEOUT, BybitError, quote
+from .errors import MALFORMED, NETWORK, TIMEOUT, BybitError
 
 MAX_BODY_BYTES = 1 << 20
 
@@ -55,15 +55,23 @@ class _TLSSocket(ssl.SSLSocket):
         return super().recv_into(*args, **kwargs)
 
 
+def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
+    try:
+        return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError:
+        raise socket.gaierror(f"{host} is not a host name") from None
+
+
 def _connect(host: str, port: int, options: Any) -> socket.socket:
     """Connects to the first address of the host that answers, all of them before the one deadline."""
     failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+    addresses = _resolve(host, port)
+    for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         connection = _Socket(family, kind, protocol)
         try:
             for option in options or ():
                 connection.setsockopt(*option)
-            connection.settimeout(_deadline.remaining())
+            connection.settimeout(_deadline.remaining() / (len(addresses) - tried))  # a dead one leaves time for others
             connection.connect(address)
             connection.settimeout(_deadline.remaining())  # for the TLS handshake
         except OSError as error:
@@ -116,11 +124,12 @@ def _tls_context() -> ssl.SSLContext:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """Status, headers (case-insensitive) and the whole body."""
+    """Status, headers (case-insensitive), the whole body, and when its last byte was read (staleness clock)."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
+    received_at: float
 
 
 class Transport:
@@ -142,17 +151,18 @@ class Transport:
             BybitError: ``network``, ``timeout``, or ``malformed`` for a body of more than 1 MiB.
         """
         url = self._base_url + path + ("?" + query if query else "")
-        request = requests.Request("GET", url, dict(headers)).prepare()
         _deadline.at = clock.now() + self._timeout_seconds
         try:
+            request = requests.Request("GET", url, dict(headers)).prepare()
             with self._adapter.send(request, stream=True, verify=self._verify, proxies=self._proxies) as response:
                 body = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
+            received_at = clock.now()
             _deadline.remaining()  # what arrived while the process was stopped is no news
         except (requests.RequestException, HTTPError, OSError) as error:
             raise self._failure(error) from error
         if len(body) > MAX_BODY_BYTES:
             raise BybitError(MALFORMED, f"the answer is larger than {MAX_BODY_BYTES} bytes")
-        return Response(response.status_code, response.headers, body)
+        return Response(response.status_code, response.headers, body, received_at)
 
     def _failure(self, error: Exception) -> BybitError:
         cause = _root_cause(error)
@@ -160,7 +170,9 @@ class Transport:
             return BybitError(TIMEOUT, f"no complete answer within {self._timeout_seconds:g} s")
         broken_off = isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead)
         not_http = isinstance(cause, http.client.HTTPException | zlib.error | DecodeError) and not broken_off
-        return BybitError(MALFORMED if not_http else NETWORK, quote(f"{type(cause).__name__}: {cause}"))
+        # A URL that makes no sense is a proxy's, and may hold a password: only what the network says is quoted.
+        seen = str(cause) if isinstance(cause, OSError | http.client.HTTPException | zlib.error) else None
+        return BybitError(MALFORMED if not_http else NETWORK, type(cause).__name__, seen=seen)
 
     def close(self) -> None:
         """Closes the idle connections."""

@@ -13,17 +13,18 @@ import msgspec
 
 from ..model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, RateLimit
 from .client import Client
-from .errors import MALFORMED, BybitError, quote
+from .errors import MALFORMED, BybitError
 
 SPOT_ASSETS_PATH = "/v5/asset/transfer/query-asset-info"
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one poll brought: the snapshot, and the exchange's limits by endpoint."""
+    """What one poll brought: the snapshot, the exchange's limits by endpoint, and when it arrived (staleness clock)."""
 
     snapshot: AccountSnapshot
     rate_limits: Mapping[str, RateLimit]
+    received_at: float
 
 
 def read_wallet(client: Client, account: Account) -> Reading:
@@ -32,7 +33,11 @@ def read_wallet(client: Client, account: Account) -> Reading:
     Raises:
         BybitError: whatever went wrong; there is no half of an answer.
     """
-    return _READERS[account.account_type](client, account)
+    try:
+        return _READERS[account.account_type](client, account)
+    except BybitError as error:  # a refusal may repeat the key: that of a signature (10004) does
+        error.hide(account.api_key.reveal())
+        raise
 
 
 class SpotAsset(msgspec.Struct):
@@ -68,7 +73,7 @@ def _read_spot(client: Client, account: Account) -> Reading:
     if account.coins is not None and len(account.coins) == 1:
         params["coin"] = account.coins[0]
     answer = client.get(SPOT_ASSETS_PATH, params, SpotResult, account)
-    return Reading(spot_snapshot(answer.result, account.coins), answer.rate_limits)
+    return Reading(spot_snapshot(answer.result, account.coins), answer.rate_limits, answer.received_at)
 
 
 def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
@@ -81,7 +86,7 @@ def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountS
     for index, asset in enumerate(result.spot.assets):
         path = f"result.spot.assets[{index}]"
         if asset.coin in listed:
-            raise BybitError(MALFORMED, f"{path}.coin: {quote(asset.coin)} is listed twice")
+            raise BybitError(MALFORMED, f"{path}.coin: listed twice", seen=asset.coin)
         listed[asset.coin] = Balance(
             asset.coin,
             free=amount(asset.free, f"{path}.free"),
@@ -116,7 +121,7 @@ def amount(text: str, path: str) -> Decimal:
         return _ZERO
     rounded = float(text) if _DECIMAL.fullmatch(text) else math.nan
     if not math.isfinite(rounded):
-        raise BybitError(MALFORMED, f"{path}: {quote(text)} is not a finite decimal number")
+        raise BybitError(MALFORMED, f"{path}: not a finite decimal number", seen=text)
     return Decimal(text) if rounded else _ZERO  # no negative zero, and no exponent without bounds
 
 

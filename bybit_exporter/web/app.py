@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import gzip
-from collections.abc import Callable
-from dataclasses import dataclass
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
-from prometheus_client.exposition import choose_encoder
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from ..store import Store
+from .documentation import readme
 
+TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 FAST_COMPRESSION = 1
@@ -24,7 +26,6 @@ OFF_THE_LOOP_BYTES = 256 << 10
 """Bodies from this size are compressed in a thread, so that other clients need not wait."""
 
 _PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-_PAGE = _PRIVATE | {"Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) ->
             Route("/", endpoints.status_page),
             Route("/-/healthy", endpoints.healthy),
             Route("/-/ready", endpoints.ready),
+            Route("/-/documentation", endpoints.documentation),
             Route("/-/reload", endpoints.reload, methods=["POST"]),
         ]
     )
@@ -57,22 +59,31 @@ class _Endpoints:
     store: Store
     options: WebOptions
     reload_configuration: Callable[[], None]
+    rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """One page at a time: however many people look, a scrape competes with one thread at most."""
 
     async def metrics(self, request: Request) -> Response:
-        content_type = choose_encoder(request.headers.get("Accept", ""))[1]
-        openmetrics = content_type.startswith("application/openmetrics-text")
+        openmetrics = accepts(request.headers.get("Accept", ""), "application/openmetrics-text")
         body = self.store.exposition(openmetrics=openmetrics)
         headers = _PRIVATE | {"Vary": "Accept, Accept-Encoding"}
-        headers["Content-Type"] = OPENMETRICS if openmetrics else content_type
-        if accepts_gzip(request.headers.get("Accept-Encoding", "")):
+        headers["Content-Type"] = OPENMETRICS if openmetrics else TEXT
+        if accepts(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip", "*"):
             headers["Content-Encoding"] = "gzip"
             body = await _compressed(body)
         return Response(body, headers=headers)
 
     async def status_page(self, request: Request) -> Response:
+        async with self.rendering:
+            html, policy = await asyncio.to_thread(self._render, request.query_params)
+        return HTMLResponse(html, headers=_PRIVATE | {"Content-Security-Policy": policy})
+
+    def _render(self, parameters: Mapping[str, str]) -> tuple[str, str]:
         from .page import render  # not needed by those who only scrape
 
-        return HTMLResponse(render(self.store, self.options), headers=_PAGE)
+        return render(self.store, parameters, telemetry_path=self.options.telemetry_path, demo=self.options.demo)
+
+    async def documentation(self, request: Request) -> Response:
+        return _text(200, await asyncio.to_thread(readme))
 
     async def healthy(self, request: Request) -> Response:
         return _text(200, "healthy")
@@ -100,13 +111,17 @@ async def _compressed(body: bytes) -> bytes:
     return await asyncio.to_thread(gzip.compress, body, FAST_COMPRESSION)
 
 
-def accepts_gzip(accept_encoding: str) -> bool:
-    """Whether the header names gzip, and not with a weight of 0.
+def accepts(header: str, *names: str) -> bool:
+    """Whether an Accept or Accept-Encoding header accepts what has these names; the first that it knows counts.
 
-    https://www.rfc-editor.org/rfc/rfc9110#field.accept-encoding
+    https://www.rfc-editor.org/rfc/rfc9110#field.accept
     """
-    for part in accept_encoding.lower().split(","):
-        coding, _, weight = part.replace(" ", "").partition(";q=")
-        if coding in ("gzip", "x-gzip", "*"):
-            return weight.strip("0.") != "" if weight else True
-    return False
+    weights: dict[str, float] = {}
+    for part in header.lower().replace(" ", "").split(","):
+        name, *parameters = part.split(";")
+        weight = next((text[2:] for text in parameters if text.startswith("q=")), "")
+        weights[name] = float(weight) if _WEIGHT.fullmatch(weight) else 1.0
+    return next((weights[name] > 0 for name in names if name in weights), False)
+
+
+_WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")

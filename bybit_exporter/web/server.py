@@ -2,28 +2,54 @@
 
 from __future__ import annotations
 
+import asyncio
+import ipaddress
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
+from typing import cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
-MAX_HEAD_BYTES = 16 << 10
-KEEP_ALIVE_SECONDS = 75
+from . import limits
+from .guard import Guard
+from .live import LiveWebConfig
+
 SHUTDOWN_SECONDS = 1
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:  # asyncio makes the queue as short as what it accepts at once
+            listener.listen(limits.QUEUED_BY_KERNEL)
 
 
 class WebServer:
     """Serves an application on a bound socket."""
 
-    def __init__(self, app: ASGIApp, listener: socket.socket, ended: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listener: socket.socket,
+        ended: Callable[[], None],
+        live: LiveWebConfig | None = None,
+        max_connections: int = limits.MAX_CONNECTIONS,
+    ) -> None:
+        live = live or LiveWebConfig()
+        # Connections inherit this. asyncio does not set it here, and a body would wait until its head is acknowledged.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._listener = listener
         self._ended = ended
-        self._server = uvicorn.Server(
+        on_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
+        protocol = partial(limits.BoundedProtocol, limits.Connections(max_connections), live)
+        limits.allow_descriptors(max_connections)
+        self._server = _Server(
             uvicorn.Config(
-                app,
-                http="h11",
+                Guard(app, live, on_loopback=on_loopback),
+                http=cast(type[asyncio.Protocol], protocol),
                 ws="none",
                 loop="asyncio",
                 lifespan="off",
@@ -32,9 +58,12 @@ class WebServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                h11_max_incomplete_event_size=MAX_HEAD_BYTES,
-                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                backlog=limits.ACCEPTED_AT_ONCE,
+                h11_max_incomplete_event_size=limits.MAX_HEAD_BYTES,
+                timeout_keep_alive=int(limits.IDLE_SECONDS),
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+                callback_notify=live.refresh,
+                timeout_notify=0,
             )
         )
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)

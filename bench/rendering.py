@@ -1,0 +1,93 @@
+"""The same series rendered by the exporter's store and by the client library, in this process."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from bybit_exporter import clock
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountStatus,
+    AccountType,
+    Balance,
+    ExporterState,
+    PollResult,
+    RateLimit,
+    Secret,
+)
+from bybit_exporter.store import Store
+
+from .exchange import ACCOUNT, HOLDINGS
+
+ROUNDS, RENDERINGS_A_ROUND = 30, 20
+
+
+def compare_rendering() -> Iterator[tuple[float, float]]:
+    """Seconds for one rendering by the store and by the client library, pair by pair."""
+    store = _store()
+    registry = _registry(store.exposition().decode())
+    _check_same_series(store.exposition(), generate_latest(registry))
+    for _ in range(ROUNDS):
+        yield _time(store.exposition), _time(lambda: generate_latest(registry))
+
+
+def _time(render: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    for _ in range(RENDERINGS_A_ROUND):
+        render()
+    return (time.perf_counter() - started) / RENDERINGS_A_ROUND
+
+
+def _store() -> Store:
+    account = Account(
+        name=ACCOUNT,
+        account_type=AccountType.SPOT,
+        coins=tuple(HOLDINGS),
+        api_key=Secret(""),
+        api_secret=Secret(""),
+        poll_interval_seconds=30.0,
+        stale_after_seconds=90.0,
+    )
+    balances = tuple(Balance(coin, Decimal("1.25"), Decimal("0.5"), Decimal(0)) for coin in HOLDINGS)
+    result = PollResult(
+        outcome=AccountSnapshot(AccountStatus.NORMAL, balances),
+        ended_at=clock.now(),
+        ended_timestamp=clock.wall(),
+        duration_seconds=0.1,
+        rate_limits={"/v5/asset/transfer/query-asset-info": RateLimit(60, 59)},
+    )
+    store = Store(ExporterState(True, clock.wall(), clock_offset_seconds=0.01))
+    store.replace_accounts([account])
+    store.record(account, result, clock.wall() + 30)
+    return store
+
+
+def _registry(exposition: str) -> CollectorRegistry:
+    """A registry whose metrics, of the client library, have every sample of the exposition."""
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    for family in text_string_to_metric_families(exposition):
+        if family.name.startswith("process_"):
+            continue
+        labels = list(family.samples[0].labels)
+        metric = (Counter if family.type == "counter" else Gauge)(
+            family.name, family.documentation, labels, registry=registry
+        )
+        for sample in family.samples:
+            child = metric.labels(**sample.labels) if labels else metric
+            child.inc(sample.value)
+    return registry
+
+
+def _check_same_series(ours: bytes, theirs: bytes) -> None:
+    """The two shall not differ in work: same families, same samples."""
+    first, second = ({line.partition(b" ")[0] for line in text.splitlines()} for text in (ours, theirs))
+    assert first == second, first ^ second

@@ -1,0 +1,292 @@
+"""``python -m bench.soak``: many polls of an exchange that fails at random, under concurrent scrapes.
+
+The exchange is a process of its own. Each of its answers states figures that only it can make: the number of the
+answer, and what a keyed hash makes of that number, the account and the coin. So every figure that is scraped proves by
+itself that the exchange has served it, for this account, together with the others beside it. Ends with status 1 if
+one does not, if figures go back, or if memory, threads or descriptors have grown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import hmac
+import multiprocessing
+import os
+import re
+import statistics
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, redirect_stderr, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+from pathlib import Path
+from random import Random
+
+from bybit_exporter import log
+from bybit_exporter.config import ApiConfig, Config
+from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer, faults
+from bybit_exporter.sandbox import Account as Held
+from bybit_exporter.sandbox.messages import Fault, Response, Wire
+from bybit_exporter.service import Service
+
+PROOF = os.urandom(16)
+COINS = ("BTC", "ETH", "SOL", "XRP", "USDT")
+INTERVAL = 0.05
+TIMEOUT = 0.5
+RELOAD_SECONDS = 2.0
+"""Ends the long waits that some refusals ask for."""
+
+FAULTS: tuple[tuple[float, Fault], ...] = (
+    (0.02, faults.Reset()),
+    (0.02, faults.Cut()),
+    (0.02, faults.Status(502, b"<html>bad gateway</html>")),
+    (0.01, faults.RetCode(10016)),
+    (0.01, faults.RetCode(10001)),
+    (0.01, faults.RetCode(10002)),
+    (0.01, faults.RetCode(10027)),
+    (0.01, faults.TooManyVisits("1")),
+    (0.01, faults.Body(b'{"retCode":0,"result":{"spot":')),
+    (0.01, faults.Mutate(lambda envelope: envelope["result"]["spot"]["assets"][1].update(free="NaN"))),
+    (0.01, faults.Mutate(lambda envelope: envelope["result"]["spot"].pop("status"))),
+    (0.01, faults.Mutate(lambda envelope: envelope.update(time=0))),
+    (0.01, faults.Delay(0.05)),
+    (0.002, faults.Hang()),
+    (0.002, faults.Drip(0.05)),
+    (0.001, faults.Flood(8)),
+    (0.001, faults.Bomb(64)),
+    (0.001, faults.nested()),
+    (0.001, faults.RetCode(10003)),
+    (0.0001, faults.access_too_frequent()),
+)
+
+
+class AtRandom:
+    """Most answers are honest."""
+
+    def __init__(self, seed: int) -> None:
+        self._random = Random(seed)  # noqa: S311
+
+    def play(self, wire: Wire, response: Response) -> None:
+        dice = self._random.random()
+        for share, fault in FAULTS:
+            dice -= share
+            if dice < 0:
+                with suppress(LookupError, TypeError):  # a refusal has no assets to falsify
+                    fault.play(wire, response)
+                    return
+                break
+        wire.respond(response)
+
+
+def figure(number: int, account: str, coin: str) -> str:
+    """What only the exchange's process says of this coin in this answer, with 15 digits at most."""
+    digest = hmac.digest(PROOF, f"{number}/{account}/{coin}".encode(), hashlib.sha256)
+    return f"{int.from_bytes(digest[:5])}.{int.from_bytes(digest[5:6]):03d}"
+
+
+def holdings(number: int, account: str) -> dict[str, Holding]:
+    """What the account holds in its answer of this number."""
+    return {
+        coin: Holding(f"{number}", figure(number, account, coin), figure(number, account, coin + "/withdraw"))
+        for coin in COINS
+    }
+
+
+def serve(accounts: int, wire: Connection) -> None:
+    """The exchange's process."""
+    exchange = Exchange(limits=UNLIMITED, history=100)
+    exchange.fault = AtRandom(1)
+    for index in range(accounts):
+        held = exchange.add_account(f"account {index}")
+        held.behaviour = _count
+    with SandboxServer(exchange) as server:
+        keys = [(held.name, held.api_key, held.api_secret) for held in exchange.accounts.values()]
+        wire.send((server.base_url, keys))
+        wire.recv()
+        exchange.fault = None
+        wire.send(exchange.request_count)
+        wire.recv()
+
+
+def _count(held: Held, _: float) -> None:
+    held.holdings = holdings(held.request_count, held.name)
+
+
+_SAMPLE = re.compile(
+    r'^bybit_asset_(free|frozen|withdrawing)\{account="([^"]+)",[^}]*coin="([A-Z]+)"\} (\S+)$', re.MULTILINE
+)
+
+
+@dataclass
+class Scraper:
+    """Scrapes without a pause, and checks everything it reads."""
+
+    service: Service
+    openmetrics: bool
+    scrapes: int = 0
+    checked: int = 0
+    wrong: list[str] = field(default_factory=list)
+    _latest: dict[str, int] = field(default_factory=dict)
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.wait(0.05):
+            text = self.service.store.exposition(openmetrics=self.openmetrics).decode()
+            self.scrapes += 1
+            self._check(text)
+
+    def _check(self, text: str) -> None:
+        read: dict[str, dict[tuple[str, str], float]] = {}
+        for kind, account, coin, value in _SAMPLE.findall(text):
+            read.setdefault(account, {})[kind, coin] = float(value)
+        for account, values in read.items():
+            number = int(values["free", COINS[0]])
+            expected = {
+                (kind, coin): float(amount)
+                for coin, holding in holdings(number, account).items()
+                for kind, amount in (
+                    ("free", holding.free),
+                    ("frozen", holding.frozen),
+                    ("withdrawing", holding.withdraw),
+                )
+            }
+            self.checked += len(values)
+            if values != expected:
+                self.wrong.append(f"{account}: {values} was never served")
+            if number < self._latest.get(account, 0):
+                self.wrong.append(f"{account}: went back from answer {self._latest[account]} to {number}")
+            self._latest[account] = number
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of this process, after so many polls."""
+
+    polls: int
+    resident: int
+    threads: int
+    descriptors: int
+
+
+def size_after(polls: int) -> Size:
+    """The size now."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    threads, descriptors = (len(list(Path(f"/proc/self/{what}").iterdir())) for what in ("task", "fd"))
+    return Size(polls, pages * os.sysconf("SC_PAGE_SIZE"), threads, descriptors)
+
+
+@contextmanager
+def exchange_process(accounts: int) -> Iterator[tuple[str, list[tuple[str, str, str]], Connection]]:
+    """Base URL, names with keys and secrets, and a wire: the first word on it ends all faults, the second the process."""
+    ours, its = multiprocessing.get_context("fork").Pipe()
+    process = multiprocessing.get_context("fork").Process(target=serve, args=(accounts, its), daemon=True)
+    process.start()
+    base_url, keys = ours.recv()
+    try:
+        yield base_url, keys, ours
+    finally:
+        ours.send(None)
+        process.join(10)
+
+
+def service_for(base_url: str, keys: list[tuple[str, str, str]]) -> Service:
+    """The exporter, less what the configuration file would not allow."""
+    accounts = tuple(
+        Account(name, AccountType.SPOT, None, Secret(key), Secret(secret), INTERVAL, 1.0) for name, key, secret in keys
+    )
+    api = ApiConfig(base_url=base_url, timeout_seconds=TIMEOUT, max_requests_per_second=1e6)
+    return Service(Config(api, accounts), lambda: Config(api, accounts))
+
+
+def polls_of(service: Service) -> int:
+    """All polls that have ended."""
+    return sum(state.polls for state in service.store.accounts())
+
+
+def soak(polls: int, accounts: int) -> bool:
+    """Returns whether everything held; prints its figures."""
+    with exchange_process(accounts) as (base_url, keys, wire):
+        service = service_for(base_url, keys)
+        scrapers = [Scraper(service, False), Scraper(service, True)]
+        stop = threading.Event()
+        threads = [threading.Thread(target=scraper.run, args=(stop,)) for scraper in scrapers]
+        started = time.monotonic()
+        service.start()
+        for thread in threads:
+            thread.start()
+        sizes = watch(service, polls)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        seconds = time.monotonic() - started
+        wire.send(None)
+        requests = wire.recv()
+        recovered = all_up(service)
+        service.stop()
+        return report(service, sizes, scrapers, seconds, requests) and recovered
+
+
+def watch(service: Service, polls: int) -> list[Size]:
+    """Measures, and ends long waits, until so many polls have ended."""
+    sizes, reload_at = [], time.monotonic() + RELOAD_SECONDS
+    while (done := polls_of(service)) < polls:
+        sizes.append(size_after(done))
+        time.sleep(0.2)
+        if time.monotonic() >= reload_at:
+            service.reload()
+            reload_at = time.monotonic() + RELOAD_SECONDS
+    return sizes
+
+
+def all_up(service: Service) -> bool:
+    """The exchange is honest again: everybody is back soon."""
+    service.reload()
+    deadline = time.monotonic() + 10
+    while not all(state.up for state in service.store.accounts()):
+        if time.monotonic() > deadline:
+            print("not every account came back")
+            return False
+        time.sleep(0.05)
+    return True
+
+
+def report(service: Service, sizes: list[Size], scrapers: list[Scraper], seconds: float, requests: int) -> bool:
+    """Prints all figures. Returns whether they are as they should be."""
+    done = sizes[-1].polls
+    first = [size for size in sizes if done * 0.02 <= size.polls < done * 0.1]
+    last = [size for size in sizes if size.polls >= done * 0.9]
+    before, after = (statistics.mean(size.resident for size in tenth) for tenth in (first, last))
+    failures = sum(sum(state.failures.values()) for state in service.store.accounts())
+    print(f"{done} polls in {seconds:.0f} s, {requests} requests, {failures} failed polls")
+    print(f"{sum(s.scrapes for s in scrapers)} scrapes, {sum(s.checked for s in scrapers)} figures checked")
+    print(
+        f"memory: {before / 1e6:.1f} MB in the first tenth, {after / 1e6:.1f} MB in the last: {after / before - 1:+.1%}"
+    )
+    held = abs(after / before - 1) <= 0.05
+    for what in ("threads", "descriptors"):
+        most_before, most_after = (max(getattr(size, what) for size in tenth) for tenth in (first, last))
+        print(f"{what}: at most {most_before} in the first tenth, at most {most_after} in the last")
+        held = held and most_after <= most_before
+    wrong = [sentence for scraper in scrapers for sentence in scraper.wrong]
+    print(*wrong[:10], f"{len(wrong)} figures were wrong", sep="\n")
+    return held and not wrong
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
+    parser.add_argument("--polls", type=int, default=200_000)
+    parser.add_argument("--accounts", type=int, default=50)
+    options = parser.parse_args()
+    with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
+        log.configure("info", "logfmt")
+        held = soak(options.polls, options.accounts)
+    print("everything held" if held else "FAILED")
+    return 0 if held else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,23 @@
+"""Files that hold secrets, and who may read them."""
+
+from __future__ import annotations
+
+import stat
+from collections.abc import Iterable
+from pathlib import Path
+
+
+def warnings_of(paths: Iterable[Path]) -> list[str]:
+    """A warning for each file that every user of the machine can read. Files that are missing give none."""
+    return [
+        f"{path} holds a secret, and every user of this machine can read it; try: chmod o-r {path}"
+        for path in dict.fromkeys(paths)
+        if _world_readable(path)
+    ]
+
+
+def _world_readable(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & stat.S_IROTH)
+    except OSError:
+        return False

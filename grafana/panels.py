@@ -1,0 +1,355 @@
+"""What the dashboards are built of: queries, panels, variables, annotations, in the JSON that Grafana stores.
+
+The JSON is that of Grafana 10.0, which later versions read and migrate; options that came later are given as well, and
+Grafana 10 ignores them. ``tests/grafana-types`` holds the result against Grafana's own types, of 10.4 and of 13.
+
+Whatever shows the present is an instant query. Of a range, Grafana would show the last figure that there is, and so an
+old one as if it were current.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from string import ascii_uppercase
+from typing import Any
+
+Json = dict[str, Any]
+
+SCHEMA_VERSION = 38  # Grafana 10.0
+PLUGIN_VERSION = "10.0.0"
+DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
+
+GREEN, AMBER, RED, GREY = "green", "orange", "red", "text"
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A PromQL expression; the legend names its series and may contain ``{{label}}``."""
+
+    expr: str
+    legend: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table: the expression that fills it, and how its values are shown."""
+
+    title: str
+    expr: str
+    properties: Json = field(default_factory=dict)
+    hidden: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How values are shown. ``steps`` are the thresholds: a colour, and from which value on (None: from the least)."""
+
+    unit: str = "none"
+    decimals: int | None = None
+    minimum: float | None = None
+    mappings: Sequence[Json] = ()
+    steps: Sequence[tuple[str, float | None]] = ((GREEN, None),)
+    no_value: str = ""
+
+    def defaults(self, color: str, custom: Json | None = None) -> Json:
+        """The ``fieldConfig.defaults``, coloured by thresholds or by series."""
+        optional = {"decimals": self.decimals, "min": self.minimum, "noValue": self.no_value or None, "custom": custom}
+        return {
+            "unit": self.unit,
+            "color": {"mode": color},
+            "mappings": list(self.mappings),
+            "thresholds": thresholds(*self.steps),
+            **{key: value for key, value in optional.items() if value is not None},
+        }
+
+
+def thresholds(*steps: tuple[str, float | None]) -> Json:
+    """Colours by absolute value."""
+    return {"mode": "absolute", "steps": [{"color": color, "value": value} for color, value in steps]}
+
+
+def mapping(texts: dict[int, tuple[str, str]]) -> Json:
+    """Shows numbers as words of a colour."""
+    options = {
+        str(value): {"text": text, "color": color, "index": index}
+        for index, (value, (text, color)) in enumerate(texts.items())
+    }
+    return {"type": "value", "options": options}
+
+
+def override(name: str, properties: Json) -> Json:
+    """Other properties for the series or column of this name."""
+    return {
+        "matcher": {"id": "byName", "options": name},
+        "properties": [{"id": key, "value": value} for key, value in properties.items()],
+    }
+
+
+def stat(title: str, description: str, queries: Sequence[Query], look: Look, text: str = "auto") -> Json:
+    """A coloured tile for each series, of this moment. ``text`` is ``value``, ``value_and_name`` or ``name``."""
+    options = {
+        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "orientation": "auto",
+        "textMode": text,
+        "colorMode": "background",
+        "graphMode": "none",
+        "justifyMode": "auto",
+        "wideLayout": True,
+        "showPercentChange": False,
+        "percentChangeColorMode": "standard",
+    }
+    targets = [_instant(query, "time_series") for query in queries]
+    return _panel("stat", title, description, targets, look.defaults("thresholds"), options)
+
+
+def table(
+    title: str,
+    description: str,
+    columns: Sequence[Column],
+    labels: dict[str, str],
+    look: Look,
+    label_properties: dict[str, Json] | None = None,
+) -> Json:
+    """A row for each set of labels, of this moment. ``labels`` are the labels shown, with the titles of their columns.
+
+    The first column's expression must yield every row: a table that only one query fills calls it just "Value".
+    """
+    fields = {f"Value #{ref}": column for ref, column in zip(ascii_uppercase, columns, strict=False)}
+    fields["Value"] = columns[0]
+    organize = {
+        "excludeByName": {"Time": True, **{name: True for name, column in fields.items() if column.hidden}},
+        "indexByName": {name: index for index, name in enumerate([*labels, *fields])},
+        "renameByName": labels | {name: column.title for name, column in fields.items()},
+    }
+    shown = [override(column.title, column.properties) for column in columns if column.properties and not column.hidden]
+    shown += [override(labels[label], properties) for label, properties in (label_properties or {}).items()]
+    options = {"showHeader": True, "cellHeight": "sm", "frameIndex": 0}
+    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": True}
+    panel = _panel(
+        "table",
+        title,
+        description,
+        [_instant(Query(column.expr), "table") for column in columns],
+        look.defaults("thresholds", custom),
+        options,
+        shown,
+    )
+    panel["transformations"] = [{"id": "merge", "options": {}}, {"id": "organize", "options": organize}]
+    return panel
+
+
+def state_timeline(title: str, description: str, query: Query, look: Look) -> Json:
+    """States over time, a lane for each series; a gap is a gap."""
+    options = {
+        "mergeValues": True,
+        "showValue": "auto",
+        "alignValue": "left",
+        "rowHeight": 0.85,
+        "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []},
+        "tooltip": {"mode": "single", "sort": "none"},
+    }
+    custom = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False, "insertNulls": False}
+    return _panel("state-timeline", title, description, [_range(query)], look.defaults("thresholds", custom), options)
+
+
+def timeseries(
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    look: Look,
+    *,
+    style: Json | None = None,
+    overrides: Sequence[Json] = (),
+) -> Json:
+    """Curves over time. The legend states no figures: the last one of a curve that has ended would look current."""
+    custom: Json = {
+        "drawStyle": "line",
+        "lineInterpolation": "stepAfter",  # a figure stands until the next one
+        "lineWidth": 1,
+        "fillOpacity": 0,
+        "showPoints": "auto",
+        "pointSize": 4,
+        "spanNulls": False,
+        "insertNulls": False,
+        "axisPlacement": "auto",
+        "stacking": {"group": "A", "mode": "none"},
+        "thresholdsStyle": {"mode": "dashed" if len(look.steps) > 1 else "off"},
+        **(style or {}),
+    }
+    options = {
+        "legend": {"showLegend": True, "displayMode": "list", "placement": "bottom", "calcs": []},
+        "tooltip": {"mode": "multi", "sort": "desc"},
+    }
+    targets = [_range(query) for query in queries]
+    defaults = look.defaults("palette-classic", custom)
+    return _panel("timeseries", title, description, targets, defaults, options, overrides)
+
+
+STACKED = {"fillOpacity": 40, "stacking": {"group": "A", "mode": "normal"}}
+BARS = {"drawStyle": "bars", "fillOpacity": 80, "stacking": {"group": "A", "mode": "normal"}}
+
+
+def _instant(query: Query, form: str) -> Json:
+    return {"expr": query.expr, "legendFormat": query.legend, "instant": True, "range": False, "format": form}
+
+
+def _range(query: Query) -> Json:
+    return {"expr": query.expr, "legendFormat": query.legend, "instant": False, "range": True, "format": "time_series"}
+
+
+def _panel(
+    kind: str,
+    title: str,
+    description: str,
+    targets: Iterable[Json],
+    defaults: Json,
+    options: Json,
+    overrides: Sequence[Json] = (),
+) -> Json:
+    common = {"datasource": DATASOURCE, "editorMode": "code"}
+    return {
+        "type": kind,
+        "title": title,
+        "description": description,
+        "pluginVersion": PLUGIN_VERSION,
+        "datasource": DATASOURCE,
+        "targets": [{"refId": ref, **common, **target} for ref, target in zip(ascii_uppercase, targets, strict=False)],
+        "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
+        "options": options,
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """Panels side by side, each with its width of 24; or a heading, which may repeat what follows for a variable."""
+
+    height: int
+    panels: Sequence[tuple[int, Json]]
+
+
+def heading(title: str, repeat: str = "") -> Shelf:
+    """The line that begins a section."""
+    row: Json = {"type": "row", "title": title, "collapsed": False, "panels": []}
+    if repeat:
+        row["repeat"] = repeat
+    return Shelf(1, [(24, row)])
+
+
+def lay_out(shelves: Iterable[Shelf]) -> list[Json]:
+    """The panels with their ids and places, shelf under shelf."""
+    placed: list[Json] = []
+    y = 0
+    for shelf in shelves:
+        x = 0
+        for width, panel in shelf.panels:
+            place = {"h": shelf.height, "w": width, "x": x, "y": y}
+            placed.append({"id": len(placed) + 1, "gridPos": place, **panel})
+            x += width
+        y += shelf.height
+    return placed
+
+
+def variable(name: str, label: str, query: str) -> Json:
+    """Lets one, several or all values of a label be chosen."""
+    return {
+        "name": name,
+        "label": label,
+        "type": "query",
+        "datasource": DATASOURCE,
+        "query": query,
+        "regex": "",
+        "refresh": 2,  # whenever the time range changes
+        "sort": 1,
+        "multi": True,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
+        "hide": 0,
+        "options": [],
+        "skipUrlSync": False,
+    }
+
+
+DATASOURCE_VARIABLE: Json = {
+    "name": "datasource",
+    "label": "Data source",
+    "type": "datasource",
+    "query": "prometheus",
+    "regex": "",
+    "refresh": 1,
+    "multi": False,
+    "includeAll": False,
+    "hide": 0,
+    "options": [],
+    "skipUrlSync": False,
+}
+
+
+def annotation(name: str, color: str, expr: str, title: str, tags: str) -> Json:
+    """Marks the moments at which an expression is positive. Grafana 10 reads ``expr``, later ones ``target``."""
+    return {
+        "name": name,
+        "enable": True,
+        "hide": False,
+        "iconColor": color,
+        "datasource": DATASOURCE,
+        "expr": expr,
+        "step": "60s",
+        "target": {"refId": "Anno", "expr": expr, "interval": "60s"},
+        "titleFormat": title,
+        "textFormat": "",
+        "tagKeys": tags,
+        "useValueForTime": False,
+    }
+
+
+def link_to(uid: str, title: str, tooltip: str) -> Json:
+    """A link to another dashboard, which keeps the time and what was chosen."""
+    return {
+        "type": "link",
+        "url": f"/d/{uid}",
+        "title": title,
+        "tooltip": tooltip,
+        "icon": "dashboard",
+        "keepTime": True,
+        "includeVars": True,
+        "asDropdown": False,
+        "targetBlank": False,
+        "tags": [],
+    }
+
+
+def account_link(uid: str, title: str) -> Json:
+    """A link of the cells that name an account: the other dashboard, for this account."""
+    url = f"/d/{uid}?${{datasource:queryparam}}&var-account=${{__value.raw:percentencode}}&${{__url_time_range}}"
+    return {"links": [{"title": title, "url": url}]}
+
+
+def dashboard(
+    uid: str,
+    title: str,
+    description: str,
+    shelves: Iterable[Shelf],
+    variables: Sequence[Json],
+    annotations: Sequence[Json],
+    links: Sequence[Json],
+    hours: int,
+) -> Json:
+    """A whole dashboard. It has no id and names no data source, so it can be imported and provisioned anywhere."""
+    return {
+        "uid": uid,
+        "title": title,
+        "description": description,
+        "tags": ["bybit"],
+        "schemaVersion": SCHEMA_VERSION,
+        "editable": True,
+        "graphTooltip": 1,
+        "timezone": "browser",
+        "time": {"from": f"now-{hours}h", "to": "now"},
+        "refresh": "30s",
+        "links": list(links),
+        "templating": {"list": [DATASOURCE_VARIABLE, *variables]},
+        "annotations": {"list": list(annotations)},
+        "panels": lay_out(shelves),
+    }

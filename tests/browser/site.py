@@ -1,0 +1,117 @@
+"""The web side over a store whose accounts are in whatever state a test or the README's picture wants."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Self
+
+import uvicorn
+
+from bybit_exporter.listen import bind
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountStatus,
+    AccountType,
+    Balance,
+    ExporterState,
+    FailureReason,
+    PollResult,
+    Secret,
+)
+from bybit_exporter.store import Store
+from bybit_exporter.web.app import WebOptions, create_app
+from tests.support import FakeClock
+
+STALE_AFTER_SECONDS = 90.0
+
+Amounts = Mapping[str, str]
+"""By coin: free, frozen and withdrawing, separated by blanks; those left out are 0."""
+
+
+def an_account(name: str, stale_after: float = STALE_AFTER_SECONDS) -> Account:
+    return Account(name, AccountType.SPOT, None, Secret("key"), Secret("secret"), stale_after / 3, stale_after)
+
+
+def snapshot(amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> AccountSnapshot:
+    return AccountSnapshot(status, tuple(_balance(coin, text) for coin, text in amounts.items()))
+
+
+def _balance(coin: str, text: str) -> Balance:
+    free, frozen, withdrawing = (*map(Decimal, text.split()), Decimal(0), Decimal(0))[:3]
+    return Balance(coin, free, frozen, withdrawing)
+
+
+def at(moment: float, outcome: AccountSnapshot | FailureReason, message: str = "") -> PollResult:
+    """A poll that ended at this moment, by either clock."""
+    return PollResult(outcome, moment, moment, 0.1, message=message)
+
+
+class Site:
+    """A store on a clock that stands still, and once entered its web side on a free port, the same each time."""
+
+    def __init__(
+        self, *names: str, demo: bool = False, earlier: float = 0.0, stale_after: float = STALE_AFTER_SECONDS
+    ) -> None:
+        self.clock = FakeClock(time.time() - earlier)  # near Unix time, which the page shows
+        self.store = Store(ExporterState(True, self.clock.now), self.clock)
+        self.options = WebOptions(demo=demo)
+        self._port = 0
+        self.accounts = {name: an_account(name, stale_after) for name in names}
+        self.store.replace_accounts(self.accounts.values())
+
+    def read(self, name: str, amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> None:
+        """A poll succeeds now."""
+        self.record(name, at(self.clock.now, snapshot(amounts, status)))
+
+    def fail(self, name: str, reason: FailureReason, message: str) -> None:
+        """A poll fails now."""
+        self.record(name, at(self.clock.now, reason, message))
+
+    def record(self, name: str, result: PollResult) -> None:
+        """A poll has ended."""
+        account = self.accounts[name]
+        self.store.record(account, result, self.clock.now + account.poll_interval_seconds)
+
+    def __enter__(self) -> Self:
+        listener = bind("127.0.0.1", self._port)
+        self._port = listener.getsockname()[1]
+        self.base_url = f"http://127.0.0.1:{self._port}/"
+        app = create_app(self.store, self.options, lambda: None)
+        self._server = uvicorn.Server(
+            uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
+        )
+        self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """As if the exporter had ended."""
+        self._server.should_exit = True
+        self._thread.join(10)
+
+
+def every_state() -> Site:
+    """An account in every state there is, with names and coins that try to be more than text."""
+    site = Site(
+        "main", "<script>alert('account')</script>", "flaky", "stale", "banned", "refused", "odd", "new", earlier=113
+    )
+    site.read("stale", {"BTC": "5.55555555"})
+    site.clock.now += STALE_AFTER_SECONDS
+    site.read("flaky", {"SOL": "12.5 0.25"})
+    site.clock.now += 20
+    site.read("main", {"ETH": "11.534850000000000001 0.5", "BTC": "0.00000001", "USDT": "1250000.00 0 35643.12"})
+    site.read("<script>alert('account')</script>", {"<script>alert('coin')</script>": "1", "\u202eLTR\u200b": "2"})
+    site.read("banned", {"BTC": "1.5"}, AccountStatus.BANNED)
+    site.read("odd", {}, AccountStatus.UNKNOWN)
+    site.fail("flaky", FailureReason.TIMEOUT, "no answer within 10s; the exchange or the network is slow")
+    site.fail("stale", FailureReason.NETWORK, "connection refused; check the network, DNS, proxy and firewall")
+    site.fail("refused", FailureReason.BANNED, 'retCode 10027 "banned"; contact its support')
+    site.clock.now += 3
+    return site

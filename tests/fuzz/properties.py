@@ -1,0 +1,363 @@
+"""What must hold for any bytes: an answer gives a snapshot or a `BybitError`, a file a `Config` or a `ConfigError`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import socket
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from hypothesis import strategies as st
+
+from bybit_exporter import clock, config
+from bybit_exporter.bybit.client import Client
+from bybit_exporter.bybit.errors import BybitError
+from bybit_exporter.bybit.exchange_clock import ExchangeClock
+from bybit_exporter.bybit.gate import Gate
+from bybit_exporter.bybit.signing import sign_hmac
+from bybit_exporter.bybit.transport import Response, Transport
+from bybit_exporter.bybit.wallets import SpotResult, read_wallet
+from bybit_exporter.metrics import render_account
+from bybit_exporter.model import Account, AccountSnapshot, AccountState, AccountType, FailureReason, PollResult, Secret
+from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
+
+KEY, SECRET = "CANARYKEY", "CANARYSECRET"
+ACCOUNT = Account("main", AccountType.SPOT, None, Secret(KEY), Secret(SECRET), 1.0, 3.0)
+
+
+class Canned(Transport):
+    """Whatever it is asked, it answers the same; it remembers the latest question."""
+
+    def __init__(self, response: Response) -> None:
+        self.response = response
+        self.query = ""
+        self.headers: Mapping[str, str] = {}
+
+    def get(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
+        self.query, self.headers = query, headers
+        return self.response
+
+
+def client_on(transport: Transport) -> Client:
+    return Client(transport, ExchangeClock(5.0), Gate(1e9), recv_window_seconds=5.0)
+
+
+# An answer: its status, its headers, its body.
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+anything = st.recursive(
+    scalars, lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4)
+)
+amounts = (
+    st.decimals(allow_nan=True, allow_infinity=True).map(str)
+    | st.floats().map(repr)
+    | st.integers(-(10**30), 10**30).map(str)
+    | st.text(st.sampled_from("0123456789.eE+-_ \u0663"), max_size=12)
+    | st.sampled_from(["", "1e-8", "0011.50", "1e999", "-0", "1e-999999999", "9" * 400, "0.1" + "0" * 400 + "1"])
+)
+assets = st.fixed_dictionaries(
+    {
+        "coin": st.sampled_from(["BTC", "ETH", "USDT", 'a"b\\c\nd', "ü"]) | st.text(max_size=5),
+        "free": amounts,
+        "frozen": amounts,
+        "withdraw": amounts,
+    }
+)
+spots = st.fixed_dictionaries(
+    {
+        "status": st.sampled_from(["ACCOUNT_STATUS_NORMAL", "ACCOUNT_STATUS_UNSPECIFIED"]) | st.text(),
+        "assets": st.lists(assets, max_size=4),
+    }
+)
+messages = st.text() | st.none() | st.text(max_size=99).map(lambda text: text + KEY)
+ret_codes = st.just(0) | st.sampled_from([10001, 10002, 10003, 10004, 10006, 10018, 10027, -1]) | st.integers()
+envelopes = st.fixed_dictionaries(
+    {"retCode": ret_codes, "result": st.fixed_dictionaries({"spot": spots})},
+    optional={"retMsg": messages, "time": st.integers() | st.none(), "retExtInfo": anything},
+)
+
+
+@st.composite
+def twisted(draw: st.DrawFn) -> Any:
+    """An honest envelope in which one value, somewhere, is anything at all, or gone."""
+    envelope = draw(envelopes)
+    place: Any = envelope
+    while True:
+        keys = list(place) if isinstance(place, dict) else list(range(len(place)))
+        if not keys:
+            return envelope
+        key = draw(st.sampled_from(keys))
+        if not isinstance(place[key], dict | list) or draw(st.booleans()):
+            break
+        place = place[key]
+    if draw(st.booleans()):
+        place[key] = draw(anything)
+    else:
+        del place[key]
+    return envelope
+
+
+@st.composite
+def spliced(draw: st.DrawFn, texts: st.SearchStrategy[bytes]) -> bytes:
+    """A text with a piece taken out and another put in."""
+    text = draw(texts)
+    start = draw(st.integers(0, len(text)))
+    end = draw(st.integers(start, min(len(text), start + 20)))
+    return text[:start] + draw(st.binary(max_size=12) | st.just(text[start:end] * 2)) + text[end:]
+
+
+def encoded(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+bodies = (
+    envelopes.map(encoded)
+    | twisted().map(encoded)
+    | spliced(envelopes.map(encoded))
+    | anything.map(encoded)
+    | st.binary(max_size=300)
+    | st.just(KEY.encode() * 30)
+    | st.integers(1, 5000).map(lambda depth: b'{"retCode":0,"result":' + b"[" * depth)
+)
+numbers = st.integers().map(str) | st.text(max_size=30)
+headers = st.fixed_dictionaries(
+    {},
+    optional={
+        "X-Bapi-Limit": numbers,
+        "X-Bapi-Limit-Status": numbers,
+        "X-Bapi-Limit-Reset-Timestamp": numbers,
+        "Retry-After": numbers | st.datetimes().map(lambda when: when.strftime("%a, %d %b %Y %H:%M:%S GMT")),
+    },
+)
+statuses = st.just(200) | st.sampled_from([204, 302, 400, 401, 403, 404, 429, 500, 503]) | st.integers(200, 999)
+responses = st.builds(lambda status, head, body: (status, head, body), statuses, headers, bodies)
+
+
+def an_answer_gives_a_snapshot_or_a_bybit_error(answer: tuple[int, dict[str, str], bytes]) -> None:
+    status, head, body = answer
+    client = client_on(Canned(Response(status, head, body, clock.now())))
+    try:
+        reading = read_wallet(client, ACCOUNT)
+    except BybitError as error:
+        is_fit_for_a_log(error)
+        waits_within_reason(error, client.clock.now())
+    else:
+        is_what_was_said(reading.snapshot, body)
+    assert abs(client.clock.now() - clock.wall()) < 10 or client.clock.offset_seconds is not None
+
+
+def is_fit_for_a_log(error: BybitError) -> None:
+    assert error.reason is not FailureReason.INTERNAL
+    assert str(error).isprintable()
+    assert len(str(error)) < 600
+    assert KEY not in str(error)
+
+
+def waits_within_reason(error: BybitError, now: float) -> None:
+    assert 0 <= error.wait_seconds(now) <= 86_400
+
+
+def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
+    """Read once more, by another reader: Python's own."""
+    said = {asset["coin"]: asset for asset in json.loads(body)["result"]["spot"]["assets"]}
+    assert [balance.coin for balance in snapshot.balances] == list(said)
+    for balance in snapshot.balances:
+        asset = said[balance.coin]
+        for number, text in (
+            (balance.free, asset["free"]),
+            (balance.frozen, asset["frozen"]),
+            (balance.withdrawing, asset["withdraw"]),
+        ):
+            assert math.isfinite(number)
+            assert float(number) == float(Decimal(text or "0"))
+    state = AccountState(ACCOUNT).after(PollResult(snapshot, 0.0, 0.0, 0.0))
+    lines = b"".join(render_account(state)).splitlines()
+    assert all(line.startswith(b"bybit_") and line.count(b"\n") == 0 for line in lines)
+
+
+# The raw bytes of an HTTP answer, on a socket.
+
+heads = st.lists(
+    st.sampled_from(
+        [
+            b"Content-Length: 5",
+            b"Content-Length: -1",
+            b"Content-Length: 5, 6",
+            b"Content-Length: x",
+            b"Transfer-Encoding: chunked",
+            b"Transfer-Encoding: chunked, gzip",
+            b"Content-Encoding: gzip",
+            b"Content-Encoding: deflate, gzip, gzip",
+            b"Content-Encoding: zstd",
+            b"Connection: close",
+            b"Location: http://[::1",
+            b"Set-Cookie: a=b; expires=x; domain=\xff",
+        ]
+    )
+    | st.binary(max_size=40),
+    max_size=4,
+)
+http_bodies = st.binary(max_size=40) | st.just(b'{"retCode":0}') | st.just(b"5\r\nhello\r\n0\r\n\r\n") | bodies
+http_answers = st.binary(max_size=60) | st.builds(
+    lambda first, head, body: b"\r\n".join([first, *head, b"", body]),
+    st.sampled_from(
+        [b"HTTP/1.1 200 OK", b"HTTP/1.0 200", b"HTTP/1.1 100 Continue", b"HTTP/1.1 302 Found", b"HTTP/2 200"]
+    )
+    | st.binary(max_size=20),
+    heads,
+    http_bodies,
+)
+
+
+class Peer:
+    """Sends its `answer` to whoever asks, and hangs up."""
+
+    def __init__(self) -> None:
+        self.answer = b""
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.transport = Transport(
+            f"http://127.0.0.1:{self._listener.getsockname()[1]}", timeout_seconds=5, connections=1
+        )
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(65536)
+                connection.sendall(self.answer)
+                connection.shutdown(socket.SHUT_WR)
+                connection.recv(65536)
+
+
+@cache
+def peer() -> Peer:
+    return Peer()
+
+
+def http_gives_a_response_or_a_bybit_error(answer: bytes) -> None:
+    peer().answer = answer
+    try:
+        response = peer().transport.get("/", "", {})
+    except BybitError as error:
+        is_fit_for_a_log(error)
+    else:
+        assert len(response.body) <= 1 << 20
+
+
+# A configuration file.
+
+GOOD = f"""poll_interval: 30s
+api:
+  base_url: https://api.bybit.nl
+accounts:
+  - name: main
+    account_type: SPOT
+    coins: [BTC, ETH]
+    api_key: {KEY}
+    api_secret: {SECRET}
+  - name: other
+    account_type: SPOT
+    poll_interval: 10s
+    api_key_env: KEY
+    api_secret_file: secret
+""".encode()
+WORDS = """accounts name account_type SPOT coins api api_key api_secret api_key_file poll_interval 30s 1e3 0x1f .inf
+{ } [ ] - : &a *a !!python/object | > ' " # --- ~ ? << %YAML ../../etc/passwd"""
+BLANKS = ["- ", ": ", "\n", "\n  ", "\n    ", "\t", "\x00", "\ufeff", "\u2028", "%YAML 1.1\n---\n"]
+words = st.sampled_from(WORDS.split() + BLANKS)
+files = (
+    spliced(st.just(GOOD))
+    | spliced(spliced(st.just(GOOD)))
+    | st.lists(words, max_size=40).map(lambda parts: "".join(parts).encode())
+    | st.text().map(lambda text: text.encode(errors="surrogatepass"))
+    | st.binary(max_size=200)
+    | anything.map(encoded)
+    | st.integers(1, 3000).map(lambda depth: b"[" * depth)
+)
+
+
+@cache
+def directory() -> Path:
+    """With the secret that the good file names; gone when the process ends."""
+    kept = tempfile.TemporaryDirectory(prefix="fuzz")
+    path = Path(kept.name)
+    _KEPT.append(kept)
+    (path / "secret").touch(0o600)
+    (path / "secret").write_text(SECRET)
+    return path
+
+
+_KEPT: list[Any] = []
+
+
+def a_file_gives_a_configuration_or_a_configuration_error(content: bytes) -> None:
+    path = directory() / "config.yaml"
+    path.write_bytes(content)
+    try:
+        loaded = config.load(path, {"KEY": KEY})
+    except config.ConfigError as error:
+        names_the_file(error, path)
+    else:
+        assert loaded.accounts
+        assert len({account.name for account in loaded.accounts}) == len(loaded.accounts)
+        assert all(account.poll_interval_seconds >= 1 for account in loaded.accounts)
+        assert all(account.stale_after_seconds >= account.poll_interval_seconds for account in loaded.accounts)
+        assert SECRET not in repr(loaded)
+
+
+def names_the_file(error: config.ConfigError, path: Path) -> None:
+    assert error.problems
+    assert all(problem.startswith(str(path)) for problem in error.problems)
+
+
+# A signature.
+
+secrets = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1)
+parameters = st.dictionaries(st.text(min_size=1), st.text(), max_size=4)
+
+
+def hmac_by_hand(key: bytes, message: bytes) -> str:
+    """https://www.rfc-editor.org/rfc/rfc2104"""
+    block = (hashlib.sha256(key).digest() if len(key) > 64 else key).ljust(64, b"\0")
+    inner = hashlib.sha256(bytes(each ^ 0x36 for each in block) + message).digest()
+    return hashlib.sha256(bytes(each ^ 0x5C for each in block) + inner).hexdigest()
+
+
+def a_request_is_signed_as_it_is_sent(case: tuple[str, str, dict[str, str]]) -> None:
+    """The embedded exchange, which has an HMAC of its own, accepts every signature; so does the one by hand."""
+    key, secret, query = case
+    exchange = Exchange(limits=UNLIMITED)
+    exchange.add_account("main", api_key=key, api_secret=secret)
+    canned = Canned(Response(200, {}, b'{"retCode":0,"result":{"spot":{"status":"","assets":[]}}}', clock.now()))
+    account = Account("main", AccountType.SPOT, None, Secret(key), Secret(secret), 1.0, 3.0)
+    client_on(canned).get(ASSET_INFO, query, SpotResult, account)
+    assert canned.query.isascii()
+    sent = {name.lower(): value for name, value in canned.headers.items()}
+    answer = json.loads(exchange.handle(Request("GET", ASSET_INFO, canned.query, sent)).body)
+    assert answer["retCode"] in (0, 10001), answer
+    text = sent["x-bapi-timestamp"] + key + sent["x-bapi-recv-window"] + canned.query
+    assert sent["x-bapi-sign"] == sign_hmac(secret, text) == hmac_by_hand(secret.encode(), text.encode())
+
+
+class Property(NamedTuple):
+    inputs: st.SearchStrategy[Any]
+    holds: Callable[[Any], None]
+    share: float
+    """Of the cases of a long run."""
+
+
+PROPERTIES = {
+    "answer": Property(responses, an_answer_gives_a_snapshot_or_a_bybit_error, 0.55),
+    "http": Property(http_answers, http_gives_a_response_or_a_bybit_error, 0.05),
+    "configuration": Property(files, a_file_gives_a_configuration_or_a_configuration_error, 0.25),
+    "signature": Property(st.tuples(secrets, secrets, parameters), a_request_is_signed_as_it_is_sent, 0.15),
+}

@@ -1,0 +1,99 @@
+"""The exporter's parts in this process, against the embedded exchange: intervals below a second, a clock that jumps."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, Self
+
+import pytest
+
+from bybit_exporter import clock
+from bybit_exporter.config import ApiConfig, Config
+from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer
+from bybit_exporter.sandbox import Account as Held
+from bybit_exporter.service import Service
+from tests.exporter_process import Samples, parse
+from tests.support import eventually
+
+HOLDINGS = {"BTC": Holding("1.5", "0.5"), "ETH": Holding("11.53485")}
+
+
+class JumpingClock:
+    """The staleness clock, which goes on as it does, and ``jump`` ahead: nobody waits ten minutes."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.ahead = 0.0
+        boottime = time.CLOCK_BOOTTIME
+
+        def read(which: int) -> float:
+            assert which == boottime, "the others stand still while the machine sleeps, or are set by people"
+            return time.clock_gettime(which) + self.ahead
+
+        shifted = SimpleNamespace(CLOCK_BOOTTIME=boottime, clock_gettime=read)
+        monkeypatch.setattr(clock, "time", shifted)
+
+    def jump(self, seconds: float) -> None:
+        self.ahead += seconds
+
+
+def account_for(held: Held, **changes: Any) -> Account:
+    """The configured account that asks for an account of the embedded exchange."""
+    account = Account(
+        name=held.name,
+        account_type=AccountType.SPOT,
+        coins=None,
+        api_key=Secret(held.api_key),
+        api_secret=Secret(held.api_secret),
+        poll_interval_seconds=0.2,
+        stale_after_seconds=30.0,
+    )
+    return dataclasses.replace(account, **changes)
+
+
+class Running:
+    """A service that polls every account of an exchange of its own. ``config`` is what a reload reads."""
+
+    def __init__(self, *names: str, api: dict[str, Any] | None = None, **account: Any) -> None:
+        self.exchange = Exchange(limits=UNLIMITED)
+        for name in names or ("main",):
+            self.exchange.add_account(name, HOLDINGS)
+        self.server = SandboxServer(self.exchange)
+        self.api = ApiConfig(base_url=self.server.base_url, **{"timeout_seconds": 5.0, **(api or {})})
+        self.config = Config(self.api, tuple(account_for(held, **account) for held in self.exchange.accounts.values()))
+        self.load: Callable[[], Config] = lambda: self.config
+        self.service = Service(self.config, lambda: self.load())
+
+    @property
+    def main(self) -> Held:
+        return next(iter(self.exchange.accounts.values()))
+
+    def __enter__(self) -> Self:
+        self.server.start()
+        self.service.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.stop()
+        self.service.stop()
+
+    def samples(self) -> Samples:
+        return parse(self.service.store.exposition().decode())
+
+    def value(self, name: str, **labels: str) -> float | None:
+        found = [
+            value
+            for (series, its_labels), value in self.samples().items()
+            if series == name and labels.items() <= dict(its_labels).items()
+        ]
+        assert len(found) <= 1, f"{name} {labels} is ambiguous"
+        return found[0] if found else None
+
+    def wait_for(self, expected: float | None, name: str, within: float = 10.0, **labels: str) -> None:
+        eventually(lambda: self.value(name, **labels) == expected, within)
+
+    def failures(self, reason: str, account: str = "main") -> float:
+        return self.value("bybit_poll_failures_total", account=account, reason=reason) or 0.0

@@ -1,0 +1,296 @@
+"""The program as a shell sees it: flags, output, exit status, signals."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bybit_exporter import __version__
+from bybit_exporter.sandbox import Account, Exchange, Holding, Refusal, SandboxServer, faults
+from tests.exporter_process import ROOT, ExporterProcess, config_for, parse, run_exporter, write_private
+from tests.support import eventually, require_real
+
+pytestmark = pytest.mark.usefixtures("private_files")
+
+CANARY = "CANARY-dG9wLXNlY3JldA"
+
+
+@pytest.fixture
+def main() -> Account:
+    return Exchange().add_account("main", {"ETH": Holding("11.53485")})
+
+
+@pytest.fixture
+def server(main: Account) -> Iterator[SandboxServer]:
+    with SandboxServer(main.exchange) as server:
+        yield server
+
+
+def configure(server: SandboxServer, directory: Path) -> None:
+    write_private(directory / "config.yaml", config_for(server.exchange, server.base_url))
+
+
+# What is wrong on the command line is said in one line, before anything else happens.
+
+LOG_LEVELS = "(choose from 'debug', 'info', 'warn', 'error')"
+BROKEN = [
+    (["--nonsense"], "unknown flag --nonsense"),
+    ([f"--nonsense={CANARY}"], "unknown flag --nonsense"),
+    (["--nonsense", CANARY], "unknown flag --nonsense"),
+    (["-x"], "unknown flag -x"),
+    ([CANARY], "takes flags only; see --help"),
+    (["--once", CANARY], "takes flags only; see --help"),
+    (["--config"], "unknown flag --config"),
+    (["--config.file"], "argument --config.file: expected one argument"),
+    (["--log.level=loud"], f"argument --log.level: invalid choice: 'loud' {LOG_LEVELS}"),
+    (["--log.level", "INFO"], f"argument --log.level: invalid choice: 'INFO' {LOG_LEVELS}"),
+    (["--log.format=xml"], "argument --log.format: invalid choice: 'xml' (choose from 'logfmt', 'json')"),
+    (
+        ["--web.listen-address=9836"],
+        'argument --web.listen-address: "9836" is not host:port, :port or [::1]:port',
+    ),
+    (
+        ["--web.listen-address=127.0.0.1:70000"],
+        'argument --web.listen-address: "127.0.0.1:70000" is not host:port, :port or [::1]:port',
+    ),
+    (["--web.listen-address=::1:80"], 'argument --web.listen-address: "::1:80" is not host:port, :port or [::1]:port'),
+    (["--web.telemetry-path=metrics"], 'argument --web.telemetry-path: "metrics" is not a path such as /metrics'),
+    (["--web.telemetry-path=/-/x"], 'argument --web.telemetry-path: "/-/x" is not a path such as /metrics'),
+    (["--web.telemetry-path=/{x}"], 'argument --web.telemetry-path: "/{x}" is not a path such as /metrics'),
+    (["--once", "--check-config"], "argument --check-config: not allowed with argument --once"),
+    (["--version=1"], "argument --version: ignored explicit argument '1'"),
+]
+
+
+@pytest.mark.parametrize(("flags", "complaint"), BROKEN, ids=[" ".join(flags) for flags, _ in BROKEN])
+def test_broken_command_lines(flags: list[str], complaint: str, tmp_path: Path) -> None:
+    done = run_exporter(*flags, cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"bybit-exporter: {complaint}\n")
+
+
+FLAGS = {
+    "--config.file": "config.yaml",
+    "--web.listen-address": "127.0.0.1:9836",
+    "--web.telemetry-path": "/metrics",
+    "--web.enable-lifecycle": "False",
+    "--log.level": "info",
+    "--log.format": "logfmt",
+    "--check-config": "False",
+    "--once": "False",
+    "--demo": "False",
+    "--version": None,
+}
+
+
+def test_help_names_every_flag_and_its_default(tmp_path: Path) -> None:
+    done = run_exporter("--help", cwd=tmp_path, environ={"COLUMNS": "1000"})
+    assert (done.returncode, done.stderr) == (0, "")
+    descriptions = dict(re.findall(r"^  (--[a-z.-]+)((?:.|\n(?!  -))*)", done.stdout, re.MULTILINE))
+    for flag, default in FLAGS.items():
+        assert default is None or f"(default: {default})" in descriptions[flag]
+
+
+def test_version(tmp_path: Path) -> None:
+    done = run_exporter("--version", cwd=tmp_path, environ={"BYBIT_EXPORTER_REVISION": "abc123"})
+    python = ".".join(map(str, sys.version_info[:3]))
+    expected = f"bybit-exporter {__version__} (revision abc123, Python {python})\n"
+    assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
+    script = Path(sys.executable).with_name("bybit-exporter")
+    require_real(script.exists(), "the package (pip install --no-deps --editable .)")
+    done = subprocess.run([script, "--nonsense"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "bybit-exporter: unknown flag --nonsense\n")
+
+
+# --check-config and --once
+
+
+def test_check_config_asks_the_exchange_nothing(server: SandboxServer, tmp_path: Path) -> None:
+    configure(server, tmp_path)
+    done = run_exporter("--check-config", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+    assert server.accepted_connections == 0
+
+
+@pytest.mark.parametrize("way", ["environment", "files"])
+def test_the_example_is_valid_once_its_two_secrets_are_there(way: str, tmp_path: Path) -> None:
+    text = (ROOT / "config.example.yaml").read_text()
+    environ = {}
+    if way == "environment":
+        environ = {"BYBIT_API_KEY": "key", "BYBIT_API_SECRET": "secret"}
+    else:
+        for name in re.findall(r"# api_(?:key|secret)_file: (\S+)", text):
+            write_private(tmp_path / name, f"{name}\n")
+        text = re.sub(r"# (api_(?:key|secret)_file:)", r"\1", text)
+    write_private(tmp_path / "config.yaml", text)
+    done = run_exporter("--check-config", cwd=tmp_path, environ=environ)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "ok\n", "")
+
+
+def test_once_prints_the_exposition_of_every_account(server: SandboxServer, tmp_path: Path) -> None:
+    server.exchange.add_account("other", {"BTC": Holding("2", "1", "0.5")})
+    configure(server, tmp_path)
+    done = run_exporter("--once", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    samples = parse(done.stdout)
+
+    def value(name: str, **labels: str) -> float:
+        return samples[name, frozenset({"account_type": "SPOT", **labels}.items())]
+
+    assert value("bybit_asset_free", account="main", coin="ETH") == 11.53485
+    assert value("bybit_asset_withdrawing", account="other", coin="BTC") == 0.5
+    assert value("bybit_up", account="main") == value("bybit_up", account="other") == 1
+    assert [recorded.account for recorded in server.exchange.requests].count("main") == 1
+    assert server.exchange.request_count == 2
+
+
+def test_once_fails_if_one_account_fails_and_prints_the_rest(
+    server: SandboxServer, main: Account, tmp_path: Path
+) -> None:
+    server.exchange.add_account("other", {"BTC": Holding("2")})
+    main.refusal = Refusal(10003)
+    configure(server, tmp_path)
+    done = run_exporter("--once", "--log.format=json", cwd=tmp_path)
+    assert done.returncode == 1
+    samples = parse(done.stdout)
+    main_labels, other_labels = ({("account", name), ("account_type", "SPOT")} for name in ("main", "other"))
+    assert samples["bybit_up", frozenset(main_labels)] == 0
+    assert samples["bybit_up", frozenset(other_labels)] == 1
+    assert samples["bybit_poll_failures_total", frozenset({*main_labels, ("reason", "auth")})] == 1
+    assert samples["bybit_asset_free", frozenset({*other_labels, ("coin", "BTC")})] == 2
+    (event,) = [json.loads(line) for line in done.stderr.splitlines()]
+    assert (event["account"], event["reason"]) == ("main", "auth")
+
+
+def test_once_with_a_reader_that_leaves_early(server: SandboxServer, tmp_path: Path) -> None:
+    configure(server, tmp_path)
+    command = f"{sys.executable} {ROOT}/exporter.py --once | true"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.stderr == ""
+
+
+def test_promtool_has_nothing_to_say_about_once(server: SandboxServer, tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    require_real(promtool is not None, "promtool (Debian: prometheus)")
+    configure(server, tmp_path)
+    exposition = run_exporter("--once", cwd=tmp_path).stdout
+    assert "bybit_asset_free" in exposition
+    checked = subprocess.run([str(promtool), "check", "metrics"], input=exposition, capture_output=True, text=True)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+# Ends
+
+
+ENDINGS = pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+
+
+@ENDINGS
+def test_a_signal_ends_it_cleanly(server: SandboxServer, tmp_path: Path, number: signal.Signals) -> None:
+    with ExporterProcess(config_for(server.exchange, server.base_url), tmp_path) as exporter:
+        exporter.wait_for(1, "bybit_up")
+        assert_ends(exporter, number)
+    assert [event["msg"] for event in exporter.log] == ["listening", "stopping"]
+
+
+@ENDINGS
+def test_a_signal_ends_it_while_a_request_hangs(
+    server: SandboxServer, main: Account, tmp_path: Path, number: signal.Signals
+) -> None:
+    main.fault = faults.Hang()
+    with ExporterProcess(config_for(server.exchange, server.base_url), tmp_path) as exporter:
+        eventually(lambda: main.request_count, 10)
+        assert_ends(exporter, number)
+
+
+@ENDINGS
+def test_a_signal_ends_it_whatever_clients_do(server: SandboxServer, tmp_path: Path, number: signal.Signals) -> None:
+    """One idles on a kept-alive connection, one is half through its request, one has said nothing at all."""
+    with (
+        ExporterProcess(config_for(server.exchange, server.base_url), tmp_path) as exporter,
+        contextlib.ExitStack() as s,
+    ):
+        exporter.wait_for(1, "bybit_up")
+        idle, half_open, _silent = (s.enter_context(connect(exporter)) for _ in range(3))
+        idle.sendall(b"GET /-/healthy HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert idle.recv(1000).startswith(b"HTTP/1.1 200")
+        half_open.sendall(b"GET /metrics HTTP/1.1\r\nHost:")
+        assert_ends(exporter, number)
+
+
+def test_a_signal_ends_it_while_a_client_does_not_read_its_answer(
+    server: SandboxServer, main: Account, tmp_path: Path
+) -> None:
+    main.holdings = {f"C{index}": Holding("1") for index in range(10_000)}  # more than fits into socket buffers
+    with (
+        ExporterProcess(config_for(server.exchange, server.base_url), tmp_path) as exporter,
+        connect(exporter) as client,
+    ):
+        eventually(lambda: exporter.get("/-/ready").status_code == 200, 20)
+        client.sendall(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5)
+        assert client.recv(100).startswith(b"HTTP/1.1 200")
+        assert_ends(exporter, signal.SIGTERM)
+
+
+def test_a_second_signal_changes_nothing(server: SandboxServer, main: Account, tmp_path: Path) -> None:
+    main.fault = faults.Hang()
+    with ExporterProcess(config_for(server.exchange, server.base_url), tmp_path) as exporter:
+        eventually(lambda: main.request_count, 10)
+        exporter.send(signal.SIGINT)
+        assert_ends(exporter, signal.SIGINT)
+
+
+def connect(exporter: ExporterProcess) -> socket.socket:
+    host, _, port = exporter.base_url.removeprefix("http://").rpartition(":")
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def assert_ends(exporter: ExporterProcess, number: signal.Signals) -> None:
+    """Within two seconds, as promised, and with status 0. A machine with more to do than it can is given more."""
+    busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+    exporter.send(number)
+    exporter.ends_with(0, within=8.0 if busy else 2.0)
+    assert "Traceback" not in exporter.raw_log
+
+
+def test_an_address_in_use(server: SandboxServer, tmp_path: Path) -> None:
+    configure(server, tmp_path)
+    address = f"127.0.0.1:{server.port}"
+    done = run_exporter(f"--web.listen-address={address}", cwd=tmp_path)
+    expected = f"bybit-exporter: cannot listen on {address}: Address already in use\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+
+
+def test_an_address_that_nobody_here_has(server: SandboxServer, tmp_path: Path) -> None:
+    configure(server, tmp_path)
+    done = run_exporter("--web.listen-address=192.0.2.1:0", cwd=tmp_path)
+    expected = "bybit-exporter: cannot listen on 192.0.2.1:0: Cannot assign requested address\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+
+
+# --demo
+
+
+def test_demo_says_first_and_loudly_that_its_figures_are_invented(tmp_path: Path) -> None:
+    with ExporterProcess("", tmp_path, ["--demo"]) as exporter:
+        exporter.config_file.unlink()
+        eventually(lambda: exporter.get("/-/ready").status_code == 200, 10)
+        assert exporter.log[0]["level"] == "warn"
+        assert "invented" in exporter.log[0]["msg"]
+        accounts = {dict(labels).get("account") for name, labels in exporter.samples() if name == "bybit_up"}
+        assert len(accounts) == 3
+        assert "invented" in exporter.get("/").text
+        assert_ends(exporter, signal.SIGTERM)

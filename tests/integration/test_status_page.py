@@ -1,0 +1,286 @@
+"""The status page in a real Chromium: what it looks like to eyes and screen readers, and that it stays current."""
+
+from __future__ import annotations
+
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from bybit_exporter.model import AccountStatus, FailureReason
+from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
+from bybit_exporter.web import page
+from tests.browser.chromium import DESKTOP, PHONE, Chromium
+from tests.browser.site import STALE_AFTER_SECONDS, Site, every_state
+from tests.exporter_process import ExporterProcess, config_for
+
+FAST_SECONDS = 0.3
+"""Between refreshes, so that tests need not wait."""
+
+LOST = "!document.getElementById('lost').hidden"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Chromium]:
+    with Chromium() as browser:
+        yield browser
+
+
+@pytest.fixture
+def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    monkeypatch.setitem(page._environment.globals, "refresh_seconds", 1)
+    with every_state() as site:
+        yield site
+
+
+@pytest.fixture
+def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
+    """One account whose page is refreshed very often."""
+    monkeypatch.setitem(page._environment.globals, "refresh_seconds", FAST_SECONDS)
+    site = Site("main")
+    site.read("main", {"BTC": "1", "ETH": "2", "SOL": "3"})
+    with site:
+        yield site
+
+
+def coins(browser: Chromium) -> list[str]:
+    found: list[str] = browser.evaluate("[...document.querySelectorAll('tbody th')].map(th => th.innerText)")
+    return found
+
+
+def refreshed(browser: Chromium) -> None:
+    """Returns after two more answers: the second was asked for after this call."""
+    browser.evaluate("window.before = performance.getEntriesByType('resource').length")
+    browser.until("performance.getEntriesByType('resource').length >= window.before + 2")
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_every_state_is_accessible_quiet_and_fits(
+    viewport: dict[str, int], dark: bool, browser: Chromium, states: Site
+) -> None:
+    browser.visit(states.base_url, viewport, dark=dark)
+    assert browser.axe() == []
+    assert browser.evaluate("document.documentElement.scrollWidth") == viewport["width"]
+    seen = browser.seen()
+    assert seen["complaints"] == []
+    assert all(url.startswith(states.base_url) for url in seen["requests"])
+    states.stop()
+    browser.until(LOST)
+    assert browser.axe() == []
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_states_differ_in_word_shape_and_colour(dark: bool, browser: Chromium, states: Site) -> None:
+    browser.visit(states.base_url, dark=dark)
+    look = """[...document.querySelectorAll('section > header')].map(header => {
+        const badge = header.querySelector('.badge'), style = getComputedStyle(badge);
+        return [badge.innerText, badge.querySelector('use').getAttribute('href'), style.backgroundColor];
+    })"""
+    looks = {tuple(found) for found in browser.evaluate(look)}
+    hues = {words: hue(colour) for words, _, colour in looks}
+    assert {shape for _, shape, _ in looks} == {"#icon-bad", "#icon-warn", "#icon-ok"}
+    assert len({words for words, _, _ in looks}) == len(looks) == 6
+    assert (hues["Banned"], hues["Not current"], hues["Normal"]) == ("red", "amber", "green")
+    assert hues["Unknown status"] == hues["Reading fails"] == "amber"
+
+
+def hue(colour: str) -> str:
+    red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    if green > max(red, blue):
+        return "green"
+    return "red" if red > 2 * green else "amber" if red >= green > blue else "other"
+
+
+@pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
+def test_a_screen_reader_finds_headings_tables_and_controls(
+    viewport: dict[str, int], browser: Chromium, states: Site
+) -> None:
+    browser.visit(states.base_url, viewport)
+    tree = browser.tree("body")
+    for part in (
+        '- heading "Bybit exporter" [level=1]',
+        '- searchbox "Filter"',
+        '- combobox "Sort coins"',
+        '- region "main"',
+        '- heading "main" [level=2]',
+        '- table "Balances of main"',
+        '- rowheader "ETH"',
+        "11.534850000000000001",
+        'img "total in the last hour: lowest 12.03485, highest 12.03485',
+        '- link "Metrics"',
+    ):
+        assert part in tree, tree
+
+
+def test_by_keyboard_alone(browser: Chromium, site: Site) -> None:
+    browser.visit(site.base_url)
+    browser.press("Tab", "Tab")
+    assert browser.evaluate("document.activeElement.name") == "sort"
+    browser.press("Tab", "Tab")
+    assert browser.evaluate("document.activeElement.innerText") == "Free"
+    browser.press("Enter")
+    browser.until("document.querySelector('tbody th').innerText == 'SOL'")
+    assert browser.evaluate("document.activeElement.innerText") == "Free"
+    assert browser.evaluate("document.activeElement.matches(':focus-visible')")
+
+
+def test_the_focus_goes_along_when_an_account_moves(browser: Chromium, site: Site) -> None:
+    site.accounts |= Site("other").accounts
+    site.store.replace_accounts(site.accounts.values())
+    site.read("other", {"BTC": "1"})
+    browser.visit(site.base_url)
+    browser.evaluate("document.querySelectorAll('section')[1].querySelector('th a').focus()")
+    site.read("other", {"BTC": "1"}, AccountStatus.BANNED)
+    browser.until("document.querySelector('h2').innerText == 'other'")
+    assert browser.evaluate("document.activeElement.closest('section').dataset.key") == "other"
+
+
+def test_figures_change_in_place_and_nothing_else_does(browser: Chromium, site: Site) -> None:
+    browser.visit(site.base_url, {"width": 800, "height": 300})
+    browser.evaluate("window.mark = document.querySelector('tr[data-key=ETH]')")
+    browser.fill("input[name=q]", "main")
+    browser.evaluate("document.querySelector('input[name=q]').setSelectionRange(1, 2)")
+    browser.evaluate("getSelection().selectAllChildren(document.querySelector('tr[data-key=ETH] th'))")
+    browser.evaluate("scrollTo(0, 120)")
+    refreshed(browser)
+    selected = browser.evaluate("getSelection().toString()")
+    site.read("main", {"BTC": "1.5", "SOL": "3", "ETH": "2"})
+    browser.until("document.querySelector('td').innerText == '1.5'")
+    assert coins(browser) == ["BTC", "SOL", "ETH"]
+    assert browser.evaluate("document.querySelector('tr[data-key=ETH]') === window.mark")
+    assert browser.evaluate("getSelection().toString()") == selected == "ETH"
+    assert browser.evaluate("scrollY") == 120
+
+
+def test_typing_filters_and_a_refresh_takes_nothing_from_the_typist(browser: Chromium, site: Site) -> None:
+    browser.visit(site.base_url)
+    browser.evaluate("window.mark = 1")
+    browser.click("input[name=q]")
+    browser.press("e", "t", "h")
+    browser.until("document.querySelectorAll('tbody th').length == 1")
+    browser.press("ArrowLeft")
+    refreshed(browser)
+    state = "[document.activeElement.name, document.activeElement.value, document.activeElement.selectionStart]"
+    assert browser.evaluate(state) == ["q", "eth", 2]
+    assert coins(browser) == ["ETH"]
+    assert browser.evaluate("location.search") == "?q=eth"
+    assert browser.evaluate("window.mark") == 1
+
+
+def test_the_order_asked_for_survives_refreshes_and_the_address_holds_it(browser: Chromium, site: Site) -> None:
+    browser.visit(site.base_url)
+    browser.select("select", "-coin")
+    browser.until("document.querySelector('tbody th').innerText == 'SOL'")
+    refreshed(browser)
+    assert coins(browser) == ["SOL", "ETH", "BTC"]
+    browser.visit(browser.evaluate("location.href"))
+    assert coins(browser) == ["SOL", "ETH", "BTC"]
+    assert browser.evaluate("document.querySelector('select').value") == "-coin"
+
+
+def test_what_was_opened_stays_open(browser: Chromium, monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
+    monkeypatch.setattr(page, "MAX_ROWS", 5)
+    site.accounts |= Site("other").accounts
+    site.store.replace_accounts(site.accounts.values())
+    site.read("other", {"BTC": "1"})
+    browser.visit(site.base_url)
+    assert not browser.evaluate("document.querySelector('details').open")
+    browser.click("summary")
+    refreshed(browser)
+    assert browser.evaluate("document.querySelector('details').open")
+
+
+def test_a_dead_exporter_s_figures_are_marked_then_withdrawn_and_return_with_it(browser: Chromium, site: Site) -> None:
+    site.clock.now += STALE_AFTER_SECONDS - 4
+    browser.visit(site.base_url)
+    site.stop()
+    browser.until(LOST)
+    assert browser.text("#lost").startswith(
+        "Not current: the exporter does not answer. What this page shows is as of 2"
+    )
+    assert browser.evaluate("document.title").startswith("Not current")
+    assert browser.evaluate("document.querySelector('table').checkVisibility()")
+    browser.until("!document.querySelector('table').checkVisibility()")
+    assert "These figures are not current any more." in browser.text("section")
+    assert "Normal" not in browser.text("section")
+    site.read("main", {"BTC": "7"})
+    with site:
+        browser.until(f"!({LOST}) && document.querySelector('td').innerText == '7'")
+        assert browser.evaluate("document.querySelector('table').checkVisibility()")
+        assert browser.evaluate("document.title") == "Bybit exporter"
+
+
+def test_an_answer_that_is_not_the_page_marks_it(
+    browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    browser.visit(site.base_url)
+    monkeypatch.setattr(page, "render", lambda *_, **__: ("<title>Log in</title>", ""))
+    browser.until(LOST)
+    assert "something else does" in browser.text("#lost")
+    monkeypatch.setattr(page, "render", lambda *_, **__: 1 / 0)
+    browser.until("document.getElementById('lost').innerText.includes('answers with HTTP status 500')")
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["turned away from", "opened in the background"])
+def test_a_hidden_tab_asks_nothing_and_asks_at_once_when_it_is_seen(told: bool, browser: Chromium, site: Site) -> None:
+    browser.visit(site.base_url)
+    refreshed(browser)
+    turn = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
+    tell = "document.dispatchEvent(new Event('visibilitychange'))"
+    browser.evaluate(turn % "true" + (tell if told else ""))
+    asked = len(browser.seen()["requests"])
+    browser.until(LOST)  # from 3 refreshes on, even unseen
+    assert len(browser.seen()["requests"]) <= asked + (0 if told else 1)
+    browser.evaluate(turn % "false" + tell)
+    browser.until(f"!({LOST})")
+
+
+def test_without_script(browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    browser.visit(site.base_url, PHONE, script=False)
+    browser.fill("input[name=q]", "o")  # "SOL"
+    browser.press("Enter")
+    browser.until("location.search == '?q=o&sort='")
+    assert coins(browser) == ["SOL"]
+    assert browser.evaluate("document.querySelector('button').checkVisibility()")
+    monkeypatch.setitem(page._environment.globals, "refresh_without_script_seconds", 1)
+    browser.goto(f"{site.base_url}?q=o")
+    site.read("main", {"BTC": "1", "SOL": "4"})
+    browser.until("document.querySelector('td').innerText == '4'")
+    assert coins(browser) == ["SOL"]
+
+
+def test_hostile_names_run_nothing(browser: Chromium, site: Site) -> None:
+    site.read("main", {"<img src=/x onerror=alert(1)>": "1", "<script>document.title = 'owned'</script>": "2"})
+    site.fail("main", FailureReason.API, "<svg onload=alert(1)>")
+    browser.visit(f"{site.base_url}?q=%22%3E%3Csvg+onload=alert(1)%3E")
+    assert "Nothing matches" in browser.text("main")
+    browser.fill("input[name=q]", "")
+    browser.until("document.querySelectorAll('tbody th').length == 2")
+    assert browser.evaluate("document.title") == "1 need attention \N{EN DASH} Bybit exporter"
+    seen = browser.seen()
+    assert seen["complaints"] == []
+    assert not any(url.endswith("/x") for url in seen["requests"])
+
+
+def test_the_real_exporter_s_page_and_its_end(browser: Chromium, tmp_path: Path) -> None:
+    exchange = Exchange()
+    exchange.add_account("main", {"BTC": Holding("1.00000001", "0.5")})
+    with (
+        SandboxServer(exchange) as server,
+        ExporterProcess(config_for(exchange, server.base_url), tmp_path) as exporter,
+    ):
+        exporter.wait_for(1.0, "bybit_up")
+        assert exporter.get("/").headers["Content-Security-Policy"] == page.CONTENT_SECURITY_POLICY
+        assert exporter.get("/-/documentation").text.startswith("# bybit-exporter")
+        browser.visit(exporter.base_url + "/")
+        assert "1.00000001" in browser.text("section")
+        exchange.accounts["main"].update({"BTC": Holding("2.00000002")})
+        browser.until("document.querySelector('td').innerText == '2.00000002'")
+        assert browser.seen()["complaints"] == []
+        assert browser.axe() == []
+        exporter.send(signal.SIGKILL)
+        browser.until(LOST)
+        browser.until("!document.querySelector('table').checkVisibility()")

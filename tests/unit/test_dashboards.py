@@ -1,0 +1,231 @@
+"""The dashboards' structure, and that they speak of what the exporter exposes."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from prometheus_client import CollectorRegistry, ProcessCollector
+
+from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES
+from grafana.__main__ import FOLDER, texts
+
+Json = dict[str, Any]
+
+DASHBOARDS: dict[str, Json] = {path.name: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
+DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
+KINDS = {"row", "stat", "state-timeline", "table", "timeseries"}
+
+TARGET = {"job", "instance"}
+LABELS: dict[str, set[str]] = {
+    **{family.name: {*family.labels, *TARGET} for family in ACCOUNT_FAMILIES},
+    **{family.name: {*family.labels, *TARGET} for family in EXPORTER_FAMILIES},
+    "up": TARGET,
+    "ALERTS": {"alertname", "alertstate", "severity", "account", "coin"},
+}
+
+each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
+
+
+def process_metrics() -> set[str]:
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return {sample.name for family in registry.collect() for sample in family.samples}
+
+
+LABELS |= dict.fromkeys(process_metrics(), TARGET)
+
+
+def panels(dashboard: Json) -> Iterator[Json]:
+    return (panel for panel in dashboard["panels"] if panel["type"] != "row")
+
+
+def expressions(dashboard: Json) -> Iterator[str]:
+    """Everything in PromQL: of panels, annotations and variables."""
+    for panel in panels(dashboard):
+        yield from (target["expr"] for target in panel["targets"])
+    for annotation in dashboard["annotations"]["list"]:
+        yield annotation["expr"]
+    for variable in dashboard["templating"]["list"]:
+        if variable["type"] == "query":
+            selector, _, label = variable["query"].removeprefix("label_values(").removesuffix(")").rpartition(", ")
+            yield f"sum by ({label}) ({selector})"
+
+
+def everything(value: Any) -> Iterator[Json]:
+    """Every object within, however deep."""
+    if isinstance(value, dict):
+        yield value
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from everything(inner)
+
+
+# A name, a {…} or both, but no function: a name is not followed by a parenthesis.
+SELECTOR = re.compile(r"(?<![\w.$])([a-zA-Z_:][\w:]*)?(?:\{([^}]*)\}|\b(?!\s*\()(?<=\w))")
+NOT_SELECTED = re.compile(r"\b(by|on) \([^)]*\)|\[[^]]*\]|\boffset \S+|\b(and|or|unless)\b")
+
+
+def selectors(expr: str) -> Iterator[tuple[str, set[str]]]:
+    """Each metric that an expression names, with the labels by which it selects."""
+    for name, body in SELECTOR.findall(NOT_SELECTED.sub("", expr)):
+        matchers = dict(re.findall(r'(\w+)\s*(?:=~|!=|!~|=)\s*"([^"]*)"', body))
+        pattern = matchers.pop("__name__", None)
+        for metric in [name] if pattern is None else expand(pattern):
+            yield metric, set(matchers)
+
+
+def expand(pattern: str) -> list[str]:
+    """``a_(b|c)`` as ``a_b``, ``a_c``."""
+    prefix, alternatives = re.fullmatch(r"(\w+)\(([\w|]+)\)", pattern).groups()  # type: ignore[union-attr]
+    return [prefix + alternative for alternative in alternatives.split("|")]
+
+
+def test_what_is_committed_is_what_the_code_makes() -> None:
+    made = texts()
+    assert set(made) == set(DASHBOARDS)
+    for name, text in made.items():
+        assert (FOLDER / name).read_text() == text, "run `python -m grafana`"
+
+
+@each_dashboard
+def test_every_metric_exists_with_the_labels_by_which_it_is_selected(dashboard: Json) -> None:
+    for expr in expressions(dashboard):
+        named = list(selectors(expr))
+        assert named, expr
+        for metric, labels in named:
+            assert metric in LABELS, f"{metric} in {expr}"
+            assert labels <= LABELS[metric], f"{labels - LABELS[metric]} of {metric} in {expr}"
+
+
+@each_dashboard
+def test_every_label_by_which_is_grouped_or_joined_exists(dashboard: Json) -> None:
+    for expr in expressions(dashboard):
+        known = set().union(*(LABELS[metric] for metric, _ in selectors(expr))) | {"__name__"}
+        for listed in re.findall(r"\b(?:by|on) \(([^)]*)\)", expr):
+            assert set(listed.split(", ")) <= known, expr
+
+
+@each_dashboard
+def test_every_label_that_is_shown_is_one_of_the_query(dashboard: Json) -> None:
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            known = set().union(*(LABELS[metric] for metric, _ in selectors(target["expr"])))
+            assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= known, panel["title"]
+
+
+@each_dashboard
+def test_whatever_is_of_an_account_is_of_the_accounts_chosen(dashboard: Json) -> None:
+    targets = [target for panel in panels(dashboard) for target in panel["targets"]]
+    for query in [*targets, *dashboard["annotations"]["list"]]:
+        if any("account" in LABELS[metric] for metric, _ in selectors(query["expr"])):
+            assert 'account=~"$account' in query["expr"]
+
+
+@each_dashboard
+def test_whatever_is_of_a_coin_is_of_the_coins_chosen(dashboard: Json) -> None:
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            metrics = {metric for metric, _ in selectors(target["expr"])}
+            if re.search(r"\bby \([^)]*\bcoin\b", target["expr"]) and metrics != {"ALERTS"}:
+                assert 'coin=~"$coin"' in target["expr"]
+
+
+def test_the_check_of_metrics_finds_what_does_not_exist() -> None:
+    expr = '60 * sum by (account) (rate(bybit_nil_total{account=~"$account", kind="x"}[1m])) or no_such and on (job) up'
+    assert list(selectors(expr)) == [("bybit_nil_total", {"account", "kind"}), ("no_such", set()), ("up", set())]
+
+
+@each_dashboard
+def test_panels_have_ids_of_their_own_and_do_not_overlap(dashboard: Json) -> None:
+    ids = [panel["id"] for panel in dashboard["panels"]]
+    assert len(ids) == len(set(ids))
+    taken: set[tuple[int, int]] = set()
+    for panel in dashboard["panels"]:
+        place = panel["gridPos"]
+        assert place["x"] + place["w"] <= 24
+        cells = set(
+            itertools.product(range(place["x"], place["x"] + place["w"]), range(place["y"], place["y"] + place["h"]))
+        )
+        assert not cells & taken, panel["title"]
+        taken |= cells
+
+
+@each_dashboard
+def test_every_panel_says_what_it_is_and_why_it_may_be_empty(dashboard: Json) -> None:
+    for panel in panels(dashboard):
+        assert panel["type"] in KINDS
+        assert panel["title"]
+        assert panel["description"].endswith(".")
+        assert panel["fieldConfig"]["defaults"]["noValue"]
+        assert panel["fieldConfig"]["defaults"]["unit"]
+
+
+@each_dashboard
+def test_no_data_source_is_named(dashboard: Json) -> None:
+    named = [part["datasource"] for part in everything(dashboard) if "datasource" in part]
+    assert named
+    assert all(datasource == DATASOURCE for datasource in named)
+    for panel in panels(dashboard):
+        assert panel["targets"]
+        assert all("datasource" in part for part in (panel, *panel["targets"]))
+    [first, *others] = dashboard["templating"]["list"]
+    assert (first["name"], first["type"], first["query"]) == ("datasource", "datasource", "prometheus")
+    assert all(variable["datasource"] == DATASOURCE for variable in others)
+    assert not {"__inputs", "__requires", "id"} & dashboard.keys()
+
+
+@each_dashboard
+def test_the_present_is_asked_for_at_this_moment(dashboard: Json) -> None:
+    """Of a range, a tile or a row would show the last figure that there was."""
+    for panel in panels(dashboard):
+        instant = panel["type"] in {"stat", "table"}
+        assert all(target["instant"] is instant and target["range"] is not instant for target in panel["targets"])
+
+
+@each_dashboard
+def test_no_legend_states_the_last_figure_of_a_curve_that_may_have_ended(dashboard: Json) -> None:
+    assert all(panel["options"]["legend"]["calcs"] == [] for panel in panels(dashboard) if "legend" in panel["options"])
+
+
+def test_variables_take_several_values_or_all() -> None:
+    for dashboard in DASHBOARDS.values():
+        _, *chosen = dashboard["templating"]["list"]
+        for variable in chosen:
+            assert (variable["type"], variable["multi"], variable["includeAll"]) == ("query", True, True)
+    names = [variable["name"] for variable in DASHBOARDS["bybit-balances.json"]["templating"]["list"]]
+    assert names == ["datasource", "account", "coin"]
+
+
+def test_the_dashboards_lead_to_each_other() -> None:
+    uids = {name.removesuffix(".json") for name in DASHBOARDS}
+    assert {dashboard["uid"] for dashboard in DASHBOARDS.values()} == uids
+    for dashboard in DASHBOARDS.values():
+        [link] = dashboard["links"]
+        assert {link["url"]} == {f"/d/{uid}" for uid in uids - {dashboard["uid"]}}
+        assert link["keepTime"]
+        assert link["includeVars"]
+        cells = [part["url"] for part in everything(dashboard["panels"]) if "url" in part]
+        assert cells
+        assert all(url.startswith(link["url"] + "?") for url in cells)
+
+
+def test_a_ban_is_red_and_what_is_not_known_is_amber() -> None:
+    dashboard = DASHBOARDS["bybit-balances.json"]
+    status = [panel for panel in panels(dashboard) if panel["title"].startswith("Status")]
+    assert {panel["type"] for panel in status} == {"stat", "state-timeline"}
+    for panel in status:
+        [mapping] = panel["fieldConfig"]["defaults"]["mappings"]
+        colors = {text["text"].lower(): text["color"] for text in mapping["options"].values()}
+        assert colors == {"normal": "green", "banned": "red", "unknown": "orange", "no answer": "orange"}
+
+
+def test_balances_are_shown_with_every_digit() -> None:
+    [table] = [panel for panel in panels(DASHBOARDS["bybit-balances.json"]) if panel["title"] == "Balances now"]
+    for override in table["fieldConfig"]["overrides"]:
+        properties = {part["id"]: part["value"] for part in override["properties"]}
+        if override["matcher"]["options"] in {"Free", "Frozen", "Withdrawing"}:
+            assert (properties["unit"], properties["decimals"]) == ("locale", 18)

@@ -1,0 +1,86 @@
+"""What the log looks like: one line an event, in either format, whatever is in it."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+
+import pytest
+import structlog
+
+from bybit_exporter import log
+
+pytestmark = pytest.mark.usefixtures("restored_process")
+
+Captured = pytest.CaptureFixture[str]
+
+
+def lines(capsys: Captured) -> list[str]:
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    return captured.err.splitlines()
+
+
+def test_logfmt(capsys: Captured) -> None:
+    log.configure("info", "logfmt")
+    structlog.get_logger().info("it happened", account="main wallet", count=3)
+    (line,) = lines(capsys)
+    stamp = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z"
+    assert re.fullmatch(rf'ts={stamp} level=info msg="it happened" account="main wallet" count=3', line)
+
+
+def test_json(capsys: Captured) -> None:
+    log.configure("info", "json")
+    structlog.get_logger().info("it happened", account='a "quoted"\nname', count=3)
+    (line,) = lines(capsys)
+    event = json.loads(line)
+    assert event.pop("ts")
+    assert event == {"level": "info", "msg": "it happened", "account": 'a "quoted"\nname', "count": 3}
+
+
+@pytest.mark.parametrize("level", ["debug", "info", "warn", "error"])
+def test_levels(capsys: Captured, level: str) -> None:
+    log.configure(level, "json")
+    logger = structlog.get_logger()
+    for name in ("debug", "info", "warning", "error"):
+        getattr(logger, name)("it happened")
+        getattr(logging.getLogger("some.library"), name)("it happened there")
+    names = ["debug", "info", "warn", "error"]
+    expected = [name for name in names[names.index(level) :] for _ in range(2)]
+    assert [json.loads(line)["level"] for line in lines(capsys)] == expected
+
+
+def test_what_libraries_log_is_passed_on_by_name(capsys: Captured) -> None:
+    log.configure("info", "json")
+    logging.getLogger("urllib3.connectionpool").warning("retrying %s", "once")
+    (line,) = lines(capsys)
+    event = json.loads(line)
+    assert (event["library"], event["msg"]) == ("urllib3.connectionpool", "retrying once")
+
+
+def test_what_clients_do_wrong_is_no_news(capsys: Captured) -> None:
+    log.configure("debug", "json")
+    logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
+    logging.getLogger("asyncio").debug("Using selector")
+    assert lines(capsys) == []
+
+
+@pytest.mark.parametrize("log_format", log.FORMATS)
+def test_an_event_is_one_line_even_with_a_traceback(capsys: Captured, log_format: str) -> None:
+    log.configure("info", log_format)
+    try:
+        raise ValueError("two\nlines")
+    except ValueError:
+        structlog.get_logger().exception("a fault")
+    (line,) = lines(capsys)
+    assert "ValueError" in line
+    assert "level=error" in line or '"level": "error"' in line
+
+
+@pytest.mark.parametrize("log_format", log.FORMATS)
+def test_nothing_in_an_event_steers_a_terminal(capsys: Captured, log_format: str) -> None:
+    log.configure("info", log_format)
+    structlog.get_logger().info("it happened", answer="\x1b[2J\x9b\u202e\r\x00", other="a\nb")
+    (line,) = lines(capsys)
+    assert line.isprintable()

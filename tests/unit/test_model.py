@@ -1,0 +1,166 @@
+"""Secrets stay secret, and states follow polls and the clock."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import dataclasses
+import json
+import pickle
+import traceback
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import msgspec
+import pytest
+
+from bybit_exporter.config import ApiConfig, Config
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountState,
+    AccountStatus,
+    AccountType,
+    Balance,
+    FailureReason,
+    PollResult,
+    RateLimit,
+    Secret,
+)
+
+CANARY = "CANARY-c2VjcmV0"
+ACCOUNT = Account("main", AccountType.SPOT, None, Secret(CANARY), Secret(CANARY), 10.0, 30.0)
+
+
+@pytest.mark.parametrize(
+    "show",
+    [
+        repr,
+        str,
+        ascii,
+        lambda value: f"{value}",
+        lambda value: f"{value!r}",
+        lambda value: f"{value!s:>50}",
+        lambda value: "%s %r" % (value, value),  # noqa: UP031
+        lambda value: "{}".format(value),  # noqa: UP032
+        lambda value: format(value, ">50"),
+        lambda value: str([value]),
+        lambda value: str({"a": (value,)}),
+        lambda value: str(Exception(value)),
+        lambda value: json.dumps(value, default=repr),
+        lambda value: json.dumps(value),
+        lambda value: str(vars(value)),
+        lambda value: str(dataclasses.asdict(value)),
+        lambda value: str(copy.copy(value)),
+        lambda value: str(copy.deepcopy(value)),
+        lambda value: msgspec.json.encode(value).decode(),
+        *(lambda value, protocol=protocol: pickle.dumps(value, protocol).decode("latin-1") for protocol in range(6)),
+    ],
+)
+@pytest.mark.parametrize("value", [Secret(CANARY), ACCOUNT, Config(ApiConfig(), (ACCOUNT,)), AccountState(ACCOUNT)])
+def test_nothing_shows_a_secret(value: Any, show: Callable[[Any], str]) -> None:
+    shown = ""
+    try:
+        shown = show(value)
+    except Exception:
+        shown = traceback.format_exc()
+    assert CANARY not in shown
+
+
+def test_a_secret_is_not_serialised() -> None:
+    for protocol in range(6):
+        with pytest.raises(TypeError, match="a secret is not serialised"):
+            pickle.dumps(Secret(CANARY), protocol)
+    with contextlib.suppress(TypeError):
+        assert copy.copy(Secret(CANARY)) == Secret(CANARY)
+
+
+def test_only_reveal_tells_it() -> None:
+    assert Secret(CANARY).reveal() == CANARY
+    assert str(Secret(CANARY)) == repr(Secret(CANARY)) == "Secret(***)"
+
+
+def test_secrets_compare_by_their_text() -> None:
+    assert Secret("a") == Secret("a")
+    assert hash(Secret("a")) == hash(Secret("a"))
+    assert Secret("a") != Secret("b")
+    assert Secret("a") != "a"
+
+
+# States.
+
+SNAPSHOT = AccountSnapshot(AccountStatus.NORMAL, (Balance("ETH", Decimal(1), Decimal(2), Decimal(3)),))
+LIMITS = {"/v5": RateLimit(60, 59)}
+
+
+def result(outcome: AccountSnapshot | FailureReason, at: float, message: str = "") -> PollResult:
+    return PollResult(outcome, at, 1_700_000_000.0 + at, 0.25, LIMITS, message)
+
+
+def test_before_the_first_poll_nothing_is_claimed() -> None:
+    state = AccountState(ACCOUNT)
+    assert (state.up, state.balances, state.status, state.last_success_timestamp) == (None, None, None, None)
+    assert state.failures == dict.fromkeys(FailureReason, 0)
+    assert state.valid_until == float("inf")
+
+
+def test_a_success() -> None:
+    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    assert state.up is True
+    assert state.polls == 1
+    assert state.balances == SNAPSHOT.balances
+    assert state.status is AccountStatus.NORMAL
+    assert state.last_success_timestamp == 1_700_000_005.0
+    assert state.poll_duration_seconds == 0.25
+    assert state.rate_limits == LIMITS
+    assert state.valid_until == 35.0
+
+
+@pytest.mark.parametrize("reason", [reason for reason in FailureReason if reason is not FailureReason.BANNED])
+def test_a_failure_changes_neither_balances_nor_status(reason: FailureReason) -> None:
+    before = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    state = before.after(result(reason, 15.0, "what happened"))
+    assert state.up is False
+    assert state.polls == 2
+    assert state.failures == {**before.failures, reason: 1}
+    assert (state.reason, state.message) == (reason, "what happened")
+    unchanged = ("balances", "balances_at", "status", "status_at", "last_success_timestamp")
+    assert all(getattr(state, name) == getattr(before, name) for name in unchanged)
+
+
+def test_a_success_clears_the_failure() -> None:
+    state = AccountState(ACCOUNT).after(result(FailureReason.NETWORK, 5.0, "what happened"))
+    state = state.after(result(SNAPSHOT, 15.0))
+    assert (state.up, state.reason, state.message) == (True, None, "")
+    assert state.failures[FailureReason.NETWORK] == 1
+
+
+def test_a_poll_without_news_of_the_limits_keeps_the_last_ones() -> None:
+    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    state = state.after(PollResult(FailureReason.NETWORK, 15.0, 15.0, 0.1))
+    assert state.rate_limits == LIMITS
+
+
+def test_figures_live_until_stale_after_and_not_a_moment_longer() -> None:
+    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    assert state.as_of(34.999) is state
+    stale = state.as_of(35.0)
+    assert (stale.balances, stale.status, stale.up) == (None, None, False)
+    assert (stale.polls, stale.last_success_timestamp) == (1, 1_700_000_005.0)
+
+
+def test_a_ban_by_refusal_outlives_the_balances_for_as_long_as_it_is_repeated() -> None:
+    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    for at in (15.0, 25.0, 35.0, 45.0):
+        state = state.after(result(FailureReason.BANNED, at))
+    shown = state.as_of(74.999)
+    assert (shown.up, shown.balances, shown.status) == (False, None, AccountStatus.BANNED)
+    assert state.as_of(75.0).status is None
+    assert state.valid_until == 35.0
+
+
+def test_a_ban_is_news_even_before_the_first_success() -> None:
+    state = AccountState(ACCOUNT).after(result(FailureReason.BANNED, 5.0))
+    assert (state.up, state.balances, state.status) == (False, None, AccountStatus.BANNED)
+    assert state.valid_until == 35.0

@@ -1,0 +1,192 @@
+"""The times of the polls, computed with a clock that is a number."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.schedule import FIRST_ROUND_SECONDS, Schedule
+
+RATE = 100.0
+
+
+def account(name: str = "a", interval: float = 10.0) -> Account:
+    return Account(name, AccountType.SPOT, None, Secret("k"), Secret("s"), interval, 3 * interval)
+
+
+def schedule(*accounts: Account, now: float = 0.0) -> Schedule:
+    made = Schedule()
+    made.replace(accounts, now, RATE)
+    return made
+
+
+def poll_times(made: Schedule, durations: Sequence[float], until: float = math.inf) -> list[float]:
+    """When a single account is polled, each poll lasting as long as the next of these durations."""
+    times = []
+    for duration in durations:
+        now = made.next_at
+        if now > until:
+            break
+        (due,) = made.take_due(now)
+        times.append(now)
+        made.take_due(now + duration)  # the scheduler looks at the clock meanwhile
+        end(made, due, now + duration)
+    return times
+
+
+def end(made: Schedule, polled: Account, not_before: float) -> float | None:
+    """The poll has ended, and the next one is not to start before."""
+    due = made.postpone(polled, not_before)
+    made.finished(polled)
+    return due
+
+
+def test_the_first_poll_is_due_at_once() -> None:
+    assert schedule(account(), now=5.0).next_at == 5.0
+
+
+def test_nothing_is_due_without_accounts() -> None:
+    assert schedule().next_at == math.inf
+
+
+def test_poll_times_do_not_drift() -> None:
+    times = poll_times(schedule(account(interval=10.0), now=1000.0), [0.7, 3.1, 0.001] * 10_000)
+    assert times[-1] == pytest.approx(1000.0 + 10.0 * 29_999, abs=1e-6)
+    assert all(abs((time - 1000.0) / 10.0 - round((time - 1000.0) / 10.0)) < 1e-9 for time in times)
+
+
+def test_a_poll_that_takes_longer_than_the_interval_costs_the_turns_it_overlaps_and_no_more() -> None:
+    made = schedule(account(interval=10.0))
+    assert poll_times(made, [25.0, 0.1, 10.0, 0.1]) == [0.0, 30.0, 40.0, 60.0]
+
+
+def test_an_account_is_not_due_while_its_poll_runs() -> None:
+    made = schedule(account(interval=10.0))
+    (running,) = made.take_due(0.0)
+    assert [made.take_due(now) for now in (10.0, 20.0, 300.0)] == [[], [], []]
+    end(made, running, 301.0)
+    assert made.take_due(301.0) == []
+    assert made.take_due(310.0) == [running]
+
+
+def test_after_a_long_sleep_an_account_is_polled_once() -> None:
+    made = schedule(account())
+    assert poll_times(made, [0.1]) == [0.0]
+    assert len(made.take_due(86_400.0)) == 1
+    assert made.take_due(86_400.0) == []
+
+
+def test_new_accounts_are_spread_over_the_first_round() -> None:
+    accounts = [account(str(index)) for index in range(20)]
+    made = schedule(*accounts)
+    moments = [(step + 0.5) * FIRST_ROUND_SECONDS / 20 for step in range(20)]
+    assert [len(made.take_due(moment)) for moment in moments] == [1] * 20
+    for one in accounts:
+        end(made, one, 2.0)
+    assert [len(made.take_due(10 + moment)) for moment in moments] == [1] * 20
+
+
+def test_very_many_new_accounts_take_half_of_the_permitted_rate() -> None:
+    made = schedule(*[account(str(index), interval=600.0) for index in range(1000)])
+    assert len(made.take_due(10.0)) == pytest.approx(10.0 * RATE / 2, abs=1)
+
+
+def test_a_wait_ends_on_the_grid() -> None:
+    made = schedule(account(interval=10.0))
+    (polled,) = made.take_due(0.0)
+    assert end(made, polled, 303.0) == 310.0
+    assert made.next_at == 310.0
+
+
+def test_a_poll_without_a_wait_leaves_the_next_time_alone() -> None:
+    made = schedule(account(interval=10.0))
+    (polled,) = made.take_due(0.0)
+    assert end(made, polled, 0.5) == 10.0
+
+
+def test_hold_keeps_everybody_back_and_says_until_when() -> None:
+    early, late = account("early", 10.0), account("late", 1000.0)
+    made = schedule(early, late)
+    for polled in made.take_due(1.0):
+        end(made, polled, 1.0)
+    assert made.hold(605.0) == [(early, 610.0)]  # late is not due before
+    assert made.take_due(609.0) == []
+    assert made.take_due(610.0) == [early]
+
+
+def test_release_ends_waits_and_leaves_the_others_alone() -> None:
+    waiting, usual = account("waiting"), account("usual")
+    made = schedule(waiting, usual)
+    made.take_due(1.0)
+    end(made, waiting, 300.0)
+    end(made, usual, 1.0)
+    made.release(2.0)
+    assert made.take_due(2.0) == [waiting]
+    made.release(3.0)
+    assert made.take_due(3.0) == []
+
+
+def test_after_a_release_the_grid_is_the_old_one() -> None:
+    made = schedule(account(interval=10.0))
+    (polled,) = made.take_due(0.0)
+    end(made, polled, 300.0)
+    made.release(13.0)
+    assert poll_times(made, [0.1, 0.1]) == [13.0, 20.0]
+
+
+def test_an_account_that_is_configured_as_it_was_keeps_its_times() -> None:
+    made = schedule(account("a"), now=0.0)
+    poll_times(made, [0.1])
+    made.replace([account("b"), account("a")], 7.0, RATE)
+    assert made.take_due(7.0) == [account("b")]
+    assert made.take_due(10.0) == [account("a")]
+
+
+@pytest.mark.parametrize(("changed", "keep"), [(account(interval=20.0), True), (account(), False)])
+def test_a_changed_account_is_new_and_so_is_every_account_of_another_exchange(changed: Account, keep: bool) -> None:
+    made = schedule(account(interval=10.0))
+    poll_times(made, [0.1])
+    made.replace([changed], 7.0, RATE, keep=keep)
+    assert made.next_at == 7.0
+
+
+def test_a_removed_account_is_never_due_again_and_its_last_poll_goes_nowhere() -> None:
+    removed = account("removed")
+    made = schedule(removed)
+    made.take_due(0.0)
+    made.replace([], 1.0, RATE)
+    assert end(made, removed, 300.0) is None
+    assert made.take_due(1e9) == []
+
+
+def test_the_end_of_an_overtaken_poll_does_not_disturb_the_account_s_successor() -> None:
+    old, new = account(interval=10.0), account(interval=20.0)
+    made = schedule(old)
+    made.take_due(0.0)
+    made.replace([new], 1.0, RATE)
+    assert made.take_due(1.0) == [new]
+    assert end(made, old, 1.0) is None
+    assert made.take_due(500.0) == []  # the new account's poll runs
+
+
+@given(
+    interval=st.floats(1.0, 86_400.0),
+    start=st.floats(0.0, 1e9),
+    durations=st.lists(st.floats(0.0, 1e5), min_size=1, max_size=50),
+)
+def test_whatever_polls_take_they_stay_on_the_grid_and_never_overlap(
+    interval: float, start: float, durations: list[float]
+) -> None:
+    times = poll_times(schedule(account(interval=interval), now=start), durations)
+    assert len(times) == len(durations)
+    for index, (time, following) in enumerate(itertools.pairwise(times)):
+        assert following >= time + durations[index]
+        assert following - (time + durations[index]) <= interval * (1 + 1e-6)
+    grid = [(time - start) / interval for time in times]
+    assert all(abs(step - round(step)) < 1e-3 for step in grid)

@@ -1,0 +1,56 @@
+"""Writes the tables of README.md that stand in the code: ``python -m tools.readme``.
+
+Each stands between ``<!-- name -->`` and ``<!-- /name -->``; a test compares them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from bybit_exporter.bybit.errors import TABLE, Rule
+from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES, Family
+
+README = Path(__file__).parent.parent / "README.md"
+
+
+def metrics() -> str:
+    families: list[Family[Any]] = [*ACCOUNT_FAMILIES, *EXPORTER_FAMILIES]
+    rows: list[tuple[str, ...]] = [(f"`{f.name}`", f.type, ", ".join(f.labels), f.help) for f in families]
+    rows.append(("`process_*`", "", "", "Of the process, as every Prometheus client exposes them."))
+    return table(("metric", "type", "labels", ""), rows)
+
+
+def troubleshooting() -> str:
+    rows = [(f"`{rule.reason}`", _when(rule), rule.then.value, rule.advice) for rule in TABLE]
+    return table(("reason", "when", "then", "what to do"), rows)
+
+
+def _when(rule: Rule) -> str:
+    statuses = [f"HTTP {status}" for status in rule.http_statuses]
+    codes = [f"retCode {', '.join(map(str, rule.ret_codes))}"] if rule.ret_codes else []
+    return "; ".join([*([rule.seen] if rule.seen else []), *statuses, *codes])
+
+
+def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
+    """A Markdown table."""
+    lines = [head, *[["---" for _ in head]], *rows]
+    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+
+TABLES: Mapping[str, Callable[[], str]] = {"metrics": metrics, "troubleshooting": troubleshooting}
+
+
+def current(text: str) -> str:
+    """The text with every table as the code has it."""
+    for name, make in TABLES.items():
+        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
+        text, count = between.subn(lambda match, body=make(): f"{match[1]}\n{body}\n\n{match[2]}", text)  # type: ignore[misc]
+        assert count == 1, f"README.md has no place for the table {name}"
+    return text
+
+
+if __name__ == "__main__":
+    README.write_text(current(README.read_text()))
