@@ -17,7 +17,7 @@ from tools.readme import table
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "prometheus" / "alerts.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
-DOCUMENTS = (RUNBOOKS, ROOT / "docs" / "readme-alerts.md", ROOT / "README.md")
+DOCUMENTS = (RUNBOOKS, ROOT / "README.md")
 
 _PLACE = re.compile(r"(<!-- alerts -->\n).*?(<!-- /alerts -->)", re.DOTALL)
 _OPTIONAL = re.compile(r"\{\{ with .*?\{\{ end \}\}")

@@ -5,7 +5,6 @@ Each stands between ``<!-- name -->`` and ``<!-- /name -->``; a test compares th
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -17,6 +16,7 @@ README = Path(__file__).parent.parent / "README.md"
 
 
 def metrics() -> str:
+    """Every metric, as in `bybit_exporter.metrics`."""
     families: list[Family[Any]] = [*ACCOUNT_FAMILIES, *EXPORTER_FAMILIES]
     rows: list[tuple[str, ...]] = [(f"`{f.name}`", f.type, ", ".join(f.labels), f.help) for f in families]
     rows.append(("`process_*`", "", "", "Of the process, as every Prometheus client exposes them."))
@@ -24,6 +24,7 @@ def metrics() -> str:
 
 
 def troubleshooting() -> str:
+    """Every row of the table of failures."""
     rows = [(f"`{rule.reason}`", _when(rule), rule.then.value, rule.advice) for rule in TABLE]
     return table(("reason", "when", "then", "what to do"), rows)
 
@@ -46,9 +47,10 @@ TABLES: Mapping[str, Callable[[], str]] = {"metrics": metrics, "troubleshooting"
 def current(text: str) -> str:
     """The text with every table as the code has it."""
     for name, make in TABLES.items():
-        between = re.compile(rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)", re.DOTALL)
-        text, count = between.subn(lambda match, body=make(): f"{match[1]}\n{body}\n\n{match[2]}", text)  # type: ignore[misc]
-        assert count == 1, f"README.md has no place for the table {name}"
+        before, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        assert end, f"README.md has no place for the table {name}"
+        text = f"{before}{begin}\n{make()}\n\n{end}{after}"
     return text
 
 
