@@ -9,6 +9,7 @@ one does not, if figures go back, or if memory, threads or descriptors have grow
 from __future__ import annotations
 
 import argparse
+import ctypes
 import hashlib
 import hmac
 import multiprocessing
@@ -65,20 +66,21 @@ FAULTS: tuple[tuple[float, Fault], ...] = (
 
 
 class AtRandom:
-    """Most answers are honest."""
+    """Faults as often as their shares say, or, to begin with, one kind as often as the other."""
 
     def __init__(self, seed: int) -> None:
+        self.evenly = True
         self._random = Random(seed)  # noqa: S311
+        self._faults = [*(fault for _, fault in FAULTS), None]
+        self._shares = [share for share, _ in FAULTS]
+        self._shares.append(1 - sum(self._shares))
 
     def play(self, wire: Wire, response: Response) -> None:
-        dice = self._random.random()
-        for share, fault in FAULTS:
-            dice -= share
-            if dice < 0:
-                with suppress(LookupError, TypeError):  # a refusal has no assets to falsify
-                    fault.play(wire, response)
-                    return
-                break
+        fault = self._random.choices(self._faults, None if self.evenly else self._shares)[0]
+        if fault is not None:
+            with suppress(LookupError, TypeError):  # a refusal has no assets to falsify
+                fault.play(wire, response)
+                return
         wire.respond(response)
 
 
@@ -99,13 +101,15 @@ def holdings(number: int, account: str) -> dict[str, Holding]:
 def serve(accounts: int, wire: Connection) -> None:
     """The exchange's process."""
     exchange = Exchange(limits=UNLIMITED, history=100)
-    exchange.fault = AtRandom(1)
+    exchange.fault = at_random = AtRandom(1)
     for index in range(accounts):
         held = exchange.add_account(f"account {index}")
         held.behaviour = _count
     with SandboxServer(exchange) as server:
         keys = [(held.name, held.api_key, held.api_secret) for held in exchange.accounts.values()]
         wire.send((server.base_url, keys))
+        wire.recv()
+        at_random.evenly = False
         wire.recv()
         exchange.fault = None
         wire.send(exchange.request_count)
@@ -172,7 +176,10 @@ class Size:
 
 
 def size_after(polls: int) -> Size:
-    """The size now."""
+    """The size now, less what is free already: how much of that the allocator keeps depends on the worst moment."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
+    if trim is not None:
+        trim(0)
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     threads, descriptors = (len(list(Path(f"/proc/self/{what}").iterdir())) for what in ("task", "fd"))
     return Size(polls, pages * os.sysconf("SC_PAGE_SIZE"), threads, descriptors)
@@ -180,7 +187,7 @@ def size_after(polls: int) -> Size:
 
 @contextmanager
 def exchange_process(accounts: int) -> Iterator[tuple[str, list[tuple[str, str, str]], Connection]]:
-    """Base URL, names with keys and secrets, and a wire: the first word on it ends all faults, the second the process."""
+    """Base URL, names with keys and secrets, and a wire, on which each word ends a phase of `serve`."""
     ours, its = multiprocessing.get_context("fork").Pipe()
     process = multiprocessing.get_context("fork").Process(target=serve, args=(accounts, its), daemon=True)
     process.start()
@@ -213,10 +220,12 @@ def soak(polls: int, accounts: int) -> bool:
         scrapers = [Scraper(service, False), Scraper(service, True)]
         stop = threading.Event()
         threads = [threading.Thread(target=scraper.run, args=(stop,)) for scraper in scrapers]
-        started = time.monotonic()
         service.start()
         for thread in threads:
             thread.start()
+        watch(service, polls // 25)  # until every thread has met the worst: what it takes then, it keeps
+        wire.send(None)
+        started = time.monotonic()
         sizes = watch(service, polls)
         stop.set()
         for thread in threads:
@@ -230,9 +239,9 @@ def soak(polls: int, accounts: int) -> bool:
 
 
 def watch(service: Service, polls: int) -> list[Size]:
-    """Measures, and ends long waits, until so many polls have ended."""
-    sizes, reload_at = [], time.monotonic() + RELOAD_SECONDS
-    while (done := polls_of(service)) < polls:
+    """Measures, and ends long waits, until so many more polls have ended."""
+    sizes, reload_at, before = [], time.monotonic() + RELOAD_SECONDS, polls_of(service)
+    while (done := polls_of(service) - before) < polls:
         sizes.append(size_after(done))
         time.sleep(0.2)
         if time.monotonic() >= reload_at:
@@ -256,11 +265,11 @@ def all_up(service: Service) -> bool:
 def report(service: Service, sizes: list[Size], scrapers: list[Scraper], seconds: float, requests: int) -> bool:
     """Prints all figures. Returns whether they are as they should be."""
     done = sizes[-1].polls
-    first = [size for size in sizes if done * 0.02 <= size.polls < done * 0.1]
+    first = [size for size in sizes if size.polls < done * 0.1]
     last = [size for size in sizes if size.polls >= done * 0.9]
     before, after = (statistics.mean(size.resident for size in tenth) for tenth in (first, last))
     failures = sum(sum(state.failures.values()) for state in service.store.accounts())
-    print(f"{done} polls in {seconds:.0f} s, {requests} requests, {failures} failed polls")
+    print(f"{done} polls in {seconds:.0f} s; with those before, {requests} requests and {failures} failed polls")
     print(f"{sum(s.scrapes for s in scrapers)} scrapes, {sum(s.checked for s in scrapers)} figures checked")
     print(
         f"memory: {before / 1e6:.1f} MB in the first tenth, {after / 1e6:.1f} MB in the last: {after / before - 1:+.1%}"

@@ -109,7 +109,7 @@ class Client:
         except BybitError as error:
             if error.rule.then is Then.SILENCE:
                 raise
-            detail = f"the exchange refuses our timestamp, and its own clock cannot be read: {error}"
+            detail = f"the exchange refuses our timestamp, and its own clock cannot be read: {error.detail}"
             raise BybitError(CLOCK, detail, code=SERVER_TIME_PATH) from error
         self.clock.synchronise(int(answer.result.time_nano) / 1e9, answer.sent, answer.received)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import gc
 import re
@@ -140,8 +141,6 @@ def test_an_answer_that_nobody_reads_is_dropped(serve: Serve) -> None:
 
 @pytest.mark.usefixtures("short")
 def test_an_answer_that_is_not_ready_in_time_is_dropped(serve: Serve) -> None:
-    import asyncio
-
     async def app(scope: Any, receive: Any, send: Any) -> None:
         await asyncio.sleep(30)
 
@@ -184,6 +183,20 @@ def test_a_head_that_is_too_large(serve: Serve, head: bytes) -> None:
 def _send(connection: socket.socket, data: bytes) -> None:
     with contextlib.suppress(OSError):
         connection.sendall(data)
+
+
+def test_requests_far_ahead_of_the_answer(serve: Serve) -> None:
+    asked = threading.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        asked.set()
+        await asyncio.sleep(15)
+
+    with connect(serve(app)) as connection:
+        connection.sendall(REQUEST)
+        assert asked.wait(10)
+        connection.sendall(HEADERS + b"X: a\r\n" * 4000 + b"\r\n")
+        assert seconds_until_ended(connection) < 10
 
 
 def test_a_head_of_15_kb_is_fine(serve: Serve) -> None:
@@ -244,8 +257,6 @@ def test_the_oldest_silent_connection_makes_room(serve: Serve) -> None:
 
 
 def test_connections_that_are_being_answered_are_kept(serve: Serve) -> None:
-    import asyncio
-
     asked, go = threading.Semaphore(0), threading.Event()
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -290,8 +301,15 @@ def test_nothing_is_left_of_connections_that_were_dropped(serve: Serve, file: st
         gc.collect()
         return sum(isinstance(thing, limits.BoundedProtocol) for thing in gc.get_objects())
 
-    others, address = left(), serve(max_connections=10, file=file)
-    connections = [connect(address) for _ in range(300)]
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        if scope["path"] == "/block":
+            time.sleep(0.5)
+        await PlainTextResponse("hello")(scope, receive, send)
+
+    others, address = left(), serve(app, max_connections=10, file=file)
+    with connect(address, tls="tls" in file) as blocking:
+        blocking.sendall(REQUEST.replace(b"/", b"/block", 1))
+        connections = [connect(address) for _ in range(300)]
     with connect(address, tls="tls" in file) as prometheus:
         prometheus.sendall(REQUEST)
         assert b"200 OK" in read_answer(prometheus)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 import signal
@@ -52,14 +53,21 @@ def test_figures_and_status_go_exactly_when_they_are_stale(monkeypatch: pytest.M
 def test_what_is_stale_is_not_up_even_if_its_latest_poll_succeeded(monkeypatch: pytest.MonkeyPatch) -> None:
     """While an address is blocked nobody fails, since nobody is asked."""
     clock = JumpingClock(monkeypatch)
-    with Running("blocked", "silenced", poll_interval_seconds=60.0, stale_after_seconds=180.0) as running:
+    running = Running("blocked", "silenced", poll_interval_seconds=60.0, stale_after_seconds=180.0)
+    often, seldom = running.config.accounts
+    often = dataclasses.replace(often, poll_interval_seconds=0.2)
+    running.config = dataclasses.replace(running.config, accounts=(often, seldom))
+    running.service.reload()
+    with running:
         running.wait_for(1.0, "bybit_up", account="silenced")
         running.main.fault = faults.access_too_frequent()
-        clock.jump(61.0)
         eventually(lambda: running.failures("ip_rate_limit", "blocked") == 1)
-        clock.jump(200.0)
+        clock.jump(179.0)
+        assert running.value("bybit_up", account="silenced") == 1
+        clock.jump(10.0)
         assert running.value("bybit_up", account="silenced") == 0
         assert running.value("bybit_asset_free", account="silenced", coin="BTC") is None
+        assert running.failures("ip_rate_limit", "silenced") == 0
 
 
 def test_a_machine_that_slept(monkeypatch: pytest.MonkeyPatch) -> None:
