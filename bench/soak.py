@@ -276,9 +276,11 @@ def report(service: Service, sizes: list[Size], scrapers: list[Scraper], seconds
     )
     held = abs(after / before - 1) <= 0.05
     for what in ("threads", "descriptors"):
-        most_before, most_after = (max(getattr(size, what) for size in tenth) for tenth in (first, last))
-        print(f"{what}: at most {most_before} in the first tenth, at most {most_after} in the last")
-        held = held and most_after <= most_before
+        usual_before, usual_after = (
+            statistics.median(getattr(size, what) for size in tenth) for tenth in (first, last)
+        )
+        print(f"{what}: usually {usual_before:g} in the first tenth, {usual_after:g} in the last")
+        held = held and usual_after <= usual_before
     wrong = [sentence for scraper in scrapers for sentence in scraper.wrong]
     print(*wrong[:10], f"{len(wrong)} figures were wrong", sep="\n")
     return held and not wrong

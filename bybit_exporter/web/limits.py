@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import ssl
+from asyncio.sslproto import SSLProtocol
 from functools import partial
 from typing import Any
 
@@ -33,6 +34,9 @@ _SLICE_BYTES = 1 << 10
 """A large head is noticed after this much, and not after all that one read has brought."""
 
 PIECE_BYTES = 64 << 10
+
+# asyncio gives each TLS connection a buffer of 256 KiB to read into, 16 times what a client may send.
+SSLProtocol.max_size = MAX_HEAD_BYTES
 
 ACCEPTED_AT_ONCE = 512
 """Each holds a file descriptor for a moment, even if it is dropped at once."""
@@ -125,7 +129,7 @@ class BoundedProtocol(H11Protocol):
         return self.flow.write_paused
 
     async def _start_tls(self, context: ssl.SSLContext) -> None:
-        if self.is_dropped:  # `start_tls` would wait for ever
+        if self.is_dropped:  # `start_tls` would keep its buffers until a timeout
             return
         try:
             tls = await self.loop.start_tls(

@@ -10,6 +10,7 @@ import socket
 import ssl
 import threading
 import time
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
 from bybit_exporter.web import limits, web_config
 from bybit_exporter.web.live import LiveWebConfig
 from bybit_exporter.web.server import WebServer
-from tests.certificates import FIXTURES, client_context
+from tests.certificates import CA, FIXTURES, client_context
 from tests.exporter_process import ExporterProcess, config_for
 from tests.support import eventually
 
@@ -299,7 +300,7 @@ def test_clients_that_do_not_read_make_room(serve: Serve, tls: bool) -> None:
 def test_nothing_is_left_of_connections_that_were_dropped(serve: Serve, file: str) -> None:
     def left() -> int:
         gc.collect()
-        return sum(isinstance(thing, limits.BoundedProtocol) for thing in gc.get_objects())
+        return sum(isinstance(thing, limits.BoundedProtocol | SSLProtocol) for thing in gc.get_objects())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/block":
@@ -313,7 +314,7 @@ def test_nothing_is_left_of_connections_that_were_dropped(serve: Serve, file: st
     with connect(address, tls="tls" in file) as prometheus:
         prometheus.sendall(REQUEST)
         assert b"200 OK" in read_answer(prometheus)
-        eventually(lambda: left() - others <= 10, 20)
+        eventually(lambda: left() - others <= 20, 20)
     for connection in connections:
         connection.close()
     eventually(lambda: left() - others <= 0, 20)
@@ -323,14 +324,21 @@ def test_nothing_is_left_of_connections_that_were_dropped(serve: Serve, file: st
 
 
 @pytest.fixture
-def exporter(tmp_path: Path) -> Iterator[ExporterProcess]:
+def file() -> str:
+    return "empty.good.yml"
+
+
+@pytest.fixture
+def exporter(tmp_path: Path, file: str) -> Iterator[ExporterProcess]:
     exchange = Exchange()
     exchange.add_account("main", {f"COIN{number}": Holding("1", "1") for number in range(300)})
     with (
         SandboxServer(exchange) as server,
-        ExporterProcess(config_for(exchange, server.base_url), tmp_path) as exporter,
+        ExporterProcess(
+            config_for(exchange, server.base_url), tmp_path, flags=[f"--web.config.file={FIXTURES}/{file}"]
+        ) as exporter,
     ):
-        eventually(lambda: exporter.get("/-/ready").status_code == 200, 20)
+        eventually(lambda: exporter.get("/-/ready", verify=str(CA)).status_code == 200, 20)
         yield exporter
 
 
@@ -346,18 +354,20 @@ def descriptors(process: ExporterProcess) -> int:
     return len(list(Path(f"/proc/{process.process.pid}/fd").iterdir()))
 
 
-def test_1500_half_open_requests(exporter: ExporterProcess) -> None:
-    exporter.get("/metrics")
+@pytest.mark.parametrize("file", ["empty.good.yml", "tls.good.yml"])
+def test_1500_half_open_requests(exporter: ExporterProcess, file: str) -> None:
+    exporter.get("/metrics", verify=str(CA))
     before = status_of(exporter)
-    host, port = exporter.base_url.removeprefix("http://").split(":")
+    host, port = exporter.base_url.rpartition("/")[2].split(":")
+    beginning = b"\x16\x03\x01" if "tls" in file else b"GET /metrics HTTP/1.1\r\nHost: local"
     with contextlib.ExitStack() as cleanup:
         for _ in range(1500):
             connection = cleanup.enter_context(socket.create_connection((host, int(port)), timeout=10))
-            _send(connection, b"GET /metrics HTTP/1.1\r\nHost: local")
+            _send(connection, beginning)
         slowest = 0.0
         for _ in range(20):
             start = time.monotonic()
-            assert exporter.get("/metrics").status_code == 200
+            assert exporter.get("/metrics", verify=str(CA)).status_code == 200
             slowest = max(slowest, time.monotonic() - start)
         during = status_of(exporter)
         assert descriptors(exporter) < limits.MAX_CONNECTIONS + 100

@@ -379,9 +379,10 @@ def test_of_a_field_100_characters_are_shown_at_most(size: int) -> None:
         status(401, b"apiKey[CANARYKEY]"),
         body("CANARYKEY"),
         with_result('{"spot":"CANARYKEY"}'),
+        BybitError(NETWORK, "BadStatusLine", seen="you said CANARYKEY"),
     ],
 )
-def test_an_answer_that_repeats_the_key_does_not_bring_it_into_the_log(answer: Response) -> None:
+def test_an_answer_that_repeats_the_key_does_not_bring_it_into_the_log(answer: Reply) -> None:
     with pytest.raises(BybitError) as failed:
         read_wallet(Bench(answer).client, ACCOUNT)
     assert "CANAR" not in str(failed.value)

@@ -1,6 +1,6 @@
 """The web configuration file. What is good and what is bad stands in tests/web_config, each bad file with its problems.
 
-The cases are those of the exporter-toolkit's own test data. Where the verdict differs, `test_differences` says why.
+The cases are those of the exporter-toolkit's own test data; docs/security.md says where the verdict differs, and why.
 """
 
 from __future__ import annotations
@@ -165,17 +165,3 @@ def test_nothing_secret_is_shown() -> None:
     assert "$2" not in shown
     assert "PRIVATE" not in shown
     assert "doe" not in "".join(problems("users_not_hashed.bad.yml"))
-
-
-DIFFERENCES = {
-    "http2.bad.yml": "Go's HTTP/2 is on unless it is turned off; here there is none to turn on",
-    "client_ca_missing.bad.yml": "Go falls back to the public authorities, and lets in whoever they have certified",
-    "client_certificate_any.bad.yml": "Go lets in whoever shows any certificate",
-    "curves.bad.yml": "Python's ssl cannot restrict the curves to several",
-}
-
-
-@pytest.mark.parametrize("name", DIFFERENCES)
-def test_differences(name: str) -> None:
-    """Refused here, taken by the toolkit."""
-    assert name in BAD
