@@ -41,6 +41,9 @@ TIMEOUT = 0.5
 RELOAD_SECONDS = 2.0
 """Ends the long waits that some refusals ask for."""
 
+SPARE = 3
+"""Descriptors that are open for a moment while a process looks at itself."""
+
 FAULTS: tuple[tuple[float, Fault], ...] = (
     (0.02, faults.Reset()),
     (0.02, faults.Cut()),
@@ -220,6 +223,7 @@ def soak(polls: int, accounts: int) -> bool:
         scrapers = [Scraper(service, False), Scraper(service, True)]
         stop = threading.Event()
         threads = [threading.Thread(target=scraper.run, args=(stop,)) for scraper in scrapers]
+        start = size_after(0)
         service.start()
         for thread in threads:
             thread.start()
@@ -235,7 +239,7 @@ def soak(polls: int, accounts: int) -> bool:
         requests = wire.recv()
         recovered = all_up(service)
         service.stop()
-        return report(service, sizes, scrapers, seconds, requests) and recovered
+        return report(service, start, sizes, scrapers, seconds, requests) and recovered
 
 
 def watch(service: Service, polls: int) -> list[Size]:
@@ -262,7 +266,9 @@ def all_up(service: Service) -> bool:
     return True
 
 
-def report(service: Service, sizes: list[Size], scrapers: list[Scraper], seconds: float, requests: int) -> bool:
+def report(
+    service: Service, start: Size, sizes: list[Size], scrapers: list[Scraper], seconds: float, requests: int
+) -> bool:
     """Prints all figures. Returns whether they are as they should be."""
     done = sizes[-1].polls
     first = [size for size in sizes if size.polls < done * 0.1]
@@ -275,12 +281,11 @@ def report(service: Service, sizes: list[Size], scrapers: list[Scraper], seconds
         f"memory: {before / 1e6:.1f} MB in the first tenth, {after / 1e6:.1f} MB in the last: {after / before - 1:+.1%}"
     )
     held = abs(after / before - 1) <= 0.05
-    for what in ("threads", "descriptors"):
-        usual_before, usual_after = (
-            statistics.median(getattr(size, what) for size in tenth) for tenth in (first, last)
-        )
-        print(f"{what}: usually {usual_before:g} in the first tenth, {usual_after:g} in the last")
-        held = held and usual_after <= usual_before
+    threads = [max(size.threads for size in tenth) for tenth in (first, last)]
+    print(f"threads: at most {threads[0]} in the first tenth, {threads[1]} in the last")
+    most, limit = max(size.descriptors for size in sizes), start.descriptors + threads[0] - start.threads + SPARE
+    print(f"descriptors: {start.descriptors} at the start, at most {most}; one for each thread more would be {limit}")
+    held = held and threads[1] <= threads[0] and most <= limit
     wrong = [sentence for scraper in scrapers for sentence in scraper.wrong]
     print(*wrong[:10], f"{len(wrong)} figures were wrong", sep="\n")
     return held and not wrong

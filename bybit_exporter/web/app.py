@@ -25,8 +25,6 @@ FAST_COMPRESSION = 1
 OFF_THE_LOOP_BYTES = 256 << 10
 """Bodies from this size are compressed in a thread, so that other clients need not wait."""
 
-_PRIVATE = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
@@ -38,7 +36,7 @@ class WebOptions:
 
 
 def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) -> Starlette:
-    """The ASGI application. ``reload`` raises an exception that says why it failed."""
+    """The ASGI application, to be guarded. ``reload`` raises an exception that says why it failed."""
     endpoints = _Endpoints(store, options, reload)
     app = Starlette(
         routes=[
@@ -65,7 +63,7 @@ class _Endpoints:
     async def metrics(self, request: Request) -> Response:
         openmetrics = accepts(request.headers.get("Accept", ""), "application/openmetrics-text")
         body = self.store.exposition(openmetrics=openmetrics)
-        headers = _PRIVATE | {"Vary": "Accept, Accept-Encoding"}
+        headers = {"Vary": "Accept, Accept-Encoding"}
         headers["Content-Type"] = OPENMETRICS if openmetrics else TEXT
         if accepts(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip", "*"):
             headers["Content-Encoding"] = "gzip"
@@ -75,7 +73,7 @@ class _Endpoints:
     async def status_page(self, request: Request) -> Response:
         async with self.rendering:
             html, policy = await asyncio.to_thread(self._render, request.query_params)
-        return HTMLResponse(html, headers=_PRIVATE | {"Content-Security-Policy": policy})
+        return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
     def _render(self, parameters: Mapping[str, str]) -> tuple[str, str]:
         from .page import render  # not needed by those who only scrape
@@ -102,7 +100,7 @@ class _Endpoints:
 
 
 def _text(status: int, text: str) -> Response:
-    return PlainTextResponse(text + "\n", status, _PRIVATE)
+    return PlainTextResponse(text + "\n", status)
 
 
 async def _compressed(body: bytes) -> bytes:

@@ -167,7 +167,8 @@ def waits_within_reason(error: BybitError, now: float) -> None:
 
 def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
     """Read once more, by another reader: Python's own."""
-    said = {asset["coin"]: asset for asset in json.loads(body)["result"]["spot"]["assets"]}
+    text = body.decode(errors="replace")  # where nobody looks, in a key that is not known, it may be no UTF-8
+    said = {asset["coin"]: asset for asset in json.loads(text)["result"]["spot"]["assets"]}
     assert [balance.coin for balance in snapshot.balances] == list(said)
     for balance in snapshot.balances:
         asset = said[balance.coin]
