@@ -58,7 +58,7 @@ def _store() -> Store:
     balances = tuple(Balance(coin, Decimal("1.25"), Decimal("0.5"), Decimal(0)) for coin in HOLDINGS)
     result = PollResult(
         outcome=AccountSnapshot(AccountStatus.NORMAL, balances),
-        ended_at=clock.now(),
+        asked_at=clock.now(),
         ended_timestamp=clock.wall(),
         duration_seconds=0.1,
         rate_limits={"/v5/asset/transfer/query-asset-info": RateLimit(60, 59)},

@@ -69,16 +69,16 @@ class History:
     def record(self, account: Account, result: PollResult) -> None:
         """Takes in how a poll ended. After a failure the figures are unknown until the next success."""
         with self._lock:
-            minute = int(result.ended_at // STEP_SECONDS)
+            minute = int(result.asked_at // STEP_SECONDS)
             hour = self._hours.setdefault(account.name, _Hour(account, minute))
             if isinstance(result.outcome, AccountSnapshot):
                 hour.advance(minute)
                 self._room += len(hour.rings)
                 hour.put(result.outcome.balances[: self._room])
                 self._room -= len(hour.rings)
-                hour.known_until = result.ended_at + account.stale_after_seconds
+                hour.known_until = result.asked_at + account.stale_after_seconds
             else:
-                hour.known_until = min(hour.known_until, result.ended_at)
+                hour.known_until = min(hour.known_until, result.asked_at)
 
     def last_hour(self, account: Account, now: float) -> Mapping[str, Sequence[float]]:
         """The account's series by coin, oldest point first; the last point is the minute under way."""

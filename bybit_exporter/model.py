@@ -120,7 +120,8 @@ class PollResult:
     """How one poll ended: with a snapshot, or with the reason why there is none."""
 
     outcome: AccountSnapshot | FailureReason
-    ended_at: float
+    asked_at: float
+    """What the result says was true then, or later."""
     ended_timestamp: float
     duration_seconds: float
     rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
@@ -171,15 +172,15 @@ class AccountState:
             reason=None,
             last_success_timestamp=result.ended_timestamp,
             balances=snapshot.balances,
-            balances_at=result.ended_at,
+            balances_at=result.asked_at,
             status=snapshot.status,
-            status_at=result.ended_at,
+            status_at=result.asked_at,
         )
 
     def _failed(self, reason: FailureReason, result: PollResult) -> AccountState:
         failed = replace(self, up=False, reason=reason, failures={**self.failures, reason: self.failures[reason] + 1})
         if reason is FailureReason.BANNED:
-            return replace(failed, status=AccountStatus.BANNED, status_at=result.ended_at)
+            return replace(failed, status=AccountStatus.BANNED, status_at=result.asked_at)
         return failed
 
     def as_of(self, now: float) -> AccountState:

@@ -120,7 +120,7 @@ class Poller:
     def _poll(self, client: Client, account: Account) -> None:
         started = clock.now()
         outcome = _read(client, account)
-        # A figure is as old as its arrival: the process may have been stopped since.
+        # The poll has ended when its answer came: the process may have been stopped since.
         ended = outcome.received_at if isinstance(outcome, Reading) else clock.now()
         next_at = self._settle(client, account, outcome, ended)
         if next_at is None:  # the account was taken out meanwhile
@@ -171,7 +171,8 @@ def _result(outcome: Reading | BybitError, started: float, ended: float) -> Poll
     return PollResult(
         outcome=ending,
         message=message,
-        ended_at=ended,
+        # A figure may be as old as the question: the answer may have been long on its way.
+        asked_at=started if isinstance(outcome, BybitError) else outcome.asked_at,
         ended_timestamp=_wall(ended),
         duration_seconds=ended - started,
         rate_limits=outcome.rate_limits,

@@ -35,8 +35,9 @@ class Answer(Generic[T]):
     rate_limits: Mapping[str, RateLimit]
     sent: float
     received: float
+    asked_at: float
+    """On the staleness clock, as is the next."""
     received_at: float
-    """On the staleness clock."""
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -96,7 +97,9 @@ class Client:
             envelope = _envelope(response)
             if envelope.time is not None and envelope.time.bit_length() <= _TIME_BITS:
                 self.clock.observe(envelope.time / 1000, sent, received)
-            return Answer(_decode(envelope.result, result, "result"), rate_limits, sent, received, response.received_at)
+            return Answer(
+                _decode(envelope.result, result, "result"), rate_limits, sent, received, started, response.received_at
+            )
         except BybitError as error:
             error.rate_limits = rate_limits
             if error.rule.then is Then.SILENCE:

@@ -33,7 +33,7 @@ class Then(Enum):
     USUAL = "asked at the usual interval"
     RARELY = "asked every 5 minutes"
     RESET = "asked when the exchange says that the limit resets"
-    SILENCE = "no account is asked for 10 minutes"
+    SILENCE = "no account is asked for 10 minutes, or for as long as Retry-After says"
     SYNCHRONISE = "the exchange's clock is read and the request repeated once"
 
 
@@ -109,7 +109,8 @@ REGION = Rule(
 ACCOUNT_MODE = Rule(
     Reason.ACCOUNT_MODE,
     Then.RARELY,
-    "this is a unified account, which has no classic spot wallet: it needs account_type: UNIFIED",
+    "this is a unified account, which has no classic spot wallet: it needs account_type: UNIFIED, which this version"
+    " does not have yet; if it could be read before, look whether Bybit has banned the user",
     ret_codes=(10008, 10028, 100028),
     http_statuses=(404,),
 )

@@ -20,10 +20,11 @@ SPOT_ASSETS_PATH = "/v5/asset/transfer/query-asset-info"
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What one poll brought: the snapshot, the exchange's limits by endpoint, and when it arrived (staleness clock)."""
+    """What one poll brought: the snapshot, the exchange's limits by endpoint, when it was asked for, when it came."""
 
     snapshot: AccountSnapshot
     rate_limits: Mapping[str, RateLimit]
+    asked_at: float
     received_at: float
 
 
@@ -73,7 +74,8 @@ def _read_spot(client: Client, account: Account) -> Reading:
     if account.coins is not None and len(account.coins) == 1:
         params["coin"] = account.coins[0]
     answer = client.get(SPOT_ASSETS_PATH, params, SpotResult, account)
-    return Reading(spot_snapshot(answer.result, account.coins), answer.rate_limits, answer.received_at)
+    snapshot = spot_snapshot(answer.result, account.coins)
+    return Reading(snapshot, answer.rate_limits, answer.asked_at, answer.received_at)
 
 
 def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountSnapshot:

@@ -92,6 +92,8 @@ class _Endpoints:
     async def reload(self, request: Request) -> Response:
         if not self.options.lifecycle:
             return _text(403, "start with --web.enable-lifecycle to allow this")
+        if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") or "Origin" in request.headers:
+            return _text(403, "a web page may not do this")
         try:
             await asyncio.to_thread(self.reload_configuration)
         except Exception as error:

@@ -64,12 +64,11 @@ ABSURD = [0, -1, 1, 10**11, 10**15, 10**18, 2**64, 10**400]
 def test_an_absurd_time_in_an_answer_does_no_harm(absurd: int) -> None:
     with Running(poll_interval_seconds=0.05) as running:
         running.wait_for(1.0, "bybit_up")
-        offset = running.value(OFFSET)
         running.main.fault = faults.Mutate(lambda envelope: envelope.update(time=absurd))
         polls = running.value("bybit_polls_total") or 0
         eventually(lambda: (running.value("bybit_polls_total") or 0) >= polls + 5)
         assert running.value("bybit_up") == 1
-        assert abs((running.value(OFFSET) or 0.0) - (offset or 0.0)) < 1.0
+        assert times_asked(running.exchange) == 0  # no signature was refused
         assert all(running.failures(reason) == 0 for reason in ("clock", "internal", "malformed"))
 
 

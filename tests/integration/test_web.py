@@ -241,6 +241,13 @@ def test_another_telemetry_path_and_lifecycle(server: SandboxServer, tmp_path: P
         assert ask(running, "POST", "/-/reload", Content_Length="0")[0] == 200
 
 
+def test_a_web_page_cannot_make_a_browser_reload(server: SandboxServer, tmp_path: Path) -> None:
+    with start(server, tmp_path, "--web.enable-lifecycle") as running:
+        for foreign in ({"Origin": "http://elsewhere.example"}, {"Sec_Fetch_Site": "cross-site"}):
+            assert ask(running, "POST", "/-/reload", Content_Length="0", **foreign)[0] == 403
+        assert list(running.events("configuration reloaded")) == []
+
+
 def test_metrics_in_the_place_of_the_status_page(server: SandboxServer, tmp_path: Path) -> None:
     with start(server, tmp_path, "--web.telemetry-path=/") as running:
         assert "bybit_polls_total" in running.get("/").text

@@ -52,15 +52,22 @@ def test_a_drift_is_followed_answer_by_answer(clock: ExchangeClock) -> None:
 
 
 @pytest.mark.parametrize("server_time", [0.0, -1e12, 1e12, 1_000_000.0 - 3600, 1_000_000.0 + 3600, 1_000_000.0 + 9])
-def test_a_time_that_contradicts_the_acceptance_is_not_believed(
+def test_a_time_that_contradicts_the_acceptance_is_shown_and_not_followed(
     clock: ExchangeClock, wall: FakeClock, server_time: float
 ) -> None:
     clock.observe(server_time, sent=1_000_000.0, received=1_000_000.1)
-    assert clock.offset_seconds is None
+    assert clock.offset_seconds == pytest.approx(server_time - 1_000_000.0, abs=0.11)
     assert clock.now() == wall.now
     clock.synchronise(1_000_002.0, 1_000_000.0, 1_000_000.0)
     clock.observe(server_time, sent=1_000_000.0, received=1_000_000.1)
-    assert clock.offset_seconds == 2.0
+    assert clock.now() == wall.now + 2.0
+
+
+def test_an_answer_that_a_proxy_repeats_does_not_drag_the_clock_along(clock: ExchangeClock, wall: FakeClock) -> None:
+    for local in range(1_000_000, 1_000_100, 2):
+        clock.observe(1_000_000.0, sent=local, received=local + 0.1)
+    assert clock.now() == wall.now
+    assert clock.offset_seconds == pytest.approx(-98.0, abs=0.11)
 
 
 def test_a_clock_that_was_never_set_is_taken_over_all_the_same(wall: FakeClock) -> None:

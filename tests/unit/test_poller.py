@@ -60,7 +60,7 @@ class Bench:
 
     def _read_wallet(self, client: Client, account: Account) -> Reading:
         assert client is self.client
-        return Reading(self.read(account), {}, clock.now())
+        return Reading(self.read(account), {}, clock.now(), clock.now())
 
     def state(self, name: str = "main") -> AccountState:
         return next(state for state in self.store.accounts() if state.account.name == name)
@@ -225,13 +225,24 @@ def test_a_figure_is_as_old_as_its_arrival(bench: Bench, monkeypatch: pytest.Mon
     """The process was stopped between the answer and the storing of it."""
     bench.poller.stop(5.0)
     arrived = clock.now() - 1000.0
-    monkeypatch.setattr(poller, "read_wallet", lambda *_: Reading(SNAPSHOT, {}, arrived))
+    monkeypatch.setattr(poller, "read_wallet", lambda *_: Reading(SNAPSHOT, {}, arrived, arrived))
     bench.poller._poll(bench.client, bench.accounts[0])
     assert bench.state().balances is None
     assert bench.state().up is False
     timestamp = bench.state().last_success_timestamp
     assert timestamp is not None
     assert timestamp == pytest.approx(clock.wall() - 1000.0, abs=5.0)
+
+
+def test_an_answer_that_was_long_on_its_way_is_as_old_as_the_question(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.poller.stop(5.0)
+    asked = clock.now() - bench.accounts[0].stale_after_seconds - 1.0
+    monkeypatch.setattr(poller, "read_wallet", lambda *_: Reading(SNAPSHOT, {}, asked, clock.now()))
+    bench.poller._poll(bench.client, bench.accounts[0])
+    assert bench.state().balances is None
+    assert bench.state().up is False
 
 
 @pytest.mark.parametrize(
