@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, TextIO, cast
 
 import structlog
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING, "error": logging.ERROR}
 FORMATS = ("logfmt", "json")
 
-_NOISY = ("uvicorn", "asyncio")
-"""Their news below an error is what some client did wrong, and any client may."""
+_NOISY = ("uvicorn", "asyncio", "urllib3")
+"""Their news below an error is what a client or the exchange did wrong; they quote it without limit."""
 
 
 def configure(level: str, log_format: str) -> None:
@@ -30,7 +31,7 @@ def configure(level: str, log_format: str) -> None:
             render,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
-        logger_factory=structlog.WriteLoggerFactory(sys.stderr),
+        logger_factory=structlog.WriteLoggerFactory(cast(TextIO, _Stderr())),
         cache_logger_on_first_use=True,
     )
     logging.basicConfig(handlers=[_Forward()], level=LEVELS[level], force=True)
@@ -53,6 +54,18 @@ def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
         if isinstance(value, str) and not value.isprintable():
             event[key] = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value)
     return event
+
+
+class _Stderr:
+    """What cannot be written is lost: a full disk or a closed pipe must not stop a poll."""
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.flush()
 
 
 class _Forward(logging.Handler):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import re
@@ -53,16 +54,17 @@ def test_levels(capsys: Captured, level: str) -> None:
 
 def test_what_libraries_log_is_passed_on_by_name(capsys: Captured) -> None:
     log.configure("info", "json")
-    logging.getLogger("urllib3.connectionpool").warning("retrying %s", "once")
+    logging.getLogger("some.library").warning("retrying %s", "once")
     (line,) = lines(capsys)
     event = json.loads(line)
-    assert (event["library"], event["msg"]) == ("urllib3.connectionpool", "retrying once")
+    assert (event["library"], event["msg"]) == ("some.library", "retrying once")
 
 
 def test_what_clients_do_wrong_is_no_news(capsys: Captured) -> None:
     log.configure("debug", "json")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     logging.getLogger("asyncio").debug("Using selector")
+    logging.getLogger("urllib3.connection").warning("Failed to parse headers: %s", "anything")
     assert lines(capsys) == []
 
 
@@ -84,3 +86,13 @@ def test_nothing_in_an_event_steers_a_terminal(capsys: Captured, log_format: str
     structlog.get_logger().info("it happened", answer="\x1b[2J\x9b\u202e\r\x00", other="a\nb")
     (line,) = lines(capsys)
     assert line.isprintable()
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    log.configure("info", "logfmt")
+    with open("/dev/full", "w") as full:  # noqa: PTH123
+        monkeypatch.setattr("sys.stderr", full)
+        structlog.get_logger().info("it happened")
+        with contextlib.suppress(OSError):
+            full.close()
+    structlog.get_logger().info("it happened again")
