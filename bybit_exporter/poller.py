@@ -127,6 +127,7 @@ class Poller:
             return
         self._store.record(account, _result(outcome, started, ended), _wall(next_at))
         self._store.update_exporter(clock_offset_seconds=client.clock.offset_seconds)
+        _log.debug("polled", account=account.name, seconds=round(ended - started, 3))
         if isinstance(outcome, Reading):
             self._journal.succeeded(account, outcome.snapshot, ended)
         else:
