@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from . import durations, schema
+from . import durations, rsa, schema
 from .model import Account, AccountType, Secret
 from .schema import ConfigError as ConfigError
 from .schema import Section
@@ -39,12 +39,17 @@ class ApiConfig:
     max_requests_per_second: float = 100.0
 
 
+DEFAULT_PRICES_INTERVAL_SECONDS = 60.0
+
+
 @dataclass(frozen=True, slots=True)
 class Config:
     """A valid configuration."""
 
     api: ApiConfig
     accounts: tuple[Account, ...]
+    prices_interval_seconds: float | None = DEFAULT_PRICES_INTERVAL_SECONDS
+    """None: prices are not read."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
 
@@ -61,6 +66,7 @@ def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
     interval = top.take("poll_interval", schema.duration(1.0), 30.0)
     stale_after = top.take("stale_after", schema.duration(1.0), 0.0)
     api = _api(top.section("api"))
+    prices_interval = _prices(top.section("prices"))
     sections = top.items("accounts")
     alone = len(sections) == 1
     secrets = [_Secrets(section, path, environ, alone) for section in sections]
@@ -72,7 +78,8 @@ def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
             top.report("stale_after", f"{durations.show(stale_after)} is shorter than {longer}")
             break
     top.finish()
-    return Config(api, tuple(accounts), tuple(warnings_of(file for reader in secrets for file in reader.files)))
+    warnings = warnings_of(file for reader in secrets for file in reader.files)
+    return Config(api, tuple(accounts), prices_interval, tuple(warnings))
 
 
 def _api(section: Section) -> ApiConfig:
@@ -90,6 +97,13 @@ def _api(section: Section) -> ApiConfig:
     return api
 
 
+def _prices(section: Section) -> float | None:
+    enabled = section.take("enabled", schema.boolean, True)
+    interval = section.take("interval", schema.duration(1.0), DEFAULT_PRICES_INTERVAL_SECONDS)
+    section.finish()
+    return interval if enabled else None
+
+
 def _account(secrets: _Secrets, interval: float, stale_after: float) -> Account:
     section = secrets.section
     interval = section.take("poll_interval", schema.duration(1.0), interval)
@@ -97,13 +111,24 @@ def _account(secrets: _Secrets, interval: float, stale_after: float) -> Account:
         name=section.require("name", _label, ""),
         account_type=AccountType(section.require("account_type", schema.one_of(ACCOUNT_TYPES), ACCOUNT_TYPES[0])),
         coins=section.take("coins", _coins(section), None),
-        api_key=secrets.take("api_key"),
-        api_secret=secrets.take("api_secret"),
+        api_key=secrets.take("api_key", _secret_text),
+        api_secret=secrets.take("api_secret", _secret_or_pem),
         poll_interval_seconds=interval,
         stale_after_seconds=stale_after or STALE_AFTER_INTERVALS * interval,
+        **_subaccounts(section),
     )
     section.finish()
     return account
+
+
+def _subaccounts(section: Section) -> dict[str, bool]:
+    """``true``, or a section that says what more to read of them."""
+    if not section.is_section("subaccounts"):
+        return {"subaccounts": section.take("subaccounts", schema.boolean, False)}
+    more = section.section("subaccounts")
+    balances = more.take("balances", schema.one_of([AccountType.FUND]), "")
+    more.finish()
+    return {"subaccounts": True, "subaccount_balances": bool(balances)}
 
 
 def _report_duplicates(sections: Sequence[Section], names: Sequence[str]) -> None:
@@ -125,49 +150,66 @@ class _Secrets:
     files: list[Path] = field(default_factory=list)
     """Where secrets were found."""
 
-    def take(self, key: str) -> Secret:
-        ways = {key: self._from_the_configuration, f"{key}_file": self._from_file, f"{key}_env": self._from_environment}
-        secrets = [self.section.take(way, read, None) for way, read in ways.items()]
+    def take(self, key: str, check: Callable[[Any], Secret]) -> Secret:
+        ways: dict[str, Callable[[Any], Any]] = {
+            key: self._from_the_configuration,
+            f"{key}_file": self._from_file,
+            f"{key}_env": self._from_environment,
+        }
+        secrets = [self.section.take(way, _both(read, check), None) for way, read in ways.items()]
         given = [way for way in ways if self.section.has(way)]
         if len(given) > 1:
             self.section.report(given[1], f"{given[0]} is given too; give exactly one of {', '.join(ways)}")
         elif not given:
-            return self._fallback(key, f"missing; give one of {', '.join(ways)}")
+            return self._fallback(key, check, f"missing; give one of {', '.join(ways)}")
         return next((secret for secret in secrets if secret is not None), Secret(""))
 
-    def _fallback(self, key: str, problem: str) -> Secret:
+    def _fallback(self, key: str, check: Callable[[Any], Secret], problem: str) -> Secret:
         variable = f"BYBIT_{key.upper()}"
         try:
             if self.alone and variable in self.environ:
-                return _secret_text(self.environ[variable])
+                return check(self.environ[variable])
             self.section.report(key, problem + (f", or set {variable}" if self.alone else ""))
         except ValueError as error:
             self.section.report(key, f"the environment variable {variable} {error}")
         return Secret("")
 
-    def _from_the_configuration(self, value: Any) -> Secret:
+    def _from_the_configuration(self, value: Any) -> Any:
         self.files.append(self.path)
-        return _secret_text(value)
+        return value
 
-    def _from_file(self, value: Any) -> Secret:
+    def _from_file(self, value: Any) -> str:
         path = self.path.parent / schema.text(value)
         self.files.append(path)
         try:
             text = schema.read_text(path, MAX_SECRET_BYTES)
         except OSError as error:
             raise ValueError(f"the file cannot be read: {error.strerror}") from None
-        return _secret_text(text.removesuffix("\n").removesuffix("\r"))
+        return text.removesuffix("\n").removesuffix("\r")
 
-    def _from_environment(self, value: Any) -> Secret:
+    def _from_environment(self, value: Any) -> str:
         if schema.text(value) not in self.environ:
             raise ValueError("the environment has no variable of this name")
-        return _secret_text(self.environ[value])
+        return self.environ[value]
+
+
+def _both(read: Callable[[Any], Any], check: Callable[[Any], Secret]) -> Callable[[Any], Secret]:
+    return lambda value: check(read(value))
 
 
 def _secret_text(value: Any) -> Secret:
     if not re.fullmatch(r"[!-~]+", schema.text(value)):
         raise ValueError("contains a blank, a line break or another character that no key or secret has")
     return Secret(value)
+
+
+def _secret_or_pem(value: Any) -> Secret:
+    """The secret of a key that the exchange has made, or the private RSA key of one that the user has made."""
+    pem = schema.text(value).strip()
+    if not pem.startswith(rsa.PEM_BEGINS):
+        return _secret_text(value)
+    rsa.private_key(pem)
+    return Secret(pem)
 
 
 def _label(value: Any) -> str:

@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from .model import Account, AccountSnapshot, Balance, PollResult
+from .model import Account, Balance
 
 POINTS = 60
 STEP_SECONDS = 60.0
@@ -47,7 +47,7 @@ class _Hour:
         rings, place = {}, self.latest % POINTS
         for balance in balances:
             ring = rings[balance.coin] = self.rings.get(balance.coin) or array("d", [math.nan]) * POINTS
-            ring[place] = float(balance.free + balance.frozen + balance.withdrawing)
+            ring[place] = float(balance.total)
         self.rings = rings
 
 
@@ -66,19 +66,19 @@ class History:
             for name in [name for name, hour in self._hours.items() if kept.get(name) is not hour.account]:
                 self._room += len(self._hours.pop(name).rings)
 
-    def record(self, account: Account, result: PollResult) -> None:
-        """Takes in how a poll ended. After a failure the figures are unknown until the next success."""
+    def record(self, account: Account, asked_at: float, balances: Sequence[Balance] | None) -> None:
+        """Takes in what a poll brought; None if it failed: the figures are unknown until the next success."""
         with self._lock:
-            minute = int(result.asked_at // STEP_SECONDS)
+            minute = int(asked_at // STEP_SECONDS)
             hour = self._hours.setdefault(account.name, _Hour(account, minute))
-            if isinstance(result.outcome, AccountSnapshot):
+            if balances is not None:
                 hour.advance(minute)
                 self._room += len(hour.rings)
-                hour.put(result.outcome.balances[: self._room])
+                hour.put(balances[: self._room])
                 self._room -= len(hour.rings)
-                hour.known_until = result.asked_at + account.stale_after_seconds
+                hour.known_until = asked_at + account.stale_after_seconds
             else:
-                hour.known_until = min(hour.known_until, result.asked_at)
+                hour.known_until = min(hour.known_until, asked_at)
 
     def last_hour(self, account: Account, now: float) -> Mapping[str, Sequence[float]]:
         """The account's series by coin, oldest point first; the last point is the minute under way."""

@@ -1,60 +1,36 @@
 """Every metric, one row each: name, type, help, labels, and how it reads off the state.
 
-`ACCOUNT_FAMILIES` are rendered once for each account whenever its state changes, `EXPORTER_FAMILIES` at
-each scrape. The sample lines of the Prometheus text format and of OpenMetrics are the same; only the
-headers of counters differ, so stored bytes serve both.
-
-Format: https://github.com/prometheus/docs/blob/main/docs/instrumenting/exposition_formats.md
+`ACCOUNT_FAMILIES` are rendered once for each account whenever its state changes, those of `BESIDE` when there is news,
+`EXPORTER_FAMILIES` at each scrape.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from decimal import Decimal
-from functools import lru_cache
-from typing import Generic, Literal, TypeVar
-
-from prometheus_client.utils import floatToGoString
+from enum import Enum
+from typing import Any, Literal
 
 from . import REVISION, __version__
-from .model import AccountState, AccountStatus, Balance, ExporterState
-
-S = TypeVar("S")
-Samples = Iterable[tuple[str, float]]
-
-
-@dataclass(frozen=True, slots=True)
-class Family(Generic[S]):
-    """A metric family. `samples` yields the label text that follows the account's, and the value."""
-
-    name: str
-    type: Literal["gauge", "counter"]
-    help: str
-    labels: tuple[str, ...]
-    samples: Callable[[S], Samples]
-
-    def header(self, *, openmetrics: bool) -> bytes:
-        """The HELP and TYPE lines. OpenMetrics names a counter's family without ``_total``."""
-        name = self.name.removesuffix("_total") if openmetrics and self.type == "counter" else self.name
-        return f"# HELP {name} {self.help}\n# TYPE {name} {self.type}\n".encode()
+from .exposition import Family, label
+from .model import (
+    AccountState,
+    AccountStatus,
+    ApiKey,
+    Balance,
+    ExporterState,
+    Known,
+    Subaccount,
+    SubaccountStatus,
+)
 
 
-_number: Callable[[float], str] = floatToGoString
-
-
-@lru_cache(maxsize=8192)
-def label(name: str, value: str) -> str:
-    """``,name="value"`` with the value escaped as both formats demand."""
-    escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
-    return f',{name}="{escaped}"'
-
-
-def _balance(name: str, help_text: str, read: Callable[[Balance], Decimal]) -> Family[AccountState]:
+def _balance(name: str, help_text: str, read: Callable[[Balance], Decimal | None]) -> Family[AccountState]:
     def samples(state: AccountState) -> Iterator[tuple[str, float]]:
-        for balance in state.balances or ():
-            yield label("coin", balance.coin), float(read(balance))
+        for balance in state.holdings or ():
+            if (amount := read(balance)) is not None:
+                yield label("coin", balance.coin), float(amount)
 
     return Family(name, "gauge", help_text, ("account", "account_type", "coin"), samples)
 
@@ -79,6 +55,10 @@ def _status(state: AccountState) -> Iterator[tuple[str, float]]:
             yield label("status", status), status is state.status
 
 
+def _withdrawals_up(state: AccountState) -> float | None:
+    return state.withdrawals.up if state.withdrawals else None
+
+
 def _failures(state: AccountState) -> Iterator[tuple[str, float]]:
     for reason, count in state.failures.items():
         yield label("reason", reason), count
@@ -97,21 +77,39 @@ def _remaining(state: AccountState) -> Iterator[tuple[str, float]]:
 _ACCOUNT = ("account", "account_type")
 
 ACCOUNT_FAMILIES: tuple[Family[AccountState], ...] = (
-    _balance("bybit_asset_free", "Free balance in units of the coin (Bybit: free).", lambda b: b.free),
+    _balance(
+        "bybit_asset_free",
+        "Free balance in units of the coin; negative: a debt (Bybit, SPOT: free; UNIFIED: walletBalance - locked;"
+        " FUND: transferBalance).",
+        lambda b: b.free,
+    ),
     _balance(
         "bybit_asset_frozen",
-        "Balance frozen by open orders and the like, in units of the coin (Bybit: frozen).",
+        "Balance frozen by open orders and the like, in units of the coin (Bybit, SPOT: frozen; UNIFIED: locked; FUND:"
+        " walletBalance - transferBalance).",
         lambda b: b.frozen,
     ),
     _balance(
         "bybit_asset_withdrawing",
-        "Balance in withdrawal, in units of the coin (Bybit: withdraw).",
+        "Balance in withdrawal, in units of the coin (Bybit, SPOT: withdraw; FUND: sum of the withdrawals under way,"
+        " where the key may read them; UNIFIED: none).",
         lambda b: b.withdrawing,
+    ),
+    _balance(
+        "bybit_asset_equity",
+        "Equity of the coin in a unified account, in units of the coin (Bybit, UNIFIED: equity).",
+        lambda b: b.equity,
+    ),
+    _balance(
+        "bybit_asset_usd_value",
+        "Value of the coin in a unified account, in US dollars (Bybit, UNIFIED: usdValue).",
+        lambda b: b.usd_value,
     ),
     Family(
         "bybit_account_status",
         "gauge",
-        "1 for the status the account is in, 0 for the others: normal, banned, unknown.",
+        "1 for the status the account is in, 0 for the others: normal, banned, unknown (Bybit, SPOT: status; UNIFIED,"
+        " FUND: an answer means normal; all: refusal 10027 means banned).",
         (*_ACCOUNT, "status"),
         _status,
     ),
@@ -162,6 +160,111 @@ ACCOUNT_FAMILIES: tuple[Family[AccountState], ...] = (
         ("account", "endpoint"),
         _remaining,
     ),
+    _value(
+        "bybit_withdrawals_up",
+        "gauge",
+        "1 if the latest reading of the account's withdrawals succeeded, else 0; FUND, where the key may read them.",
+        _withdrawals_up,
+    ),
+)
+
+
+def _up(name: str, help_text: str, *labels: str) -> Family[Known[Any]]:
+    def samples(known: Known[Any]) -> Iterator[tuple[str, float]]:
+        if known.up is not None:
+            yield "", known.up
+
+    return Family(name, "gauge", help_text, labels, samples)
+
+
+def _of_key(name: str, help_text: str, read: Callable[[ApiKey], float | None]) -> Family[Known[ApiKey]]:
+    def samples(known: Known[ApiKey]) -> Iterator[tuple[str, float]]:
+        if known.value is not None and (value := read(known.value)) is not None:
+            yield "", value
+
+    return Family(name, "gauge", help_text, ("account",), samples)
+
+
+def _subaccount_status(known: Known[Sequence[Subaccount]]) -> Iterator[tuple[str, float]]:
+    for member in known.value or ():
+        for status in SubaccountStatus:
+            yield label("subaccount", member.name) + label("status", status), status is member.status
+
+
+def _of_subaccount(name: str, help_text: str, read: Callable[[Balance], Decimal]) -> Family[Known[Sequence[Balance]]]:
+    def samples(known: Known[Sequence[Balance]]) -> Iterator[tuple[str, float]]:
+        for balance in known.value or ():
+            yield label("account_type", "FUND") + label("coin", balance.coin), float(read(balance))
+
+    return Family(name, "gauge", help_text, ("account", "account_type", "subaccount", "coin"), samples)
+
+
+class Shelf(Enum):
+    """What is read beside the polls, and kept by itself."""
+
+    API_KEY = "key"
+    SUBACCOUNTS = "subaccounts"
+    SUBACCOUNT_BALANCES = "balances of subaccounts"
+    PRICES = "prices"
+
+
+BESIDE: Mapping[Shelf, tuple[Family[Known[Any]], ...]] = {
+    Shelf.API_KEY: (
+        _of_key(
+            "bybit_api_key_read_only",
+            "1 if the account's key can only read, else 0 (Bybit: readOnly).",
+            lambda k: k.read_only,
+        ),
+        _of_key(
+            "bybit_api_key_ip_bound",
+            "1 if the account's key is bound to IP addresses, else 0 (Bybit: ips).",
+            lambda k: k.ip_bound,
+        ),
+        _of_key(
+            "bybit_api_key_expiry_timestamp_seconds",
+            "Unix time at which the account's key expires; none if it does not (Bybit: expiredAt).",
+            lambda k: k.expiry_timestamp,
+        ),
+        _up("bybit_api_key_up", "1 if the latest check of the account's key succeeded, else 0.", "account"),
+    ),
+    Shelf.SUBACCOUNTS: (
+        Family(
+            "bybit_subaccount_status",
+            "gauge",
+            "1 for the status the subaccount is in, 0 for the others: normal, login_banned, frozen, unknown.",
+            ("account", "subaccount", "status"),
+            _subaccount_status,
+        ),
+        _up("bybit_subaccounts_up", "1 if the latest reading of the list of subaccounts succeeded, else 0.", "account"),
+    ),
+    Shelf.SUBACCOUNT_BALANCES: (
+        _of_subaccount(
+            "bybit_subaccount_asset_free",
+            "Free balance of a subaccount's funding wallet, in units of the coin (Bybit: transferBalance).",
+            lambda b: b.free,
+        ),
+        _of_subaccount(
+            "bybit_subaccount_asset_frozen",
+            "Frozen balance of a subaccount's funding wallet, in units of the coin (Bybit: walletBalance -"
+            " transferBalance).",
+            lambda b: b.frozen,
+        ),
+        _up(
+            "bybit_subaccount_balances_up",
+            "1 if the latest reading of the subaccount's funding balance succeeded, else 0.",
+            "account",
+            "subaccount",
+        ),
+    ),
+    Shelf.PRICES: (_up("bybit_prices_up", "1 if the latest reading of the prices succeeded, else 0."),),
+}
+
+COIN_PRICE: Family[Mapping[str, float]] = Family(
+    "bybit_coin_price_usd",
+    "gauge",
+    "Price of a coin of which there is a balance, in US dollars (Bybit: usdIndexPrice, else lastPrice in USDT).",
+    ("coin",),
+    lambda prices: ((label("coin", coin), price) for coin, price in prices.items()),
 )
 
 
@@ -213,24 +316,25 @@ EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
 )
 
 
+ALL_FAMILIES: tuple[Family[Any], ...] = (
+    *ACCOUNT_FAMILIES,
+    *(family for families in BESIDE.values() for family in families),
+    COIN_PRICE,
+    *EXPORTER_FAMILIES,
+)
+"""In the order of the exposition."""
+
+
 def render_account(state: AccountState) -> tuple[bytes, ...]:
     """The account's sample lines, one entry for each of `ACCOUNT_FAMILIES`, empty where it has none."""
-    account = label("account", state.account.name)[1:]
-    typed = account + label("account_type", state.account.account_type)
+    account = label("account", state.account.name)
+    typed = account + label("account_type", state.account_type)
     return tuple(
-        _lines(family.name, typed if "account_type" in family.labels else account, family.samples(state))
-        for family in ACCOUNT_FAMILIES
+        family.lines(typed if "account_type" in family.labels else account, state) for family in ACCOUNT_FAMILIES
     )
 
 
-def render_exporter(family: Family[ExporterState], state: ExporterState) -> bytes:
-    """The sample lines of one of `EXPORTER_FAMILIES`."""
-    return _lines(family.name, "", family.samples(state))
-
-
-def _lines(name: str, labels: str, samples: Samples) -> bytes:
-    lines = []
-    for more, value in samples:
-        text = (labels + more).removeprefix(",")
-        lines.append(f"{name}{{{text}}} {_number(value)}\n" if text else f"{name} {_number(value)}\n")
-    return "".join(lines).encode()
+def render_beside(shelf: Shelf, account: str, subaccount: str, known: Known[Any]) -> tuple[bytes, ...]:
+    """The sample lines of what has been read beside the polls, one entry for each family of its shelf."""
+    labels = (label("account", account) if account else "") + (label("subaccount", subaccount) if subaccount else "")
+    return tuple(family.lines(labels, known) for family in BESIDE[shelf])

@@ -11,12 +11,21 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+_ZERO = Decimal(0)
 
 
 class AccountType(StrEnum):
     """The wallet that is read, in the exchange's own words."""
 
     SPOT = "SPOT"
+    UNIFIED = "UNIFIED"
+    FUND = "FUND"
+    AUTO = "auto"
+    """SPOT or UNIFIED, whichever the exchange says that the account has."""
 
 
 class AccountStatus(StrEnum):
@@ -24,6 +33,15 @@ class AccountStatus(StrEnum):
 
     NORMAL = "normal"
     BANNED = "banned"
+    UNKNOWN = "unknown"
+
+
+class SubaccountStatus(StrEnum):
+    """The state of a subaccount, as the exchange reports it."""
+
+    NORMAL = "normal"
+    LOGIN_BANNED = "login_banned"
+    FROZEN = "frozen"
     UNKNOWN = "unknown"
 
 
@@ -84,16 +102,27 @@ class Account:
     api_secret: Secret
     poll_interval_seconds: float
     stale_after_seconds: float
+    subaccounts: bool = False
+    """Whether the subaccounts of this master account are listed."""
+    subaccount_balances: bool = False
+    """Whether the funding balances of those are read, too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Balance:
-    """What an account holds of one coin, exactly as the exchange states it."""
+    """What an account holds of one coin, exactly as the exchange states it. None: it states no such figure there."""
 
     coin: str
     free: Decimal
     frozen: Decimal
-    withdrawing: Decimal
+    withdrawing: Decimal | None = None
+    equity: Decimal | None = None
+    usd_value: Decimal | None = None
+
+    @property
+    def total(self) -> Decimal:
+        """Everything that the account has of the coin."""
+        return self.free + self.frozen + (self.withdrawing or 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +134,26 @@ class AccountSnapshot:
     raw_status: str = ""
     unlisted_coins: tuple[str, ...] = ()
     """Configured coins that the exchange did not list, and whose balance is therefore 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """What the exchange says of a key."""
+
+    read_only: bool
+    ip_bound: bool
+    expiry_timestamp: float | None
+    """None: it does not expire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Subaccount:
+    """A member of a master account."""
+
+    uid: str
+    name: str
+    status: SubaccountStatus
+    raw_status: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +179,38 @@ class PollResult:
 
 
 @dataclass(frozen=True, slots=True)
+class Known(Generic[T]):
+    """What is known of something that is read beside the wallets: the latest value, which expires as balances do."""
+
+    value: T | None = None
+    read_at: float = 0.0
+    stale_after_seconds: float = 0.0
+    up: bool | None = None
+    """Whether the latest reading succeeded."""
+
+    def read(self, value: T, read_at: float, stale_after_seconds: float) -> Known[T]:
+        """Once a reading has succeeded."""
+        return Known(value, read_at, stale_after_seconds, up=True)
+
+    def failed(self) -> Known[T]:
+        """Once a reading has failed: the value stays until it expires."""
+        return replace(self, up=False)
+
+    @property
+    def valid_until(self) -> float:
+        """When the value expires (staleness clock)."""
+        return float("inf") if self.value is None else self.read_at + self.stale_after_seconds
+
+    def as_of(self, now: float) -> Known[T]:
+        """The part that may still be shown. Nothing may look healthy while its value is missing."""
+        return Known(up=False) if now >= self.valid_until else self
+
+
+Withdrawals = Known[Mapping[str, Decimal]]
+"""The sum of the withdrawals under way, by coin."""
+
+
+@dataclass(frozen=True, slots=True)
 class AccountState:
     """All that is known of an account: what the exposition shows and the status page tells.
 
@@ -138,6 +219,8 @@ class AccountState:
     """
 
     account: Account
+    found_type: AccountType | None = None
+    """What `AccountType.AUTO` has turned out to be."""
     up: bool | None = None
     polls: int = 0
     failures: Mapping[FailureReason, int] = field(default_factory=lambda: dict.fromkeys(FailureReason, 0))
@@ -149,8 +232,27 @@ class AccountState:
     balances_at: float = 0.0
     status: AccountStatus | None = None
     status_at: float = 0.0
+    withdrawals: Withdrawals | None = None
+    """Where they are read by themselves (FUND). None if they are not, or may not be."""
     reason: FailureReason | None = None
     message: str = ""
+
+    @property
+    def account_type(self) -> AccountType:
+        """The wallet that is read, as far as it is known."""
+        return self.found_type or self.account.account_type
+
+    @property
+    def holdings(self) -> tuple[Balance, ...] | None:
+        """The balances, together with the withdrawals that are read by themselves."""
+        under_way = self.withdrawals.value if self.withdrawals else None
+        if self.balances is None or under_way is None:
+            return self.balances
+        listed = tuple(replace(each, withdrawing=under_way.get(each.coin, _ZERO)) for each in self.balances)
+        if self.account.coins is not None:
+            return listed
+        gone = under_way.keys() - {each.coin for each in listed}  # everything of it is on its way out
+        return listed + tuple(Balance(coin, _ZERO, _ZERO, under_way[coin]) for coin in sorted(gone))
 
     def after(self, result: PollResult) -> AccountState:
         """The state once a poll has ended. A failure changes no balance."""
@@ -181,6 +283,8 @@ class AccountState:
         failed = replace(self, up=False, reason=reason, failures={**self.failures, reason: self.failures[reason] + 1})
         if reason is FailureReason.BANNED:
             return replace(failed, status=AccountStatus.BANNED, status_at=result.asked_at)
+        if reason is FailureReason.ACCOUNT_MODE:
+            return replace(failed, found_type=None)  # the account may have been upgraded: it is found out again
         return failed
 
     def as_of(self, now: float) -> AccountState:
@@ -194,6 +298,8 @@ class AccountState:
             state = replace(state, balances=None, up=False)
         if self.status is not None and now >= self.status_at + self.account.stale_after_seconds:
             state = replace(state, status=None)
+        if self.withdrawals is not None and now >= self.withdrawals.valid_until:
+            state = replace(state, withdrawals=self.withdrawals.as_of(now))
         return state
 
     @property
@@ -202,7 +308,8 @@ class AccountState:
         shown_since = [
             at for what, at in ((self.balances, self.balances_at), (self.status, self.status_at)) if what is not None
         ]
-        return min(shown_since) + self.account.stale_after_seconds if shown_since else float("inf")
+        of_the_poll = min(shown_since) + self.account.stale_after_seconds if shown_since else float("inf")
+        return min(of_the_poll, self.withdrawals.valid_until) if self.withdrawals else of_the_poll
 
 
 @dataclass(frozen=True, slots=True)

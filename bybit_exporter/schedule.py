@@ -1,7 +1,7 @@
-"""When each account is asked: pure arithmetic on the staleness clock, no threads.
+"""When each task is taken up: pure arithmetic on the staleness clock, no threads.
 
-Each account has a grid of moments, one interval apart, that nothing moves: neither the length of a poll nor a wait. The
-grids are offset against each other, so that accounts do not burst together.
+Each task has a grid of moments, one interval apart, that nothing moves: neither the length of a poll nor a wait. The
+grids are offset against each other, so that tasks do not burst together.
 """
 
 from __future__ import annotations
@@ -9,105 +9,125 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-
-from .model import Account
+from typing import Generic, Protocol, TypeVar
 
 FIRST_ROUND_SECONDS = 1.0
 """The first round of polls is spread over this time, or longer where the limit on requests asks for it."""
 
+BESIDE_PART = 0.1
+"""The part of the permitted rate of requests that the first round of tasks other than polls uses."""
+
+
+class Task(Protocol):
+    """What is done on an interval. Two that are equal are the same task, also after a reload."""
+
+    @property
+    def key(self) -> Hashable: ...
+
+    @property
+    def interval_seconds(self) -> float: ...
+
+    @property
+    def is_poll(self) -> bool:
+        """Whether it reads the wallet of an account; these come first."""
+
+
+T = TypeVar("T", bound=Task)
+
 
 @dataclass(slots=True, eq=False)
-class _Entry:
-    account: Account
+class _Entry(Generic[T]):
+    task: T
     anchor: float
-    """Some moment of the account's grid."""
+    """Some moment of the task's grid."""
     due: float
     running: bool = False
     waiting: bool = False
+    """Whether a failure has put it off."""
 
     def next_after(self, moment: float) -> float:
         """The first moment of the grid after this one."""
-        interval = self.account.poll_interval_seconds
+        interval = self.task.interval_seconds
         following = self.anchor + interval * (math.floor((moment - self.anchor) / interval) + 1)
         return following if following > moment else following + interval  # rounding
 
 
-class Schedule:
-    """The accounts and their next polls."""
+class Schedule(Generic[T]):
+    """The tasks and their next turns."""
 
     def __init__(self) -> None:
-        self._entries: dict[str, _Entry] = {}
-        self._heap: list[tuple[float, int, _Entry]] = []
+        self._entries: dict[Hashable, _Entry[T]] = {}
+        self._heap: list[tuple[float, int, _Entry[T]]] = []
         self._sequence = itertools.count()
 
-    def replace(
-        self, accounts: Iterable[Account], now: float, requests_per_second: float, *, keep: bool = True
-    ) -> None:
-        """Polls exactly these accounts from now on.
+    def replace(self, tasks: Iterable[T], now: float, requests_per_second: float, *, keep: bool = True) -> None:
+        """Takes up exactly these tasks from now on.
 
-        An account that is configured as it was keeps its times, unless ``keep`` is false. New accounts use half of the
-        permitted rate for their first polls; the rest is for retries and others.
+        A task that is what it was keeps its times, unless ``keep`` is false. New polls use half of the permitted rate
+        for their first round, other new tasks a tenth; the rest is for retries and others.
         """
         kept = self._entries if keep else {}
         self._entries = {}
         new = []
-        for account in accounts:
-            entry = kept.get(account.name)
-            if entry is None or entry.account != account:
-                entry = _Entry(account, now, now)
+        for task in tasks:
+            entry = kept.get(task.key)
+            if entry is None or entry.task != task:
+                entry = _Entry(task, now, now)
                 new.append(entry)
-            self._entries[account.name] = entry
-        spacing = max(FIRST_ROUND_SECONDS / max(len(new), 1), 2 / requests_per_second)
-        for index, entry in enumerate(new):
-            entry.anchor = entry.due = now + index * spacing
+            self._entries[task.key] = entry
+        polls = [entry for entry in new if entry.task.is_poll]
+        spacing = max(FIRST_ROUND_SECONDS / max(len(polls), 1), 2 / requests_per_second)
+        _spread(polls, now, spacing)
+        beside = 1 / (BESIDE_PART * requests_per_second)
+        _spread((entry for entry in new if not entry.task.is_poll), now + beside, beside)
         self._heap = []
         for entry in self._entries.values():
             self._push(entry)
 
-    def take_due(self, now: float) -> list[Account]:
-        """The accounts to be polled now. One whose previous poll still runs misses its turn."""
+    def take_due(self, now: float) -> list[T]:
+        """The tasks to be taken up now. One that still runs misses its turn."""
         due = []
         while (entry := self._first()) is not None and entry.due <= now:
             if not entry.running:
                 entry.running = True
                 entry.waiting = False
-                due.append(entry.account)
+                due.append(entry.task)
             self._move(entry, entry.next_after(now))
         return due
 
-    def postpone(self, account: Account, not_before: float) -> float | None:
-        """Lets the account's next poll start no earlier than this.
+    def postpone(self, task: T, not_before: float, *, waiting: bool = True) -> float | None:
+        """Lets the task's next turn come no earlier than this. ``waiting``: `release` ends it.
 
         Returns:
-            when that will be; None if the account is not polled any more.
+            when that will be; None if the task has been taken out.
         """
-        entry = self._entry(account)
+        entry = self._entry(task)
         if entry is None:
             return None
         if entry.due < not_before:
-            entry.waiting = True
+            entry.waiting = waiting
             self._move(entry, entry.next_after(not_before))
         return entry.due
 
-    def finished(self, account: Account) -> None:
-        """Takes in that a poll has ended, with all that follows from it: another may begin."""
-        if (entry := self._entry(account)) is not None:
+    def finished(self, task: T) -> None:
+        """Takes in that a turn has ended, with all that follows from it: another may begin."""
+        if (entry := self._entry(task)) is not None:
             entry.running = False
 
-    def hold(self, until: float) -> list[tuple[Account, float]]:
-        """Lets no account be polled before this moment. Returns the accounts held back and their next polls."""
+    def hold(self, until: float) -> list[tuple[T, float]]:
+        """Lets no task be taken up before this moment. Returns those held back and their next turns."""
         held = []
         for entry in self._entries.values():
             if entry.due < until:
                 entry.waiting = True
                 self._move(entry, entry.next_after(until))
-                held.append((entry.account, entry.due))
+                held.append((entry.task, entry.due))
         return held
 
     def release(self, now: float, spacing: float = 0.0) -> None:
-        """Ends all waiting: the accounts held back are due from now on, one after the other."""
+        """Ends all waiting: the tasks held back are due from now on, one after the other."""
         waiting = [entry for entry in self._entries.values() if entry.waiting]
         for index, entry in enumerate(waiting):
             entry.waiting = False
@@ -119,22 +139,27 @@ class Schedule:
         entry = self._first()
         return math.inf if entry is None else entry.due
 
-    def _entry(self, account: Account) -> _Entry | None:
-        entry = self._entries.get(account.name)
-        return entry if entry is not None and entry.account is account else None
+    def _entry(self, task: T) -> _Entry[T] | None:
+        entry = self._entries.get(task.key)
+        return entry if entry is not None and entry.task is task else None
 
-    def _move(self, entry: _Entry, due: float) -> None:
+    def _move(self, entry: _Entry[T], due: float) -> None:
         entry.due = due
         self._push(entry)
 
-    def _push(self, entry: _Entry) -> None:
+    def _push(self, entry: _Entry[T]) -> None:
         heapq.heappush(self._heap, (entry.due, next(self._sequence), entry))
 
-    def _first(self) -> _Entry | None:
+    def _first(self) -> _Entry[T] | None:
         """The entry that is due first; what was moved since it was pushed is dropped."""
         while self._heap:
             due, _, entry = self._heap[0]
-            if entry.due == due and self._entries.get(entry.account.name) is entry:
+            if entry.due == due and self._entries.get(entry.task.key) is entry:
                 return entry
             heapq.heappop(self._heap)
         return None
+
+
+def _spread(entries: Iterable[_Entry[T]], start: float, spacing: float) -> None:
+    for index, entry in enumerate(entries):
+        entry.anchor = entry.due = start + index * spacing

@@ -81,6 +81,9 @@ class Section:
     def has(self, key: str) -> bool:
         return key in self._values
 
+    def is_section(self, key: str) -> bool:
+        return isinstance(self._values.get(key), dict)
+
     def take(self, key: str, convert: Callable[[Any], T], default: T) -> T:
         """The converted value; the default if the key is absent or its value wrong (which is reported)."""
         self._known.append(key)
@@ -130,6 +133,14 @@ def text(value: Any) -> str:
     if not isinstance(value, str):
         raise ValueError("must be a single value")
     return value
+
+
+def boolean(value: Any) -> bool:
+    """As YAML 1.1 has it."""
+    word = text(value).lower()
+    if word not in ("true", "yes", "on", "false", "no", "off"):
+        raise ValueError(f"{shown(value)} is neither true nor false")
+    return word in ("true", "yes", "on")
 
 
 def duration(shortest: float, longest: float = 86_400.0) -> Callable[[Any], float]:

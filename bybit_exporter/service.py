@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import structlog
@@ -11,11 +12,14 @@ from . import clock
 from .bybit.client import Client
 from .bybit.exchange_clock import ExchangeClock
 from .bybit.gate import Gate
+from .bybit.paging import PAUSE_SECONDS
 from .bybit.transport import Transport
 from .config import ApiConfig, Config, ConfigError
+from .journal import Journal
 from .model import ExporterState
 from .poller import MAX_WORKERS, Poller
 from .store import Store
+from .tasks import Desk, SubaccountBalances, tasks_of
 
 STOP_SECONDS = 0.5
 
@@ -32,14 +36,19 @@ class Service:
         self._reloading = threading.Lock()
         self._config = config
         self._client = _connect(config.api)
-        self._poller.replace(self._client, config.accounts)
+        self._journal = Journal()
+        self._take_up(config, keep=True)
 
     def start(self) -> None:
         self._poller.start()
 
     def poll_once(self) -> bool:
-        """Polls each account one time. Returns whether all could be read."""
-        self._poller.poll_once(self._config.accounts)
+        """Polls each account one time and reads once what else there is. Returns whether all accounts could be read."""
+        one_by_one = [task for task in self._tasks if isinstance(task, SubaccountBalances)]
+        self._poller.run_once([task for task in self._tasks if task not in one_by_one])
+        while rest := [task for task in one_by_one if task.has_more]:
+            self._poller.run_once(rest)
+            time.sleep(PAUSE_SECONDS)
         return all(state.up for state in self.store.accounts())
 
     def stop(self) -> None:
@@ -75,12 +84,18 @@ class Service:
         old_api, old_client = self._config.api, self._client
         if config.api != old_api:
             self._client = _connect(config.api)
-        same_exchange = config.api.base_url == old_api.base_url
         self._config = config
-        self._poller.replace(self._client, config.accounts, keep=same_exchange)
+        self._take_up(config, keep=config.api.base_url == old_api.base_url)
         self._poller.end_waits()
         if self._client is not old_client:
             old_client.close()
+
+    def _take_up(self, config: Config, *, keep: bool) -> None:
+        self._journal.keep(config.accounts)
+        prices = config.prices_interval_seconds is not None
+        self.store.replace_accounts(config.accounts, keep=keep, prices=prices)
+        self._tasks = tasks_of(config.accounts, config.prices_interval_seconds, Desk(self.store, self._journal))
+        self._poller.replace(self._client, self._tasks, keep=keep)
 
 
 def _connect(api: ApiConfig) -> Client:

@@ -1,39 +1,99 @@
-"""The one state that threads share: what is known of each account, ready to be scraped.
+"""The one state that threads share: what is known of each account and beside them, ready to be scraped.
 
-An account's lines are rendered once, when its poll ends, and published by replacing one reference. A
-scrape writes each family's header and joins the stored bytes. It takes no lock, and everything it shows of
-an account is of one poll. What has expired by then is left out.
+Lines are rendered once, when there is news, and published by replacing one reference. A scrape writes each family's
+header and joins the stored bytes. It takes no lock, and everything it shows of an account is of one poll. What has
+expired by then is left out.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from decimal import Decimal
+from typing import Any, Generic, Protocol, Self, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from . import clock
+from .exposition import Family
 from .history import History
-from .metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES, render_account, render_exporter
-from .model import Account, AccountState, ExporterState, PollResult
+from .metrics import (
+    ACCOUNT_FAMILIES,
+    BESIDE,
+    COIN_PRICE,
+    EXPORTER_FAMILIES,
+    Shelf,
+    render_account,
+    render_beside,
+)
+from .model import (
+    Account,
+    AccountSnapshot,
+    AccountState,
+    AccountType,
+    Balance,
+    ExporterState,
+    Known,
+    PollResult,
+    RateLimit,
+    Subaccount,
+    Withdrawals,
+)
 
 
-class _Published:
-    """An account's state and its rendered lines; what remains of them later is rendered when asked for."""
+class _Expiring(Protocol):
+    def as_of(self, now: float) -> Self: ...
 
-    def __init__(self, state: AccountState) -> None:
+    @property
+    def valid_until(self) -> float: ...
+
+
+S = TypeVar("S", bound=_Expiring)
+Lines = tuple[bytes, ...]
+
+NO_COINS: frozenset[str] = frozenset()
+
+
+class _Published(Generic[S]):
+    """A state, its rendered lines, and the coins of which those show a balance.
+
+    What remains of them later is rendered when asked for.
+    """
+
+    def __init__(self, state: S, render: Callable[[S], tuple[Lines, frozenset[str]]]) -> None:
         self.state = state
-        self._rendered = render_account(state), state.valid_until
+        self._render = render
+        self._rendered = (*render(state), state.valid_until)
 
-    def lines(self, now: float) -> tuple[bytes, ...]:
-        lines, valid_until = self._rendered
+    def as_of(self, now: float) -> tuple[Lines, frozenset[str]]:
+        lines, coins, valid_until = self._rendered
         if now >= valid_until:
-            lines, _ = self._rendered = _Published(self.state.as_of(now))._rendered
-        return lines
+            lines, coins, _ = self._rendered = _Published(self.state.as_of(now), self._render)._rendered
+        return lines, coins
+
+
+def _account_lines(state: AccountState) -> tuple[Lines, frozenset[str]]:
+    return render_account(state), _coins(state.holdings)
+
+
+def _coins(balances: Iterable[Balance] | None) -> frozenset[str]:
+    return frozenset(balance.coin for balance in balances or ())
+
+
+class _Beside(_Published[Known[Any]]):
+    """What is known of something beside the polls of an account; no account stands for the whole exporter."""
+
+    def __init__(self, shelf: Shelf, account: Account | None, subaccount: str, known: Known[Any]) -> None:
+        self.account = account
+
+        def render(known: Known[Any]) -> tuple[Lines, frozenset[str]]:
+            coins = _coins(known.value) if shelf is Shelf.SUBACCOUNT_BALANCES else NO_COINS
+            return render_beside(shelf, account.name if account else "", subaccount, known), coins
+
+        super().__init__(known, render)
 
 
 class Store:
@@ -43,13 +103,15 @@ class Store:
         self.now = now
         self.history = History()
         self._exporter = exporter
-        self._accounts: dict[str, _Published] = {}
+        self._prices = True
+        self._accounts: dict[str, _Published[AccountState]] = {}
+        self._beside: dict[Shelf, dict[tuple[str, str], _Beside]] = {shelf: {} for shelf in BESIDE}
         self._writing = threading.Lock()
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
 
-    def replace_accounts(self, accounts: Iterable[Account], *, keep: bool = True) -> None:
-        """Shows exactly these accounts from now on; series of others end.
+    def replace_accounts(self, accounts: Iterable[Account], *, keep: bool = True, prices: bool = True) -> None:
+        """Shows exactly these accounts from now on, and prices or none; series of others end.
 
         What is known of an account that is configured as it was stays, unless ``keep`` is false.
         """
@@ -57,13 +119,33 @@ class Store:
             known = self._accounts if keep else {}
             self._accounts = {account.name: self._kept(known, account) for account in accounts}
             self.history.keep(published.state.account for published in self._accounts.values() if published.state.polls)
+            self._prices = prices
+            for shelf, beside in self._beside.items():
+                self._beside[shelf] = {key: each for key, each in beside.items() if keep and self._shows(each.account)}
 
     @staticmethod
-    def _kept(known: Mapping[str, _Published], account: Account) -> _Published:
+    def _kept(known: Mapping[str, _Published[AccountState]], account: Account) -> _Published[AccountState]:
         published = known.get(account.name)
         if published is not None and published.state.account == account:
             return published
-        return _Published(AccountState(account))
+        return _Published(AccountState(account), _account_lines)
+
+    def _shows(self, account: Account | None) -> bool:
+        """Whether this is one of the accounts, or else the prices; a reload may have taken it out."""
+        if account is None:
+            return self._prices
+        published = self._accounts.get(account.name)
+        return published is not None and published.state.account is account
+
+    def account_type(self, account: Account) -> AccountType:
+        """The account's type, as far as it is known."""
+        published = self._accounts.get(account.name)
+        return published.state.account_type if published else account.account_type
+
+    def found(self, account: Account, account_type: AccountType) -> None:
+        """Takes in of which type an account is."""
+        with self._writing:
+            self._update(account, lambda state: replace(state, found_type=account_type))
 
     def record(self, account: Account, result: PollResult, next_poll_timestamp: float) -> None:
         """Takes in how a poll ended, and when the account is asked next (Unix time).
@@ -71,23 +153,65 @@ class Store:
         The result of a poll that a reload has overtaken is dropped.
         """
         with self._writing:
-            if self._update(
+            state = self._update(
                 account, lambda state: replace(state.after(result), next_poll_timestamp=next_poll_timestamp)
-            ):
-                self.history.record(account, result)
+            )
+            if state:
+                read = isinstance(result.outcome, AccountSnapshot)
+                self.history.record(account, result.asked_at, state.holdings if read else None)
 
     def reschedule(self, account: Account, next_poll_timestamp: float) -> None:
         """Takes in that an account is asked next at another time (Unix time)."""
         with self._writing:
             self._update(account, lambda state: replace(state, next_poll_timestamp=next_poll_timestamp))
 
-    def _update(self, account: Account, change: Callable[[AccountState], AccountState]) -> bool:
-        """Publishes the changed state, unless a reload has taken the account out: then returns False."""
-        published = self._accounts.get(account.name)
-        if published is None or published.state.account is not account:
-            return False
-        self._accounts[account.name] = _Published(change(published.state))
-        return True
+    def limited(self, account: Account, rate_limits: Mapping[str, RateLimit]) -> None:
+        """Takes in what an answer said of the limits, beside the polls."""
+        with self._writing:
+            if rate_limits:
+                self._update(account, lambda state: replace(state, rate_limits={**state.rate_limits, **rate_limits}))
+
+    def withdrawals(self, account: Account, change: Callable[[Withdrawals], Withdrawals | None]) -> None:
+        """Takes in a change of what is known of an account's withdrawals; None where they may not be read."""
+        with self._writing:
+            self._update(account, lambda state: replace(state, withdrawals=change(state.withdrawals or Known())))
+
+    def _update(self, account: Account, change: Callable[[AccountState], AccountState]) -> AccountState | None:
+        """Publishes the changed state and returns it, unless a reload has taken the account out."""
+        if not self._shows(account):
+            return None
+        state = change(self._accounts[account.name].state)
+        self._accounts[account.name] = _Published(state, _account_lines)
+        return state
+
+    def put(
+        self,
+        shelf: Shelf,
+        account: Account | None,
+        change: Callable[[Known[Any]], Known[Any]],
+        subaccount: str = "",
+    ) -> None:
+        """Takes in a change of what is known beside the polls."""
+        key = (account.name if account else "", subaccount)
+        with self._writing:
+            if self._shows(account):
+                old = self._beside[shelf].get(key)
+                self._beside[shelf][key] = _Beside(shelf, account, subaccount, change(old.state if old else Known()))
+
+    def subaccounts(self, account: Account) -> Sequence[Subaccount]:
+        """The subaccounts of an account, as far as they are known and current."""
+        known = self._beside[Shelf.SUBACCOUNTS].get((account.name, ""))
+        return (known.state.as_of(self.now()).value if known else None) or ()
+
+    def keep_subaccounts(self, account: Account, names: Iterable[str]) -> None:
+        """Forgets the balances of all subaccounts of an account but these."""
+        kept = set(names)
+        with self._writing:
+            self._beside[Shelf.SUBACCOUNT_BALANCES] = {
+                key: each
+                for key, each in self._beside[Shelf.SUBACCOUNT_BALANCES].items()
+                if key[0] != account.name or key[1] in kept
+            }
 
     def update_exporter(self, **changes: Any) -> None:
         """Takes in a change of fields of `ExporterState`."""
@@ -99,6 +223,11 @@ class Store:
         now = self.now()
         return [published.state.as_of(now) for published in list(self._accounts.values())]
 
+    def beside(self, shelf: Shelf, account: Account | None = None) -> Known[Any]:
+        """What may be shown now of what was read beside the polls of an account."""
+        known = self._beside[shelf].get((account.name if account else "", ""))
+        return known.state.as_of(self.now()) if known else Known()
+
     @property
     def ready(self) -> bool:
         """Whether every account has been polled once."""
@@ -107,15 +236,28 @@ class Store:
     def exposition(self, *, openmetrics: bool = False) -> bytes:
         """Everything, in the Prometheus text format or in OpenMetrics."""
         now = self.now()
-        accounts = [published.lines(now) for published in list(self._accounts.values())]
-        parts = []
-        for family, *lines in zip(ACCOUNT_FAMILIES, *accounts, strict=True):
-            parts += [family.header(openmetrics=openmetrics), *lines]
-        for exporter_family in EXPORTER_FAMILIES:
-            parts += [
-                exporter_family.header(openmetrics=openmetrics),
-                render_exporter(exporter_family, self._exporter),
-            ]
+        coins: set[str] = set()
+        parts: list[bytes] = []
+
+        def write(families: Sequence[Family[Any]], published: Iterable[_Published[Any]]) -> None:
+            shown = [each.as_of(now) for each in published]
+            coins.update(*(its_coins for _, its_coins in shown))
+            for family, *lines in zip(families, *(its_lines for its_lines, _ in shown), strict=True):
+                parts.append(family.header(openmetrics=openmetrics))
+                parts.extend(lines)
+
+        write(ACCOUNT_FAMILIES, list(self._accounts.values()))
+        for shelf, families in BESIDE.items():
+            write(families, list(self._beside[shelf].values()))
+        write((COIN_PRICE,), [])
+        parts.extend(self._price_lines(coins, now))
+        for family in EXPORTER_FAMILIES:
+            parts += [family.header(openmetrics=openmetrics), family.lines("", self._exporter)]
         process = generate_openmetrics if openmetrics else generate_latest
         parts.append(process(self._process))
         return b"".join(parts)
+
+    def _price_lines(self, coins: Iterable[str], now: float) -> Iterator[bytes]:
+        prices: Mapping[str, Decimal] = self.beside(Shelf.PRICES).value or {}
+        shown = {coin: float(prices[coin]) for coin in sorted(coins) if coin in prices}
+        yield COIN_PRICE.lines("", shown)

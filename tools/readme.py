@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
 
 from bybit_exporter.bybit.errors import TABLE, Rule
-from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES, Family
+from bybit_exporter.metrics import ALL_FAMILIES
 
 README = Path(__file__).parent.parent / "README.md"
 
 
 def metrics() -> str:
     """Every metric, as in `bybit_exporter.metrics`."""
-    families: list[Family[Any]] = [*ACCOUNT_FAMILIES, *EXPORTER_FAMILIES]
-    rows: list[tuple[str, ...]] = [(f"`{f.name}`", f.type, ", ".join(f.labels), f.help) for f in families]
+    rows: list[tuple[str, ...]] = [(f"`{f.name}`", f.type, ", ".join(f.labels), f.help) for f in ALL_FAMILIES]
     rows.append(("`process_*`", "", "", "Of the process, as every Prometheus client exposes them."))
     return table(("metric", "type", "labels", ""), rows)
 

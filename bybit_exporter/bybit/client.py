@@ -5,11 +5,12 @@ https://bybit-exchange.github.io/docs/v5/guide
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Concatenate, Generic, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -19,10 +20,12 @@ from ..model import Account, RateLimit
 from .errors import CLOCK, MALFORMED, QUOTED_CHARACTERS, BybitError, Then, rule_for_http_status, rule_for_ret_code
 from .exchange_clock import ExchangeClock
 from .gate import Gate
-from .signing import sign_hmac
+from .signing import sign
 from .transport import Response, Transport
 
 T = TypeVar("T")
+U = TypeVar("U")
+P = ParamSpec("P")
 
 SERVER_TIME_PATH = "/v5/market/time"
 
@@ -38,6 +41,10 @@ class Answer(Generic[T]):
     asked_at: float
     """On the staleness clock, as is the next."""
     received_at: float
+
+    def giving(self, result: U) -> Answer[U]:
+        """The same answer with what has been made of its result."""
+        return Answer(result, self.rate_limits, self.sent, self.received, self.asked_at, self.received_at)
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -86,6 +93,10 @@ class Client:
             self._synchronise()
         return self._get(path, query, result, signer)
 
+    def pause(self, seconds: float) -> None:
+        """Waits between the requests of one reading."""
+        self.gate.sleep(seconds)
+
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
         self.gate.admit()
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
@@ -123,8 +134,24 @@ class Client:
             "X-BAPI-API-KEY": key,
             "X-BAPI-TIMESTAMP": timestamp,
             "X-BAPI-RECV-WINDOW": self._recv_window_ms,
-            "X-BAPI-SIGN": sign_hmac(signer.api_secret.reveal(), text),
+            "X-BAPI-SIGN": sign(signer.api_secret.reveal(), text),
         }
+
+
+def hides_key(
+    read: Callable[Concatenate[Client, Account, P], T],
+) -> Callable[Concatenate[Client, Account, P], T]:
+    """Takes an account's key out of a reader's errors: a refusal may repeat it, as that of a signature (10004) does."""
+
+    @functools.wraps(read)
+    def reader(client: Client, account: Account, /, *args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return read(client, account, *args, **kwargs)
+        except BybitError as error:
+            error.hide(account.api_key.reveal())
+            raise
+
+    return reader
 
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"bybit-exporter/{__version__}"}

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
+from ..model import AccountType, RateLimit
 from ..model import FailureReason as Reason
-from ..model import RateLimit
 
 RARELY_SECONDS = 300.0
 """A refusal that only a person can end is asked about this seldom."""
@@ -109,8 +109,9 @@ REGION = Rule(
 ACCOUNT_MODE = Rule(
     Reason.ACCOUNT_MODE,
     Then.RARELY,
-    "this is a unified account, which has no classic spot wallet: it needs account_type: UNIFIED, which this version"
-    " does not have yet; if it could be read before, look whether Bybit has banned the user",
+    "the account is not of the type that account_type says: write account_type: UNIFIED for a unified account,"
+    " account_type: SPOT for a classic one, or account_type: auto; if it could be read before, look whether Bybit has"
+    " banned the user",
     ret_codes=(10008, 10028, 100028),
     http_statuses=(404,),
 )
@@ -223,6 +224,20 @@ class BybitError(Exception):
             ahead = self.reset_at_ms / 1000 - exchange_now
             return ahead if 0 < ahead <= LONGEST_RESET_SECONDS else 0.0
         return 0.0
+
+
+_INSTEAD = {
+    AccountType.SPOT: "this is a unified account, which has no classic spot wallet: write account_type: UNIFIED instead"
+    " of account_type: SPOT; if it could be read before, look whether Bybit has banned the user",
+    AccountType.UNIFIED: "this is a classic account: write account_type: SPOT instead of account_type: UNIFIED",
+}
+
+
+def advice(error: BybitError, account_type: AccountType) -> str:
+    """What to tell the user about a failure of an account that is configured with this type."""
+    if error.reason is Reason.ACCOUNT_MODE:
+        return _INSTEAD.get(account_type, error.rule.advice)
+    return error.rule.advice
 
 
 def rule_for_ret_code(code: int) -> Rule:

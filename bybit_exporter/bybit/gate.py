@@ -21,7 +21,7 @@ class Gate:
     ) -> None:
         self.requests_per_second = requests_per_second
         self._now = now
-        self._sleep = sleep
+        self.sleep = sleep
         self._lock = threading.Lock()
         self._next_at = 0.0
         self.closed_until = 0.0
@@ -37,7 +37,7 @@ class Gate:
             at = max(self._next_at, self._now())
             self._next_at = at + 1 / self.requests_per_second
         if (ahead := at - self._now()) > 0:
-            self._sleep(ahead)
+            self.sleep(ahead)
         if (left := self.closed_until - self._now()) > 0:
             raise BybitError(IP_RATE_LIMIT, f"no request is sent for another {left:.0f} s")
 

@@ -5,10 +5,23 @@ https://bybit-exchange.github.io/docs/v5/guide#authentication
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import hmac
 
+from .. import rsa
+
+
+def sign(secret: str, text: str) -> str:
+    """The signature of ``timestamp + key + recv_window + query_string``, as the kind of the secret demands."""
+    return sign_rsa(secret, text) if secret.startswith(rsa.PEM_BEGINS) else sign_hmac(secret, text)
+
 
 def sign_hmac(secret: str, text: str) -> str:
-    """HMAC-SHA256 of ``timestamp + key + recv_window + query_string``, in lower-case hex."""
+    """HMAC-SHA256 in lower-case hex, for the secrets that the exchange makes."""
     return hmac.digest(secret.encode(), text.encode(), hashlib.sha256).hex()
+
+
+def sign_rsa(pem: str, text: str) -> str:
+    """RSA (PKCS #1 v1.5) over SHA-256 in base64, for keys that a user has made."""
+    return base64.b64encode(rsa.sign(pem, text.encode())).decode()

@@ -1,50 +1,43 @@
-"""The account types: the request that each makes, and a pure function from its answer to a snapshot."""
+"""The account types: the request that each makes, and a pure function from its answer to a snapshot.
+
+Each poll is one request, however many coins are configured.
+"""
 
 from __future__ import annotations
 
-import math
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from typing import Annotated
 
 import msgspec
 
-from ..model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, RateLimit
-from .client import Client
+from ..model import Account, AccountSnapshot, AccountStatus, AccountType, Balance
+from .amounts import ZERO, amount, minus
+from .client import Answer, Client, hides_key
 from .errors import MALFORMED, BybitError
 
 SPOT_ASSETS_PATH = "/v5/asset/transfer/query-asset-info"
+UNIFIED_WALLET_PATH = "/v5/account/wallet-balance"
+COINS_BALANCE_PATH = "/v5/asset/transfer/query-account-coins-balance"
+ACCOUNT_INFO_PATH = "/v5/account/info"
+
+Coin = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """What one poll brought: the snapshot, the exchange's limits by endpoint, when it was asked for, when it came."""
-
-    snapshot: AccountSnapshot
-    rate_limits: Mapping[str, RateLimit]
-    asked_at: float
-    received_at: float
-
-
-def read_wallet(client: Client, account: Account) -> Reading:
+@hides_key
+def read_wallet(client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
     """Asks the exchange for the account's balances and status.
 
     Raises:
         BybitError: whatever went wrong; there is no half of an answer.
     """
-    try:
-        return _READERS[account.account_type](client, account)
-    except BybitError as error:  # a refusal may repeat the key: that of a signature (10004) does
-        error.hide(account.api_key.reveal())
-        raise
+    return _READERS[account_type](client, account)
 
 
 class SpotAsset(msgspec.Struct):
     """What an account holds of a coin, in decimal strings; ``""`` is 0."""
 
-    coin: Annotated[str, msgspec.Meta(min_length=1)]
+    coin: Coin
     free: str
     frozen: str
     withdraw: str
@@ -69,13 +62,12 @@ _SPOT_STATUS = {
 }
 
 
-def _read_spot(client: Client, account: Account) -> Reading:
+def _read_spot(client: Client, account: Account) -> Answer[AccountSnapshot]:
     params = {"accountType": "SPOT"}
     if account.coins is not None and len(account.coins) == 1:
         params["coin"] = account.coins[0]
     answer = client.get(SPOT_ASSETS_PATH, params, SpotResult, account)
-    snapshot = spot_snapshot(answer.result, account.coins)
-    return Reading(snapshot, answer.rate_limits, answer.asked_at, answer.received_at)
+    return answer.giving(spot_snapshot(answer.result, account.coins))
 
 
 def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
@@ -84,47 +76,151 @@ def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountS
     Raises:
         BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
     """
-    listed: dict[str, Balance] = {}
-    for index, asset in enumerate(result.spot.assets):
-        path = f"result.spot.assets[{index}]"
-        if asset.coin in listed:
-            raise BybitError(MALFORMED, f"{path}.coin: listed twice", seen=asset.coin)
-        listed[asset.coin] = Balance(
+
+    def balance(asset: SpotAsset, path: str) -> Balance:
+        return Balance(
             asset.coin,
             free=amount(asset.free, f"{path}.free"),
             frozen=amount(asset.frozen, f"{path}.frozen"),
             withdrawing=amount(asset.withdraw, f"{path}.withdraw"),
         )
-    return AccountSnapshot(
-        status=_SPOT_STATUS.get(result.spot.status, AccountStatus.UNKNOWN),
-        raw_status=result.spot.status,
-        balances=_select(listed, coins),
-        unlisted_coins=tuple(coin for coin in coins or () if coin not in listed),
-    )
+
+    status = _SPOT_STATUS.get(result.spot.status, AccountStatus.UNKNOWN)
+    balances = (balance(asset, f"result.spot.assets[{index}]") for index, asset in enumerate(result.spot.assets))
+    return _snapshot(balances, "result.spot.assets", coins, _NOT_HELD_SPOT, status, result.spot.status)
 
 
-def _select(listed: Mapping[str, Balance], coins: tuple[str, ...] | None) -> tuple[Balance, ...]:
-    if coins is None:
-        return tuple(listed.values())
-    return tuple(listed.get(coin) or Balance(coin, _ZERO, _ZERO, _ZERO) for coin in coins)
+class UnifiedCoin(msgspec.Struct, rename="camel"):
+    """What a unified account holds of a coin. ``free`` and ``availableToWithdraw`` are deprecated, and not read."""
+
+    coin: Coin
+    wallet_balance: str
+    locked: str
+    equity: str
+    usd_value: str
 
 
-_ZERO = Decimal(0)
-_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+class UnifiedWallet(msgspec.Struct):
+    """A unified wallet: the coins of which it holds or owes something."""
+
+    coin: list[UnifiedCoin]
 
 
-def amount(text: str, path: str) -> Decimal:
-    """The number that a decimal string means; ``""`` is 0.
+class UnifiedResult(msgspec.Struct):
+    """https://bybit-exchange.github.io/docs/v5/account/wallet-balance"""
+
+    wallets: Annotated[list[UnifiedWallet], msgspec.Meta(min_length=1)] = msgspec.field(name="list")
+
+
+def _read_unified(client: Client, account: Account) -> Answer[AccountSnapshot]:
+    answer = client.get(UNIFIED_WALLET_PATH, {"accountType": "UNIFIED"}, UnifiedResult, account)
+    return answer.giving(unified_snapshot(answer.result, account.coins))
+
+
+def unified_snapshot(result: UnifiedResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
+    """The snapshot that a valid answer amounts to. A debt is a negative balance.
 
     Raises:
-        BybitError: ``malformed``, if it is no decimal number, or larger than a float.
+        BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
     """
-    if not text:
-        return _ZERO
-    rounded = float(text) if _DECIMAL.fullmatch(text) else math.nan
-    if not math.isfinite(rounded):
-        raise BybitError(MALFORMED, f"{path}: not a finite decimal number", seen=text)
-    return Decimal(text) if rounded else _ZERO  # no negative zero, and no exponent without bounds
+
+    def balance(held: UnifiedCoin, path: str) -> Balance:
+        locked = amount(held.locked, f"{path}.locked")
+        return Balance(
+            held.coin,
+            free=minus(amount(held.wallet_balance, f"{path}.walletBalance"), locked),
+            frozen=locked,
+            equity=amount(held.equity, f"{path}.equity"),
+            usd_value=amount(held.usd_value, f"{path}.usdValue"),
+        )
+
+    path = "result.list[0].coin"
+    balances = (balance(held, f"{path}[{index}]") for index, held in enumerate(result.wallets[0].coin))
+    return _snapshot(balances, path, coins, _NOT_HELD_UNIFIED)
 
 
-_READERS: Mapping[AccountType, Callable[[Client, Account], Reading]] = {AccountType.SPOT: _read_spot}
+class FundCoin(msgspec.Struct, rename="camel"):
+    """What the funding wallet holds of a coin."""
+
+    coin: Coin
+    wallet_balance: str
+    transfer_balance: str
+
+
+class FundResult(msgspec.Struct):
+    """https://bybit-exchange.github.io/docs/v5/asset/balance/all-balance"""
+
+    balance: list[FundCoin]
+
+
+def _read_fund(client: Client, account: Account) -> Answer[AccountSnapshot]:
+    answer = client.get(COINS_BALANCE_PATH, {"accountType": "FUND"}, FundResult, account)
+    return answer.giving(fund_snapshot(answer.result, account.coins))
+
+
+def fund_snapshot(result: FundResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
+    """The snapshot that a valid answer amounts to, without the withdrawals, which are read by themselves.
+
+    Raises:
+        BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
+    """
+
+    def balance(held: FundCoin, path: str) -> Balance:
+        free = amount(held.transfer_balance, f"{path}.transferBalance")
+        return Balance(held.coin, free, frozen=minus(amount(held.wallet_balance, f"{path}.walletBalance"), free))
+
+    balances = (balance(held, f"result.balance[{index}]") for index, held in enumerate(result.balance))
+    return _snapshot(balances, "result.balance", coins, _NOT_HELD_FUND)
+
+
+class AccountInfo(msgspec.Struct, rename="camel"):
+    """https://bybit-exchange.github.io/docs/v5/account/account-info"""
+
+    unified_margin_status: int
+
+
+CLASSIC = 1
+"""The ``unifiedMarginStatus`` of a classic account; all others are unified."""
+
+
+@hides_key
+def find_account_type(client: Client, account: Account) -> AccountType:
+    """Which wallet the account trades from.
+
+    Raises:
+        BybitError: whatever went wrong.
+    """
+    answer = client.get(ACCOUNT_INFO_PATH, {}, AccountInfo, account)
+    return AccountType.SPOT if answer.result.unified_margin_status == CLASSIC else AccountType.UNIFIED
+
+
+_NOT_HELD_SPOT = Balance("", ZERO, ZERO, withdrawing=ZERO)
+_NOT_HELD_UNIFIED = Balance("", ZERO, ZERO, equity=ZERO, usd_value=ZERO)
+_NOT_HELD_FUND = Balance("", ZERO, ZERO)
+
+
+def _snapshot(
+    balances: Iterable[Balance],
+    path: str,
+    coins: tuple[str, ...] | None,
+    not_held: Balance,
+    status: AccountStatus = AccountStatus.NORMAL,
+    raw_status: str = "",
+) -> AccountSnapshot:
+    """The snapshot of these coins (None: of all); a coin that is not listed is not held."""
+    listed: dict[str, Balance] = {}
+    for index, balance in enumerate(balances):
+        if balance.coin in listed:
+            raise BybitError(MALFORMED, f"{path}[{index}].coin: listed twice", seen=balance.coin)
+        listed[balance.coin] = balance
+    if coins is None:
+        return AccountSnapshot(status, tuple(listed.values()), raw_status)
+    selected = tuple(listed.get(coin) or replace(not_held, coin=coin) for coin in coins)
+    return AccountSnapshot(status, selected, raw_status, tuple(coin for coin in coins if coin not in listed))
+
+
+_READERS: Mapping[AccountType, Callable[[Client, Account], Answer[AccountSnapshot]]] = {
+    AccountType.SPOT: _read_spot,
+    AccountType.UNIFIED: _read_unified,
+    AccountType.FUND: _read_fund,
+}

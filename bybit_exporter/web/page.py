@@ -62,7 +62,7 @@ def render(
 ) -> tuple[str, str]:
     """The page as it is now, and the Content-Security-Policy to send with it. ``now`` is Unix time."""
     query = Query.of(parameters)
-    everything = [Shown(state, badges(state), state.balances) for state in store.accounts()]
+    everything = [Shown(state, badges(state), state.holdings) for state in store.accounts()]
     full, brief = _lay_out(_matching(everything, query))
     for shown in full:
         _complete(shown, query, store)
@@ -86,7 +86,7 @@ def _matching(everything: Iterable[Shown], query: Query) -> list[Shown]:
     found = []
     for shown in everything:
         account = shown.state.account
-        words = [account.account_type, shown.state.reason or "", *(badge.text for badge in shown.badges)]
+        words = [shown.state.account_type, shown.state.reason or "", *(badge.text for badge in shown.badges)]
         if not (query.matches(account.name) or any(map(query.begins, words))):
             shown.balances = [balance for balance in shown.balances or () if query.matches(balance.coin)]
             if not shown.balances:

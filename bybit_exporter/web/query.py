@@ -64,4 +64,8 @@ class Query:
         """The balances in the order asked for."""
         if not self.sort:
             return list(balances)
-        return sorted(balances, key=attrgetter(self.sort.lstrip("-")), reverse=self.sort.startswith("-"))
+        field = attrgetter(self.sort.lstrip("-"))
+        given = list(balances)
+        stated = [balance for balance in given if field(balance) is not None]
+        unstated = [balance for balance in given if field(balance) is None]
+        return sorted(stated, key=field, reverse=self.sort.startswith("-")) + unstated

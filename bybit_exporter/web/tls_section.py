@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..model import Secret
-from ..schema import Section, one_of, read_text, shown, text
+from ..schema import Section, boolean, one_of, read_text, shown, text
 from . import tls
 from .tls import ClientRules, TlsConfig
 
@@ -142,14 +142,6 @@ class TlsReader:
             problem = "Python's ssl takes a single curve; give one, or leave it out for OpenSSL's choice"
             self.section.report("curve_preferences", problem)
         return curves[0] if curves else None
-
-
-def boolean(value: Any) -> bool:
-    """As YAML 1.1 has it. Raises ValueError."""
-    word = text(value).lower()
-    if word not in ("true", "yes", "on", "false", "no", "off"):
-        raise ValueError(f"{shown(value)} is neither true nor false")
-    return word in ("true", "yes", "on")
 
 
 def _entries(value: Any) -> list[Any]:

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .. import schema
-from ..schema import Section, shown, text
+from ..schema import Section, boolean, shown, text
 from ..secret_files import warnings_of
 from .tls import TlsConfig, not_after
-from .tls_section import TlsReader, boolean
+from .tls_section import TlsReader
 
 MAX_BCRYPT_COST = 18
 """A guess at this cost takes about 18 seconds, and each step up doubles it."""

@@ -145,12 +145,12 @@ def an_answer_gives_a_snapshot_or_a_bybit_error(answer: tuple[int, dict[str, str
     status, head, body = answer
     client = client_on(Canned(Response(status, head, body, clock.now())))
     try:
-        reading = read_wallet(client, ACCOUNT)
+        reading = read_wallet(client, ACCOUNT, AccountType.SPOT)
     except BybitError as error:
         is_fit_for_a_log(error)
         waits_within_reason(error, client.clock.now())
     else:
-        is_what_was_said(reading.snapshot, body)
+        is_what_was_said(reading.result, body)
     assert abs(client.clock.now() - clock.wall()) < 10 or client.clock.offset_seconds is not None
 
 
@@ -177,6 +177,7 @@ def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
             (balance.frozen, asset["frozen"]),
             (balance.withdrawing, asset["withdraw"]),
         ):
+            assert number is not None
             assert math.isfinite(number)
             assert float(number) == float(Decimal(text or "0"))
     state = AccountState(ACCOUNT).after(PollResult(snapshot, 0.0, 0.0, 0.0))
@@ -247,7 +248,7 @@ def peer() -> Peer:
 def http_gives_a_snapshot_or_a_bybit_error(answer: bytes) -> None:
     peer().answer = answer
     try:
-        reading = read_wallet(client_on(peer().transport), ACCOUNT)
+        reading = read_wallet(client_on(peer().transport), ACCOUNT, AccountType.SPOT)
     except BybitError as error:
         is_fit_for_a_log(error)
     else:

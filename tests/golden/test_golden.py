@@ -1,7 +1,7 @@
 """Answer in, exact exposition out: one folder a case.
 
     answer.json    the body that the exchange sends
-    config.yaml    optional: keys of the account, such as coins
+    config.yaml    optional: keys of the account, such as coins; account_type is SPOT if it is not there
     metrics.prom   what the account then shows; or
     error.txt      why the answer is refused as a whole
 
@@ -29,7 +29,7 @@ from bybit_exporter.model import Account, ExporterState, PollResult
 from bybit_exporter.store import Store
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/answer.json"))
-ACCOUNT = "accounts:\n- name: main\n  account_type: SPOT\n  api_key: k\n  api_secret: s\n"
+ACCOUNT = "accounts:\n- name: main\n  api_key: k\n  api_secret: s\n"
 POLLED_AT = 1_672_136_539.0
 INTERVAL_SECONDS = 30.0
 
@@ -48,18 +48,20 @@ class Canned(Transport):
 def account(case: Path, directory: Path) -> Account:
     more = case / "config.yaml"
     lines = more.read_text().splitlines() if more.exists() else []
+    if not any(line.startswith("account_type:") for line in lines):
+        lines.append("account_type: SPOT")
     file = directory / "config.yaml"
     file.write_text(ACCOUNT + "".join(f"  {line}\n" for line in lines))
     return config.load(file, {}).accounts[0]
 
 
-def exposition(account: Account, answer: bytes) -> str:
+def exposition(account: Account, body: bytes) -> str:
     """The families of the account after one poll that brought this answer."""
-    client = Client(Canned(answer), ExchangeClock(5.0), Gate(1e6), recv_window_seconds=5.0)
-    reading = read_wallet(client, account)
+    client = Client(Canned(body), ExchangeClock(5.0), Gate(1e6), recv_window_seconds=5.0)
+    answer = read_wallet(client, account, account.account_type)
     store = Store(ExporterState(True, POLLED_AT), now=lambda: POLLED_AT)
     store.replace_accounts([account])
-    result = PollResult(reading.snapshot, POLLED_AT, POLLED_AT, 0.25, reading.rate_limits)
+    result = PollResult(answer.result, POLLED_AT, POLLED_AT, 0.25, answer.rate_limits)
     store.record(account, result, next_poll_timestamp=POLLED_AT + INTERVAL_SECONDS)
     whole = store.exposition().decode()
     return whole.partition(EXPORTER_FAMILIES[0].header(openmetrics=False).decode())[0]

@@ -111,14 +111,14 @@ def test_the_traceback_of_a_fault_of_ours_does_not_tell_them(
     """An exception whose text is everything that the failing function has at hand."""
     broken = textwrap.dedent("""
         import sys
-        from bybit_exporter import poller
+        from bybit_exporter import tasks
         from bybit_exporter.cli import main
 
-        def read_wallet(client, account):
+        def read_wallet(client, account, account_type):
             headers = client._signature("accountType=SPOT", account).keys()
             raise KeyError(repr(account), str(account.api_secret), repr(vars(client)), f"{account.api_key}", headers)
 
-        poller.read_wallet = read_wallet
+        tasks.read_wallet = read_wallet
         sys.exit(main())
     """)
     program = tmp_path / "broken.py"

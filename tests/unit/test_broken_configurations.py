@@ -16,7 +16,7 @@ CANARY = "CANARY-dG9wLXNlY3JldA"
 SECRETS = f"api_key: {CANARY}, api_secret: {CANARY}"
 MAIN = f"accounts: [{{name: main, account_type: SPOT, {SECRETS}}}]"
 KNOWN = "known here: poll_interval, name, account_type, coins, api_key, api_key_file, api_key_env, api_secret,"
-KNOWN += " api_secret_file, api_secret_env"
+KNOWN += " api_secret_file, api_secret_env, subaccounts"
 WAYS = "give one of {0}, {0}_file, {0}_env"
 
 
@@ -108,7 +108,7 @@ CASES = [
     Broken(
         "unknown account type",
         f"accounts: [{{name: main, account_type: spot, {SECRETS}}}]",
-        ('accounts[0].account_type: "spot" is not one of SPOT',),
+        ('accounts[0].account_type: "spot" is not one of SPOT, UNIFIED, FUND, auto',),
     ),
     Broken(
         "coin in lower case",
@@ -276,7 +276,7 @@ CASES = [
             'accounts[0].coins[0]: "btc" is not an upper-case coin name',
             f"accounts[1].api_secret: missing; {WAYS.format('api_secret')}",
             f"accounts[1].token: unknown key; {KNOWN}",
-            "zone: unknown key; known here: poll_interval, stale_after, api, accounts",
+            "zone: unknown key; known here: poll_interval, stale_after, api, prices, accounts",
         ),
     ),
 ]

@@ -384,7 +384,7 @@ def test_of_a_field_100_characters_are_shown_at_most(size: int) -> None:
 )
 def test_an_answer_that_repeats_the_key_does_not_bring_it_into_the_log(answer: Reply) -> None:
     with pytest.raises(BybitError) as failed:
-        read_wallet(Bench(answer).client, ACCOUNT)
+        read_wallet(Bench(answer).client, ACCOUNT, AccountType.SPOT)
     assert "CANAR" not in str(failed.value)
     assert "CANAR" not in repr(failed.value)
 

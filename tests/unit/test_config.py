@@ -249,13 +249,13 @@ def test_all_problems_at_once_in_the_order_of_the_document(directory: Path) -> N
         """
     assert problems(directory, text) == [
         'poll_interval: "100ms" is outside of 1s to 1d',
-        'accounts[0].account_type: "MARGIN" is not one of SPOT',
+        'accounts[0].account_type: "MARGIN" is not one of SPOT, UNIFIED, FUND, auto',
         'accounts[0].coins[1]: "eth" is not an upper-case coin name',
         "accounts[0].api_secret: missing; give one of api_secret, api_secret_file, api_secret_env",
         "accounts[1].key: unknown key; did you mean api_key?",
         'accounts[1].name: "main" is the name of accounts[0] already',
         *(
-            f"{key}: unknown key; known here: poll_interval, stale_after, api, accounts"
+            f"{key}: unknown key; known here: poll_interval, stale_after, api, prices, accounts"
             for key in ("zzz", "yyy", "xxx")
         ),
     ]

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bybit_exporter.history import POINTS, STEP_SECONDS, History
-from bybit_exporter.model import Account, FailureReason
-from tests.browser.site import Amounts, Site, an_account, at, snapshot
+from bybit_exporter.model import Account
+from tests.browser.site import Amounts, Site, an_account, snapshot
 
 GAP = None
 START = 1_000_000 * STEP_SECONDS
@@ -24,10 +24,10 @@ class Recorder:
         self.account = an_account("main", stale_after)
 
     def success(self, minute: float, **amounts: str) -> None:
-        self.history.record(self.account, at(START + minute * STEP_SECONDS, snapshot(amounts)))
+        self.history.record(self.account, START + minute * STEP_SECONDS, snapshot(amounts).balances)
 
     def failure(self, minute: float) -> None:
-        self.history.record(self.account, at(START + minute * STEP_SECONDS, FailureReason.NETWORK))
+        self.history.record(self.account, START + minute * STEP_SECONDS, None)
 
     def line(self, now: float, last: int, coin: str = "BTC") -> list[float | None]:
         """The last so many points at that minute."""
@@ -137,7 +137,7 @@ def test_series_beyond_the_cap_have_no_line_and_room_that_is_freed_is_used() -> 
     first, second = an_account("first"), an_account("second")
 
     def lines(account: Account, count: int) -> int:
-        history.record(account, at(START, snapshot(coins(count))))
+        history.record(account, START, snapshot(coins(count)).balances)
         return len(history.last_hour(account, START))
 
     assert [lines(first, 7), lines(second, 7), lines(first, 7)] == [7, 3, 7]
@@ -147,11 +147,11 @@ def test_series_beyond_the_cap_have_no_line_and_room_that_is_freed_is_used() -> 
 
 
 def test_memory_of_a_thousand_accounts_of_twenty_coins_is_as_the_docstring_says() -> None:
-    history, balances = History(), snapshot(coins(20))
+    history, balances = History(), snapshot(coins(20)).balances
     tracemalloc.start()
     try:
         for number in range(1001):
-            history.record(an_account(f"account-{number}"), at(START, balances))
+            history.record(an_account(f"account-{number}"), START, balances)
         used, _ = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()

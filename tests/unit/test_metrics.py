@@ -18,12 +18,12 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from bybit_exporter import REVISION, __version__
+from bybit_exporter.exposition import Family
 from bybit_exporter.metrics import (
     ACCOUNT_FAMILIES,
+    ALL_FAMILIES,
     EXPORTER_FAMILIES,
-    Family,
     render_account,
-    render_exporter,
 )
 from bybit_exporter.model import (
     Account,
@@ -43,6 +43,8 @@ PROMISED = """
 | `bybit_asset_free` | gauge | account, account_type, coin |
 | `bybit_asset_frozen` | gauge | account, account_type, coin |
 | `bybit_asset_withdrawing` | gauge | account, account_type, coin |
+| `bybit_asset_equity` | gauge | account, account_type, coin |
+| `bybit_asset_usd_value` | gauge | account, account_type, coin |
 | `bybit_account_status` | gauge | account, account_type, status |
 | `bybit_up` | gauge | account, account_type |
 | `bybit_last_success_timestamp_seconds` | gauge | account, account_type |
@@ -53,14 +55,24 @@ PROMISED = """
 | `bybit_poll_failures_total` | counter | account, account_type, reason |
 | `bybit_api_rate_limit_requests` | gauge | account, endpoint |
 | `bybit_api_rate_limit_remaining_requests` | gauge | account, endpoint |
+| `bybit_withdrawals_up` | gauge | account, account_type |
+| `bybit_api_key_read_only` | gauge | account |
+| `bybit_api_key_ip_bound` | gauge | account |
+| `bybit_api_key_expiry_timestamp_seconds` | gauge | account |
+| `bybit_api_key_up` | gauge | account |
+| `bybit_subaccount_status` | gauge | account, subaccount, status |
+| `bybit_subaccounts_up` | gauge | account |
+| `bybit_subaccount_asset_free` | gauge | account, account_type, subaccount, coin |
+| `bybit_subaccount_asset_frozen` | gauge | account, account_type, subaccount, coin |
+| `bybit_subaccount_balances_up` | gauge | account, subaccount |
+| `bybit_prices_up` | gauge | |
+| `bybit_coin_price_usd` | gauge | coin |
 | `bybit_api_clock_offset_seconds` | gauge | |
 | `bybit_exporter_build_info` | gauge | version, revision, python_version |
 | `bybit_exporter_config_last_reload_successful` | gauge | |
 | `bybit_exporter_config_last_reload_success_timestamp_seconds` | gauge | |
 """
 """What users script against: a change here breaks their dashboards and alerts."""
-
-FAMILIES: tuple[Family[Any], ...] = (*ACCOUNT_FAMILIES, *EXPORTER_FAMILIES)
 
 
 def promised() -> Iterator[tuple[str, str, set[str]]]:
@@ -69,7 +81,7 @@ def promised() -> Iterator[tuple[str, str, set[str]]]:
 
 
 def test_every_promised_metric_is_there_with_its_type_and_labels_and_no_other() -> None:
-    assert [(family.name, family.type, set(family.labels)) for family in FAMILIES] == list(promised())
+    assert [(family.name, family.type, set(family.labels)) for family in ALL_FAMILIES] == list(promised())
 
 
 def test_the_label_values_that_alerts_name() -> None:
@@ -80,7 +92,7 @@ def test_the_label_values_that_alerts_name() -> None:
     assert set(FailureReason) == {*reasons.split(), "internal"}
 
 
-@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+@pytest.mark.parametrize("family", ALL_FAMILIES, ids=lambda family: family.name)
 def test_help_is_a_plain_sentence(family: Family[Any]) -> None:
     assert re.fullmatch(r"[A-Z0-9][^\\\n]+\.", family.help)
 
@@ -91,10 +103,11 @@ def test_help_is_a_plain_sentence(family: Family[Any]) -> None:
 def account_samples(state: AccountState) -> Iterator[tuple[str, dict[str, str], float]]:
     """What an account shows: name, labels, value; written down independently of the table."""
     account = {"account": state.account.name}
-    wallet = {**account, "account_type": state.account.account_type.value}
+    wallet = {**account, "account_type": (state.found_type or state.account.account_type).value}
     for balance in state.balances or ():
-        for amount in ("free", "frozen", "withdrawing"):
-            yield f"bybit_asset_{amount}", {**wallet, "coin": balance.coin}, float(getattr(balance, amount))
+        for field in ("free", "frozen", "withdrawing", "equity", "usd_value"):
+            if (amount := getattr(balance, field)) is not None:
+                yield f"bybit_asset_{field}", {**wallet, "coin": balance.coin}, float(amount)
     for status in ("normal", "banned", "unknown") if state.status else ():
         yield "bybit_account_status", {**wallet, "status": status}, state.status == status
     values = {
@@ -158,6 +171,8 @@ def by_the_table(states: Iterable[AccountState], *, openmetrics: bool) -> bytes:
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUMBER = st.floats()
 AMOUNT = NUMBER.map(Decimal)
+PERHAPS = st.none() | AMOUNT
+BALANCES = st.builds(Balance, TEXT, AMOUNT, AMOUNT, PERHAPS, PERHAPS, PERHAPS)
 STATES = st.builds(
     AccountState,
     account=st.builds(
@@ -170,6 +185,7 @@ STATES = st.builds(
         poll_interval_seconds=NUMBER,
         stale_after_seconds=st.just(1.0),
     ),
+    found_type=st.none() | st.sampled_from(AccountType),
     up=st.none() | st.booleans(),
     polls=st.integers(0, 2**53),
     failures=st.dictionaries(st.sampled_from(FailureReason), st.integers(0, 2**53)),
@@ -177,7 +193,7 @@ STATES = st.builds(
     last_success_timestamp=st.none() | NUMBER,
     next_poll_timestamp=st.none() | NUMBER,
     rate_limits=st.dictionaries(TEXT, st.builds(RateLimit, st.integers(0, 10**18), st.integers(0, 10**18)), max_size=2),
-    balances=st.none() | st.lists(st.builds(Balance, TEXT, AMOUNT, AMOUNT, AMOUNT), max_size=4).map(tuple),
+    balances=st.none() | st.lists(BALANCES, max_size=4).map(tuple),
     status=st.none() | st.sampled_from(AccountStatus),
 )
 
@@ -196,5 +212,5 @@ def test_the_rendering_of_accounts_is_the_library_s_byte_for_byte(
 @given(st.builds(ExporterState, st.booleans(), NUMBER, st.none() | NUMBER), st.booleans())
 def test_the_rendering_of_the_exporter_is_the_library_s_too(state: ExporterState, openmetrics: bool) -> None:
     families = EXPORTER_FAMILIES
-    rendered = [family.header(openmetrics=openmetrics) + render_exporter(family, state) for family in families]
+    rendered = [family.header(openmetrics=openmetrics) + family.lines("", state) for family in families]
     assert b"".join(rendered) == by_the_library(families, exporter_samples(state), openmetrics=openmetrics)

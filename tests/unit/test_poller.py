@@ -10,13 +10,12 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bybit_exporter import clock, poller
-from bybit_exporter.bybit.client import Client
+from bybit_exporter import clock, poller, tasks
+from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import IP_RATE_LIMIT, NETWORK, RATE_LIMIT, REGION, SERVER, BybitError, Rule
 from bybit_exporter.bybit.exchange_clock import ExchangeClock
 from bybit_exporter.bybit.gate import Gate
 from bybit_exporter.bybit.transport import Transport
-from bybit_exporter.bybit.wallets import Reading
 from bybit_exporter.journal import Journal
 from bybit_exporter.model import (
     Account,
@@ -32,6 +31,7 @@ from bybit_exporter.model import (
 )
 from bybit_exporter.poller import Poller
 from bybit_exporter.store import Store
+from bybit_exporter.tasks import Desk, Wallet
 from tests.support import eventually
 
 Read = Callable[[Account], AccountSnapshot]
@@ -42,6 +42,10 @@ SNAPSHOT = AccountSnapshot(AccountStatus.NORMAL, (Balance("BTC", ONE, ONE, ONE),
 
 def account(name: str, interval: float = 0.02) -> Account:
     return Account(name, AccountType.SPOT, None, Secret("CANARYKEY"), Secret("CANARYSECRET"), interval, 30.0)
+
+
+def answer(asked_at: float, received_at: float) -> Answer[AccountSnapshot]:
+    return Answer(SNAPSHOT, {}, 0.0, 0.0, asked_at, received_at)
 
 
 class Bench:
@@ -55,12 +59,16 @@ class Bench:
         transport = Transport("http://127.0.0.1:9", timeout_seconds=1.0, connections=1)
         self.client = Client(transport, ExchangeClock(5.0), self.gate, recv_window_seconds=5.0)
         self.poller = Poller(self.store)
-        self.poller.replace(self.client, self.accounts)
-        monkeypatch.setattr(poller, "read_wallet", self._read_wallet)
+        self.store.replace_accounts(self.accounts)
+        desk = Desk(self.store, Journal())
+        self.tasks = [Wallet(each, each.poll_interval_seconds, desk) for each in self.accounts]
+        self.poller.replace(self.client, self.tasks)
+        monkeypatch.setattr(tasks, "read_wallet", self._read_wallet)
 
-    def _read_wallet(self, client: Client, account: Account) -> Reading:
+    def _read_wallet(self, client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
         assert client is self.client
-        return Reading(self.read(account), {}, clock.now(), clock.now())
+        assert account_type is account.account_type
+        return answer(clock.now(), clock.now()).giving(self.read(account))
 
     def state(self, name: str = "main") -> AccountState:
         return next(state for state in self.store.accounts() if state.account.name == name)
@@ -225,8 +233,8 @@ def test_a_figure_is_as_old_as_its_arrival(bench: Bench, monkeypatch: pytest.Mon
     """The process was stopped between the answer and the storing of it."""
     bench.poller.stop(5.0)
     arrived = clock.now() - 1000.0
-    monkeypatch.setattr(poller, "read_wallet", lambda *_: Reading(SNAPSHOT, {}, arrived, arrived))
-    bench.poller._poll(bench.client, bench.accounts[0])
+    monkeypatch.setattr(tasks, "read_wallet", lambda *_: answer(arrived, arrived))
+    bench.poller._take_up(bench.client, bench.tasks[0])
     assert bench.state().balances is None
     assert bench.state().up is False
     timestamp = bench.state().last_success_timestamp
@@ -239,8 +247,8 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_the_question(
 ) -> None:
     bench.poller.stop(5.0)
     asked = clock.now() - bench.accounts[0].stale_after_seconds - 1.0
-    monkeypatch.setattr(poller, "read_wallet", lambda *_: Reading(SNAPSHOT, {}, asked, clock.now()))
-    bench.poller._poll(bench.client, bench.accounts[0])
+    monkeypatch.setattr(tasks, "read_wallet", lambda *_: answer(asked, clock.now()))
+    bench.poller._take_up(bench.client, bench.tasks[0])
     assert bench.state().balances is None
     assert bench.state().up is False
 
@@ -286,7 +294,7 @@ def test_silence_is_for_all_and_ends_when_told(bench: Bench, events: list[Any]) 
 
 def test_polling_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, *(account(f"a{number}") for number in range(5)))
-    bench.poller.poll_once(bench.accounts)
+    bench.poller.run_once(bench.tasks)
     assert [state.polls for state in bench.store.accounts()] == [1] * 5
 
 

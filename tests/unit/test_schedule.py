@@ -5,28 +5,35 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_exporter.model import Account, AccountType, Secret
 from bybit_exporter.schedule import FIRST_ROUND_SECONDS, Schedule
 
 RATE = 100.0
 
 
-def account(name: str = "a", interval: float = 10.0) -> Account:
-    return Account(name, AccountType.SPOT, None, Secret("k"), Secret("s"), interval, 3 * interval)
+@dataclass(frozen=True)
+class Task:
+    key: str
+    interval_seconds: float
+    is_poll: bool = True
 
 
-def schedule(*accounts: Account, now: float = 0.0) -> Schedule:
-    made = Schedule()
+def account(name: str = "a", interval: float = 10.0) -> Task:
+    return Task(name, interval)
+
+
+def schedule(*accounts: Task, now: float = 0.0) -> Schedule[Task]:
+    made: Schedule[Task] = Schedule()
     made.replace(accounts, now, RATE)
     return made
 
 
-def poll_times(made: Schedule, durations: Sequence[float], until: float = math.inf) -> list[float]:
+def poll_times(made: Schedule[Task], durations: Sequence[float], until: float = math.inf) -> list[float]:
     """When a single account is polled, each poll lasting as long as the next of these durations."""
     times = []
     for duration in durations:
@@ -40,7 +47,7 @@ def poll_times(made: Schedule, durations: Sequence[float], until: float = math.i
     return times
 
 
-def end(made: Schedule, polled: Account, not_before: float) -> float | None:
+def end(made: Schedule[Task], polled: Task, not_before: float) -> float | None:
     """The poll has ended, and the next one is not to start before."""
     due = made.postpone(polled, not_before)
     made.finished(polled)
@@ -149,7 +156,7 @@ def test_an_account_that_is_configured_as_it_was_keeps_its_times() -> None:
 
 
 @pytest.mark.parametrize(("changed", "keep"), [(account(interval=20.0), True), (account(), False)])
-def test_a_changed_account_is_new_and_so_is_every_account_of_another_exchange(changed: Account, keep: bool) -> None:
+def test_a_changed_account_is_new_and_so_is_every_account_of_another_exchange(changed: Task, keep: bool) -> None:
     made = schedule(account(interval=10.0))
     poll_times(made, [0.1])
     made.replace([changed], 7.0, RATE, keep=keep)

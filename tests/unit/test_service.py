@@ -16,14 +16,14 @@ FAULTY = """
 import os
 from bybit_exporter.bybit import client
 
-honest = client.sign_hmac
+honest = client.sign
 
 def sign(secret, text):
     if os.path.exists(os.environ["FAULTY"]):
         raise RuntimeError("no signature today")
     return honest(secret, text)
 
-client.sign_hmac = sign
+client.sign = sign
 """
 
 
@@ -39,6 +39,7 @@ def test_an_exception_of_our_own_shows_its_traceback_once_and_no_secret(tmp_path
         ExporterProcess(config_for(exchange, server.base_url), tmp_path, ["--log.level=debug"], environ) as exporter,
     ):
         exporter.wait_for(1.0, "bybit_up")
+        eventually(lambda: exporter.value("bybit_api_key_up") is not None)  # nothing but polls from here on
         switch.touch()
         exporter.wait_for(1.0, "bybit_poll_failures_total", reason="internal")
         assert exporter.value("bybit_up") == 0

@@ -17,14 +17,16 @@ import responses
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_exporter.bybit.client import Client
+from bybit_exporter.bybit.amounts import amount
+from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.exchange_clock import ExchangeClock
 from bybit_exporter.bybit.gate import Gate
 from bybit_exporter.bybit.transport import Transport
-from bybit_exporter.bybit.wallets import Reading, amount, read_wallet
+from bybit_exporter.bybit.wallets import read_wallet
 from bybit_exporter.model import (
     Account,
+    AccountSnapshot,
     AccountStatus,
     AccountType,
     Balance,
@@ -62,9 +64,9 @@ def envelope(*assets: Any, status: str = "ACCOUNT_STATUS_NORMAL", **changes: Any
     return {"retCode": 0, "retMsg": "success", "result": result, "retExtInfo": {}, "time": 1672136539127, **changes}
 
 
-def read(client: Client, exchange: responses.RequestsMock, body: Any, *coins: str) -> Reading:
+def read(client: Client, exchange: responses.RequestsMock, body: Any, *coins: str) -> Answer[AccountSnapshot]:
     exchange.get(BASE_URL + PATH, json=body, headers=LIMIT_HEADERS)
-    return read_wallet(client, account(*coins))
+    return read_wallet(client, account(*coins), AccountType.SPOT)
 
 
 def refusal(client: Client, exchange: responses.RequestsMock, body: Any, *coins: str) -> BybitError:
@@ -98,9 +100,9 @@ def test_one_signed_request_however_many_coins(
 
 def test_the_documentation_s_own_answer(client: Client, exchange: responses.RequestsMock) -> None:
     reading = read(client, exchange, envelope(ETH), "ETH")
-    assert reading.snapshot.status is AccountStatus.NORMAL
-    assert reading.snapshot.balances == (Balance("ETH", Decimal("11.53485"), Decimal(0), Decimal(0)),)
-    assert reading.snapshot.unlisted_coins == ()
+    assert reading.result.status is AccountStatus.NORMAL
+    assert reading.result.balances == (Balance("ETH", Decimal("11.53485"), Decimal(0), Decimal(0)),)
+    assert reading.result.unlisted_coins == ()
     assert reading.rate_limits == {PATH: RateLimit(60, 59)}
 
 
@@ -115,14 +117,14 @@ def test_the_documentation_s_own_answer(client: Client, exchange: responses.Requ
     ],
 )
 def test_the_status(client: Client, exchange: responses.RequestsMock, word: str, status: AccountStatus) -> None:
-    snapshot = read(client, exchange, envelope(ETH, status=word)).snapshot
+    snapshot = read(client, exchange, envelope(ETH, status=word)).result
     assert (snapshot.status, snapshot.raw_status) == (status, word)
 
 
 def test_configured_coins_in_their_order_with_0_for_what_is_not_listed(
     client: Client, exchange: responses.RequestsMock
 ) -> None:
-    snapshot = read(client, exchange, envelope(ETH, {**ETH, "coin": "XRP"}), "USDT", "ETH").snapshot
+    snapshot = read(client, exchange, envelope(ETH, {**ETH, "coin": "XRP"}), "USDT", "ETH").result
     assert snapshot.balances == (
         Balance("USDT", Decimal(0), Decimal(0), Decimal(0)),
         Balance("ETH", Decimal("11.53485"), Decimal(0), Decimal(0)),
@@ -131,7 +133,7 @@ def test_configured_coins_in_their_order_with_0_for_what_is_not_listed(
 
 
 def test_without_configured_coins_all_that_are_listed(client: Client, exchange: responses.RequestsMock) -> None:
-    snapshot = read(client, exchange, envelope({**ETH, "coin": "XRP"}, ETH)).snapshot
+    snapshot = read(client, exchange, envelope({**ETH, "coin": "XRP"}, ETH)).result
     assert [balance.coin for balance in snapshot.balances] == ["XRP", "ETH"]
     assert snapshot.unlisted_coins == ()
 
@@ -144,18 +146,18 @@ def test_a_coin_that_is_not_asked_for_must_be_sound_too(client: Client, exchange
 
 @pytest.mark.parametrize("message", ["OK", "success", "SUCCESS", "", None])
 def test_ret_code_alone_decides(client: Client, exchange: responses.RequestsMock, message: str | None) -> None:
-    assert read(client, exchange, envelope(ETH, retMsg=message)).snapshot.balances
+    assert read(client, exchange, envelope(ETH, retMsg=message)).result.balances
 
 
 @pytest.mark.parametrize("absent", ["retMsg", "retExtInfo", "time"])
 def test_what_does_not_matter_may_be_absent(client: Client, exchange: responses.RequestsMock, absent: str) -> None:
     body = envelope(ETH)
     del body[absent]
-    assert read(client, exchange, body).snapshot.balances
+    assert read(client, exchange, body).result.balances
 
 
 def test_fields_that_nobody_knows_yet_do_no_harm(client: Client, exchange: responses.RequestsMock) -> None:
-    assert read(client, exchange, envelope({**ETH, "bonus": ["1"]}, new={"a": 1})).snapshot.balances
+    assert read(client, exchange, envelope({**ETH, "bonus": ["1"]}, new={"a": 1})).result.balances
 
 
 @pytest.mark.parametrize("field", ["coin", "free", "frozen", "withdraw"])
@@ -273,5 +275,5 @@ def test_other_malformed_answers_name_the_field(
 def test_what_is_not_json_is_malformed(client: Client, exchange: responses.RequestsMock, body: bytes) -> None:
     exchange.get(BASE_URL + PATH, body=body)
     with pytest.raises(BybitError) as caught:
-        read_wallet(client, account())
+        read_wallet(client, account(), AccountType.SPOT)
     assert caught.value.reason is FailureReason.MALFORMED

@@ -1,0 +1,38 @@
+"""Decimal strings of the exchange."""
+
+from __future__ import annotations
+
+import math
+import re
+from decimal import Context, Decimal
+
+from .errors import MALFORMED, BybitError
+
+ZERO = Decimal(0)
+_EXACT = Context(prec=100)
+"""More digits than any amount has."""
+_DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
+
+
+def amount(text: str, path: str) -> Decimal:
+    """The number that a decimal string means; ``""`` is 0.
+
+    Raises:
+        BybitError: ``malformed``, if it is no decimal number, or larger than a float.
+    """
+    if not text:
+        return ZERO
+    rounded = float(text) if _DECIMAL.fullmatch(text) else math.nan
+    if not math.isfinite(rounded):
+        raise BybitError(MALFORMED, f"{path}: not a finite decimal number", seen=text)
+    return Decimal(text) if rounded else ZERO  # no negative zero, and no exponent without bounds
+
+
+def minus(whole: Decimal, part: Decimal) -> Decimal:
+    """What is left of an amount."""
+    return _EXACT.subtract(whole, part)
+
+
+def plus(one: Decimal, other: Decimal) -> Decimal:
+    """The sum of two amounts."""
+    return _EXACT.add(one, other)

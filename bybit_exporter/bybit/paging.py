@@ -1,0 +1,48 @@
+"""Answers that come in pages."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import TypeVar
+
+from ..model import Account
+from .client import Answer, Client
+from .errors import MALFORMED, BybitError
+
+T = TypeVar("T")
+
+MAX_PAGES = 1000
+
+PAUSE_SECONDS = 1 / 3
+"""Between two pages, and between the balances of two subaccounts: the endpoints allow 5 requests a second, to all who
+ask for the account."""
+
+
+def read_pages(
+    client: Client,
+    account: Account,
+    path: str,
+    params: Mapping[str, str],
+    page: type[T],
+    cursor: str,
+    next_cursor: Callable[[T], str],
+) -> Answer[list[T]]:
+    """All pages, one after the other. As old as the first, and said by the last of the limit.
+
+    ``cursor`` is the parameter that asks for a further page, ``next_cursor`` reads its value off a page: ``""`` or
+    ``"0"`` after the last.
+
+    Raises:
+        BybitError: whatever went wrong with any of them, or ``malformed`` if they do not end.
+    """
+    answer = client.get(path, params, page, account)
+    asked_at, pages, seen = answer.asked_at, [answer.result], {""}
+    while (position := next_cursor(answer.result)) not in ("", "0"):
+        if position in seen or len(pages) == MAX_PAGES:
+            raise BybitError(MALFORMED, f"the pages of {path} do not end")
+        seen.add(position)
+        client.pause(PAUSE_SECONDS)
+        answer = client.get(path, {**params, cursor: position}, page, account)
+        pages.append(answer.result)
+    return replace(answer.giving(pages), asked_at=asked_at)

@@ -1,0 +1,62 @@
+"""The withdrawals under way of a funding wallet, over all pages of the last 30 days. Keys of master accounts only."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+
+import msgspec
+
+from ..model import Account
+from .amounts import ZERO, amount, plus
+from .client import Answer, Client, hides_key
+from .paging import read_pages
+from .wallets import Coin
+
+WITHDRAWALS_PATH = "/v5/asset/withdraw/query-record"
+
+ENDED = frozenset({"success", "BlockchainConfirmed", "CancelByUser", "Reject", "Fail"})
+"""With all other words the coins may still be on their way, also with those that nobody has documented."""
+
+
+class Withdrawal(msgspec.Struct):
+    """One withdrawal, on the chain or within the exchange."""
+
+    coin: Coin
+    amount: str
+    status: str
+
+
+class WithdrawalsPage(msgspec.Struct, rename="camel"):
+    """https://bybit-exchange.github.io/docs/v5/asset/withdraw/withdraw-record"""
+
+    rows: list[Withdrawal] | None
+    next_page_cursor: str = ""
+
+
+@hides_key
+def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, Decimal]]:
+    """The sum of what is being withdrawn, by coin.
+
+    Raises:
+        BybitError: whatever went wrong; ``auth`` where the key may not read this.
+    """
+    params = {"withdrawType": "2", "limit": "50"}
+    answer = read_pages(
+        client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor", lambda page: page.next_page_cursor
+    )
+    return answer.giving(under_way(row for page in answer.result for row in page.rows or ()))
+
+
+def under_way(rows: Iterable[Withdrawal]) -> Mapping[str, Decimal]:
+    """The sum of those that have not ended, by coin.
+
+    Raises:
+        BybitError: ``malformed``, if an amount is not a finite decimal number.
+    """
+    sums: dict[str, Decimal] = {}
+    for index, row in enumerate(rows):
+        quantity = amount(row.amount, f"result.rows[{index}].amount")
+        if row.status not in ENDED:
+            sums[row.coin] = plus(sums.get(row.coin, ZERO), quantity)
+    return sums

@@ -1,0 +1,52 @@
+"""Families of metrics, and their lines in the Prometheus text format and in OpenMetrics.
+
+The sample lines of both formats are the same; only the headers of counters differ, so stored bytes serve both.
+
+Format: https://github.com/prometheus/docs/blob/main/docs/instrumenting/exposition_formats.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Generic, Literal, TypeVar
+
+from prometheus_client.utils import floatToGoString
+
+S = TypeVar("S")
+Samples = Iterable[tuple[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Family(Generic[S]):
+    """A metric family. `samples` yields the label text that follows that of the whole state, and the value."""
+
+    name: str
+    type: Literal["gauge", "counter"]
+    help: str
+    labels: tuple[str, ...]
+    samples: Callable[[S], Samples]
+
+    def header(self, *, openmetrics: bool) -> bytes:
+        """The HELP and TYPE lines. OpenMetrics names a counter's family without ``_total``."""
+        name = self.name.removesuffix("_total") if openmetrics and self.type == "counter" else self.name
+        return f"# HELP {name} {self.help}\n# TYPE {name} {self.type}\n".encode()
+
+    def lines(self, labels: str, state: S) -> bytes:
+        """The sample lines of a state. ``labels`` are those of all of them, each after a comma."""
+        lines = []
+        for more, value in self.samples(state):
+            text = (labels + more)[1:]
+            lines.append(f"{self.name}{{{text}}} {number(value)}\n" if text else f"{self.name} {number(value)}\n")
+        return "".join(lines).encode()
+
+
+number: Callable[[float], str] = floatToGoString
+
+
+@lru_cache(maxsize=8192)
+def label(name: str, value: str) -> str:
+    """``,name="value"`` with the value escaped as both formats demand."""
+    escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
+    return f',{name}="{escaped}"'

@@ -1,0 +1,44 @@
+"""RSA private keys, in the place of a secret: the exchange holds only the public one.
+
+`cryptography` is imported only where there is such a key.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+
+PEM_BEGINS = "-----BEGIN"
+
+
+@lru_cache(maxsize=8192)
+def private_key(pem: str) -> RSAPrivateKey:
+    """The key that a PEM text holds.
+
+    Raises:
+        ValueError: it holds none that can be used; the message quotes nothing of it.
+    """
+    from cryptography.exceptions import UnsupportedAlgorithm
+    from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    try:
+        key = load_pem_private_key(pem.encode(), password=None)
+    except TypeError:
+        raise ValueError("is a private key with a passphrase, which nobody is there to enter") from None
+    except (ValueError, UnsupportedAlgorithm):
+        raise ValueError("begins as PEM does, but holds no private key") from None
+    if not isinstance(key, RSAPrivateKey):
+        raise ValueError("is a private key of another kind than RSA")
+    return key
+
+
+def sign(pem: str, text: bytes) -> bytes:
+    """The signature by PKCS #1 v1.5 over SHA-256."""
+    from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return private_key(pem).sign(text, PKCS1v15(), SHA256())
