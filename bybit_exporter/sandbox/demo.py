@@ -13,9 +13,10 @@ from dataclasses import dataclass, replace
 from decimal import ROUND_DOWN, Decimal
 from random import Random
 
-from bybit_exporter.sandbox.accounts import BANNED, NORMAL, Account, Holding, plus
+from bybit_exporter.sandbox.accounts import BANNED, NORMAL, Account
 from bybit_exporter.sandbox.exchange import Exchange
 from bybit_exporter.sandbox.messages import Refusal
+from bybit_exporter.sandbox.wallets import Holding, plus
 
 STEP_SECONDS = 5.0
 WARM_UP_STEPS = 60

@@ -136,7 +136,7 @@ def test_keys_are_new_each_time_unless_given() -> None:
 
 def test_it_imports_nothing_of_the_exporter() -> None:
     """Nor anything that has to be installed."""
-    for source in Path(bybit_exporter.sandbox.__file__).parent.glob("*.py"):
+    for source in Path(bybit_exporter.sandbox.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
