@@ -76,6 +76,7 @@ class Exchange:
         self._withdraw_ids = count(130_000_001)
         self._requests: deque[Recorded] = deque(maxlen=history)
         self._by_key: dict[str, Account] = {}
+        self._by_uid: dict[int, Account] = {}
         self._windows: dict[tuple[int, str], RollingWindow] = {}
         self._addresses = AddressGuard(self.limits)
 
@@ -113,9 +114,9 @@ class Exchange:
 
     def _found_wallets(self, account: Account) -> None:
         """Those that its UID has already, if it does."""
-        same = next((other for other in self.accounts.values() if other.uid == account.uid), None)
-        if same:
-            account.share(same)
+        first = self._by_uid.setdefault(account.uid, account)
+        if first is not account:
+            account.share(first)
         elif account.parent:
             member = account.parent.members.get(account.uid)
             member = member or account.parent.add_member(account.name, uid=account.uid)
