@@ -22,9 +22,12 @@ from bybit_exporter.sandbox import (
     Exchange,
     Request,
     Ticker,
+    UnifiedHolding,
+    Withdrawal,
 )
 from bybit_exporter.sandbox.demo import MARGIN, VAULT, configuration_of, demo_exchange
 from bybit_exporter.sandbox.demo.market import DECIMALS
+from bybit_exporter.sandbox.demo.traders import Order, UnifiedBook
 from bybit_exporter.sandbox.records import ENDED, UNDER_WAY
 from tests.sandbox_client import refusal, result
 from tests.support import FakeClock
@@ -86,6 +89,14 @@ def test_the_unified_account_trades_and_owes_a_little_for_a_day() -> None:
         assert len({coins[moving].wallet_balance for coins in seen}) > 10
 
 
+def test_a_fill_swaps_the_locked_amount_for_its_proceeds() -> None:
+    account = Exchange().add_account(
+        "a", unified={"BTC": UnifiedHolding("1", "0.5"), "USDT": UnifiedHolding("10", "3")}
+    )
+    UnifiedBook().fill(account, Order("BTC", Decimal("0.2"), "USDT", Decimal(12800)))
+    assert account.unified.rows == {"BTC": UnifiedHolding("0.8", "0.3"), "USDT": UnifiedHolding("12810", "3")}
+
+
 def test_values_in_usd_follow_the_prices() -> None:
     clock = FakeClock()
     exchange = demo_exchange(clock)
@@ -115,6 +126,20 @@ def test_withdrawals_are_checked_then_pending_then_end() -> None:
     courses = {tuple(seen) for seen in words.values() if len(seen) == 3}
     assert courses == {("SecurityCheck", "Pending", end) for end in ("success", "BlockchainConfirmed", "CancelByUser")}
     assert all(set(seen) <= {*UNDER_WAY, *ENDED} for seen in words.values())
+
+
+def test_nothing_is_lost_on_the_way() -> None:
+    """What is in the wallet and what was ever withdrawn, and not cancelled, is less at no time than before."""
+    withdrawn: dict[str, Withdrawal] = {}
+    before = dict.fromkeys(VAULT, Decimal(0))
+    for funding, records in history("vault", 2 * HOUR, 5):
+        withdrawn |= records
+        kept = [each for each in withdrawn.values() if each.status != "CancelByUser"]
+        for coin, held in funding.items():
+            total = Decimal(held.wallet_balance) + sum(Decimal(each.amount) for each in kept if each.coin == coin)
+            assert total >= before[coin]
+            before[coin] = total
+    assert any(each.status == "CancelByUser" for each in withdrawn.values())
 
 
 def test_something_is_being_withdrawn_within_two_minutes_and_not_always() -> None:
@@ -180,6 +205,7 @@ def test_prices_wander_a_little_and_every_coin_but_one_has_one() -> None:
     assert {coin for coin in held if f"{coin}USDT" not in first} == {"USDT", "GIFT"}
     assert first["USDTEUR"].usd_index_price
     assert first["ETHBTC"].usd_index_price == ""
+    assert first["BTCUSDT"].day_before not in (None, first["BTCUSDT"].last_price)
     lasts = set()
     for _ in range(500):
         clock.now += 60

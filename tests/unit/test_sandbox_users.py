@@ -87,10 +87,10 @@ def test_a_key_that_may_write_and_one_of_a_subaccount(master: Account, member: A
 
 
 def test_a_key_that_expires_says_when_and_then_is_refused(clock: FakeClock, master: Account) -> None:
-    master.key.expires_at = clock.now + 14.5 * DAY
+    master.key.expires_at = clock.now + 14.9 * DAY
     answer = result(master, KEY_INFO)
-    assert (answer["deadlineDay"], answer["expiredAt"]) == (14, "2023-11-29T10:13:20Z")
-    clock.now += 14.5 * DAY - 0.001
+    assert (answer["deadlineDay"], answer["expiredAt"]) == (14, "2023-11-29T19:49:20Z")
+    clock.now += 14.9 * DAY - 0.001
     assert result(master, KEY_INFO)["deadlineDay"] == 0
     clock.now += 0.001
     assert refusal(master, KEY_INFO) == 33004
