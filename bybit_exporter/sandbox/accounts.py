@@ -1,19 +1,19 @@
-"""Accounts of the embedded exchange: a key, holdings, and the moods a test or the demo puts them in."""
+"""Accounts of the embedded exchange: a key, wallets, and the moods a test or the demo puts them in."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import secrets
-import string
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from decimal import Context, Decimal
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from bybit_exporter.sandbox.keys import MASTER_PERMISSIONS, MEMBER_PERMISSIONS, Key, random_text
 from bybit_exporter.sandbox.limits import RateLimit
 from bybit_exporter.sandbox.messages import Fault, Recorded, Refusal
+from bybit_exporter.sandbox.records import Withdrawal
+from bybit_exporter.sandbox.wallets import FundingHolding, Holding, Table, UnifiedHolding, Wallet
 
 if TYPE_CHECKING:
     from bybit_exporter.sandbox.exchange import Exchange
@@ -21,54 +21,111 @@ if TYPE_CHECKING:
 NORMAL = "ACCOUNT_STATUS_NORMAL"
 BANNED = "ACCOUNT_STATUS_UNSPECIFIED"
 
-_EXACT = Context(prec=80)
-
-
-@dataclass(frozen=True, slots=True)
-class Holding:
-    """One coin's amounts, character for character as the exchange states them."""
-
-    free: str = "0"
-    frozen: str = "0"
-    withdraw: str = ""
-
+MEMBER_NORMAL, MEMBER_LOGIN_BANNED, MEMBER_FROZEN = 1, 2, 4
+CLASSIC, UTA2 = 1, 5
 
 Holdings = Mapping[str, Holding]
+UnifiedHoldings = Mapping[str, UnifiedHolding]
+FundingHoldings = Mapping[str, FundingHolding]
 
 
-class Account:
+class Holder:
+    """A UID and the wallets that every UID has."""
+
+    def __init__(self, exchange: Exchange, uid: int, unified: UnifiedHoldings, funding: FundingHoldings) -> None:
+        self.uid = uid
+        self.exchange = exchange
+        self.unified: Wallet[UnifiedHolding] = Wallet(unified, exchange.lock, exchange.history)
+        self.funding: Wallet[FundingHolding] = Wallet(funding, exchange.lock, exchange.history)
+
+
+class Member(Holder):
+    """A subaccount as its master sees it. Attributes may be changed at any time, from any thread."""
+
+    def __init__(self, exchange: Exchange, uid: int, username: str, funding: FundingHoldings) -> None:
+        super().__init__(exchange, uid, {}, funding)
+        self.username = username
+        self.status = MEMBER_NORMAL
+        self.member_type = 1
+        self.account_mode = UTA2
+        self.remark = ""
+
+    def __repr__(self) -> str:
+        return f"Member({self.username!r}, uid={self.uid}, status={self.status})"
+
+
+class Account(Holder):
     """One key of one UID. Attributes may be changed at any time, from any thread.
 
-    ``holdings`` is replaced whole and never edited, so one answer is always one consistent state.
+    A classic account has a spot wallet, a unified one has a unified wallet; ``holdings``, ``served``, ``update`` and
+    ``move`` are those of the spot wallet.
     """
 
-    def __init__(self, exchange: Exchange, name: str, holdings: Holdings, uid: int) -> None:
+    def __init__(self, exchange: Exchange, name: str, uid: int, parent: Account | None = None) -> None:
+        super().__init__(exchange, uid, {}, {})
         self.name = name
-        self.uid = uid
-        self.api_key = random_text(18)
-        self.api_secret = random_text(36)
-        self.holdings: Holdings = dict(holdings)
+        permissions = MEMBER_PERMISSIONS if parent else MASTER_PERMISSIONS
+        self.key = Key(random_text(18), random_text(36), exchange.now(), permissions=permissions, note=name)
+        self.spot: Wallet[Holding] = Wallet({}, exchange.lock, exchange.history)
+        self.withdrawals: Table[Withdrawal] = Table({}, exchange.lock, exchange.history)
+        #: The master account it is a subaccount of; None for a master account.
+        self.parent = parent
+        #: A master account's subaccounts by UID.
+        self.members: dict[int, Member] = {}
         #: The raw word of the spot wallet: ``NORMAL``, ``BANNED`` or anything else.
         self.status = NORMAL
         #: ``unified``: the spot endpoint refuses with ``mode_code``, for which Bybit also uses 100028.
         self.mode: Literal["classic", "unified"] = "classic"
         self.mode_code = 10008
-        #: Every private request is refused with this, e.g. ``Refusal(10027)``.
+        #: Which unified account it is, if it is one: 3 and 4 are UTA 1.0, 5 and 6 UTA 2.0.
+        self.unified_margin_status = UTA2
+        #: Every private request is refused with this, e.g. ``Refusal(10027)``; or those to one path.
         self.refusal: Refusal | None = None
+        self.refusals: dict[str, Refusal] = {}
+        #: What goes wrong with every answer; or with those to one path, which goes first.
         self.fault: Fault | None = None
-        #: Instead of the endpoint's own limit.
+        self.faults: dict[str, Fault] = {}
+        #: Instead of each endpoint's own limit.
         self.limit: RateLimit | None = None
         #: Called with the account and the time before each answer: figures that move without a thread.
         self.behaviour: Callable[[Account, float], None] | None = None
         #: Whether a signature is right; replace it for a key that is not HMAC: ``(text, signature) -> bool``.
         self.verify: Callable[[str, str], bool] = self._verify_hmac
         self.request_count = 0
-        #: Every state ever put into an answer, oldest first (bounded). A fault may keep one from arriving.
-        self.served: deque[Holdings] = deque(maxlen=exchange.history)
-        self.exchange = exchange
 
     def __repr__(self) -> str:
         return f"Account({self.name!r}, uid={self.uid})"
+
+    def share(self, other: Account) -> None:
+        """Be a further key of the same UID: what belongs to the UID is the other account's."""
+        self.parent, self.members, self.withdrawals = other.parent, other.members, other.withdrawals
+        self.spot, self.unified, self.funding = other.spot, other.unified, other.funding
+        self.status, self.mode, self.mode_code = other.status, other.mode, other.mode_code
+        self.unified_margin_status = other.unified_margin_status
+
+    @property
+    def api_key(self) -> str:
+        """The key; ``exchange.rotate_key`` changes it."""
+        return self.key.api_key
+
+    @property
+    def api_secret(self) -> str:
+        """The secret."""
+        return self.key.api_secret
+
+    @property
+    def holdings(self) -> Holdings:
+        """The spot wallet. Replace it whole, never edit it."""
+        return self.spot.rows
+
+    @holdings.setter
+    def holdings(self, holdings: Holdings) -> None:
+        self.spot.rows = holdings
+
+    @property
+    def served(self) -> deque[Holdings]:
+        """Every state of the spot wallet ever put into an answer, oldest first (bounded)."""
+        return self.spot.served
 
     @property
     def requests(self) -> list[Recorded]:
@@ -76,35 +133,34 @@ class Account:
         return [recorded for recorded in self.exchange.requests if recorded.account == self.name]
 
     def update(self, changes: Mapping[str, Holding | None]) -> None:
-        """Set some coins at once; None makes a coin vanish from the listing."""
-        with self.exchange.lock:
-            merged = {**self.holdings, **changes}
-            self.holdings = {coin: holding for coin, holding in merged.items() if holding is not None}
+        """Set some coins of the spot wallet at once; None makes a coin vanish from the listing."""
+        self.spot.update(changes)
 
     def move(self, coin: str, amount: str) -> None:
-        """Freeze an amount, or with a minus sign release it. Free plus frozen stays what it was."""
-        with self.exchange.lock:
-            old, step = self.holdings[coin], Decimal(amount)
-            moved = Holding(plus(old.free, -step), plus(old.frozen, step), old.withdraw)
-            self.holdings = {**self.holdings, coin: moved}
+        """Freeze an amount in the spot wallet, or with a minus sign release it. The sum stays what it was."""
+        self.spot.move(coin, amount)
 
-    def serve(self) -> Holdings:
-        """The holdings as they stand, remembered as served."""
-        holdings = self.holdings
-        if not self.served or self.served[-1] is not holdings:
-            self.served.append(holdings)
-        return holdings
+    def add_member(self, username: str, funding: FundingHoldings | None = None, uid: int | None = None) -> Member:
+        """A subaccount without a key of its own; ``exchange.add_account(..., parent=...)`` makes one with a key."""
+        with self.exchange.lock:
+            member = Member(self.exchange, uid or self.exchange.next_uid(), username, funding or {})
+            self.members[member.uid] = member
+            return member
+
+    def withdraw(self, coin: str, amount: str, status: str = "SecurityCheck", *, age: float = 0.0) -> Withdrawal:
+        """Record a withdrawal, made so many seconds ago. It does not touch the wallets."""
+        with self.exchange.lock:
+            made = self.exchange.now() - age
+            withdrawal = Withdrawal(self.exchange.next_withdraw_id(), coin, amount, made, made, status)
+            self.withdrawals.update({withdrawal.withdraw_id: withdrawal})
+            return withdrawal
+
+    def set_withdrawal(self, withdraw_id: str, status: str) -> None:
+        """Let a withdrawal go on to its next status."""
+        with self.exchange.lock:
+            old = self.withdrawals.rows[withdraw_id]
+            self.withdrawals.update({withdraw_id: replace(old, status=status, updated_at=self.exchange.now())})
 
     def _verify_hmac(self, text: str, signature: str) -> bool:
         expected = hmac.new(self.api_secret.encode(), text.encode("latin-1"), hashlib.sha256).hexdigest()
         return hmac.compare_digest(expected.encode(), signature.encode("latin-1"))
-
-
-def plus(amount: str, step: Decimal) -> str:
-    """The exact sum as a decimal string without an exponent; an amount of ``""`` is 0."""
-    return format(_EXACT.add(Decimal(amount or "0"), step), "f")
-
-
-def random_text(length: int) -> str:
-    """Letters and digits, as the exchange's keys and secrets are."""
-    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))

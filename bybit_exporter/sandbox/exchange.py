@@ -10,14 +10,18 @@ import math
 import re
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import replace
+from itertools import count
 from typing import Any
 from urllib.parse import parse_qsl
 
-from bybit_exporter.sandbox.accounts import Account, Holdings, random_text
-from bybit_exporter.sandbox.limits import AddressGuard, Limits, Quota, RateLimit, RollingWindow
+from bybit_exporter.sandbox.accounts import Account, FundingHoldings, Holdings, UnifiedHoldings
+from bybit_exporter.sandbox.endpoints import ROUTES
+from bybit_exporter.sandbox.endpoints.routes import Answer, PrivateRoute, PublicRoute
+from bybit_exporter.sandbox.keys import random_text
+from bybit_exporter.sandbox.limits import AddressGuard, Limits, Quota, RollingWindow
 from bybit_exporter.sandbox.messages import (
     JSON_HEADERS,
     Fault,
@@ -27,34 +31,19 @@ from bybit_exporter.sandbox.messages import (
     Response,
     envelope,
 )
-
-ASSET_INFO = "/v5/asset/transfer/query-asset-info"
-SERVER_TIME = "/v5/market/time"
+from bybit_exporter.sandbox.records import Ticker
+from bybit_exporter.sandbox.wallets import Table
 
 DEFAULT_RECV_WINDOW_MS = 5000
 ALLOWED_AHEAD_MS = 1000
 
 _AUTH_HEADERS = ("api-key", "timestamp", "sign", "recv-window")
-_COIN = re.compile(r"[A-Z0-9]{1,20}")
 _MILLISECONDS = re.compile(r"[0-9]{1,19}")
 
-Answer = tuple[str, dict[str, Any]]
-"""What an endpoint says: ``retMsg`` and ``result``."""
+_OWN_LIMIT, _ADDRESS_LIMIT = 10006, 10018
 
-
-@dataclass(frozen=True, slots=True)
-class PublicRoute:
-    """An endpoint for everybody."""
-
-    handler: Callable[[Exchange, Mapping[str, str]], Answer]
-
-
-@dataclass(frozen=True, slots=True)
-class PrivateRoute:
-    """An endpoint that needs a key, and how often one UID may ask it."""
-
-    handler: Callable[[Account, Mapping[str, str]], Answer]
-    limit: RateLimit
+Refused = tuple[str, str, int]
+"""Who was refused (an account's name, or the address if it had no known key), at which path, with which code."""
 
 
 class Exchange:
@@ -70,14 +59,24 @@ class Exchange:
         self.history = history
         #: Seconds by which the exchange's clock is ahead of ``clock``.
         self.clock_skew = 0.0
-        #: For every request, public ones included; an account's own fault goes first.
+        #: For every request, public ones included, or those to one path; an account's own fault goes first.
         self.fault: Fault | None = None
+        self.faults: dict[str, Fault] = {}
         self.accounts: dict[str, Account] = {}
         self.request_count = 0
+        #: How often each was refused; a limit per address counts as 10018. Faults are not refusals.
+        self.refused: Counter[Refused] = Counter()
         self.lock = threading.RLock()
+        #: The pairs of the spot market by symbol.
+        self.tickers: Table[Ticker] = Table({}, self.lock, history)
+        #: Called with the exchange and the time before each answer: what moves and belongs to no account.
+        self.behaviour: Callable[[Exchange, float], None] | None = None
         self._clock = clock
+        self._uids = count(100_000_001)
+        self._withdraw_ids = count(130_000_001)
         self._requests: deque[Recorded] = deque(maxlen=history)
         self._by_key: dict[str, Account] = {}
+        self._by_uid: dict[int, Account] = {}
         self._windows: dict[tuple[int, str], RollingWindow] = {}
         self._addresses = AddressGuard(self.limits)
 
@@ -86,26 +85,49 @@ class Exchange:
         name: str,
         holdings: Holdings | None = None,
         *,
+        unified: UnifiedHoldings | None = None,
+        funding: FundingHoldings | None = None,
+        parent: Account | None = None,
         api_key: str | None = None,
         api_secret: str | None = None,
         uid: int | None = None,
     ) -> Account:
-        """A new account. Key and secret are random unless given; accounts with one uid share its limits."""
+        """A new account: a unified one if its unified wallet is given, else a classic one.
+
+        Key and secret are random unless given. With ``parent`` it is a subaccount, and listed as one. With the
+        ``uid`` of another account it is a further key to the same wallets and limits.
+        """
         with self.lock:
             if name in self.accounts or api_key in self._by_key:
                 raise ValueError(f"account {name!r} or its key exists already")
-            next_uid = 100_000_001 + len(self.accounts)
-            account = Account(self, name, holdings or {}, uid=uid or next_uid)
-            account.api_key = api_key or account.api_key
-            account.api_secret = api_secret or account.api_secret
+            account = Account(self, name, uid or self.next_uid(), parent)
+            account.key.api_key = api_key or account.api_key
+            account.key.api_secret = api_secret or account.api_secret
+            self._found_wallets(account)
+            account.spot.update(holdings or {})
+            account.funding.update(funding or {})
+            if unified is not None:
+                account.mode = "unified"
+                account.unified.update(unified)
             self.accounts[name] = self._by_key[account.api_key] = account
             return account
+
+    def _found_wallets(self, account: Account) -> None:
+        """Those that its UID has already, if it does."""
+        first = self._by_uid.setdefault(account.uid, account)
+        if first is not account:
+            account.share(first)
+        elif account.parent:
+            member = account.parent.members.get(account.uid)
+            member = member or account.parent.add_member(account.name, uid=account.uid)
+            account.unified, account.funding = member.unified, member.funding
 
     def rotate_key(self, account: Account, api_key: str | None = None, api_secret: str | None = None) -> None:
         """Give an account another key; the old one is unknown from now on."""
         with self.lock:
             del self._by_key[account.api_key]
-            account.api_key, account.api_secret = api_key or random_text(18), api_secret or random_text(36)
+            new_key, new_secret = api_key or random_text(18), api_secret or random_text(36)
+            account.key = replace(account.key, api_key=new_key, api_secret=new_secret, created_at=self.now())
             self._by_key[account.api_key] = account
 
     @property
@@ -114,15 +136,34 @@ class Exchange:
         with self.lock:
             return list(self._requests)
 
+    @property
+    def exceeded(self) -> dict[Refused, int]:
+        """Every limit that was ever exceeded, and how often: empty if clients behaved."""
+        with self.lock:
+            return {who: times for who, times in self.refused.items() if who[2] in (_OWN_LIMIT, _ADDRESS_LIMIT)}
+
+    def now(self) -> float:
+        """The exchange's own clock in Unix seconds."""
+        return self._clock() + self.clock_skew
+
     def now_ms(self) -> int:
         """The exchange's own clock in Unix milliseconds."""
-        return _milliseconds(self._clock() + self.clock_skew)
+        return _milliseconds(self.now())
+
+    def next_uid(self) -> int:
+        """A UID that nobody has been given."""
+        return next(self._uids)
+
+    def next_withdraw_id(self) -> str:
+        """The id of one more withdrawal, greater than all before."""
+        return str(next(self._withdraw_ids))
 
     def handle(self, request: Request) -> Response:
         """Record one request and answer it by the rules, faults aside."""
         with self.lock:
             self._record(request)
             if not self._addresses.admits(request.source, self._clock()):
+                self.refused[request.source, request.path, _ADDRESS_LIMIT] += 1
                 return self._forbidden(b"access too frequent")
             if request.method == "GET" and request.body:
                 return self._forbidden(b"request forbidden")
@@ -130,17 +171,23 @@ class Exchange:
             try:
                 message, result = self._answer(request, headers)
             except Refusal as refusal:
+                self.refused[self._name(request), request.path, refusal.code] += 1
                 return self._envelope(refusal.status, refusal.code, refusal.message, {}, headers)
             return self._envelope(200, 0, message, result, headers)
 
     def fault_for(self, request: Request) -> Fault | None:
         """What is to go wrong with the answer to this request."""
-        account = self._owner(request)
-        return account.fault if account and account.fault else self.fault
+        account, path = self._owner(request), request.path
+        own = account and (account.faults.get(path) or account.fault)
+        return own or self.faults.get(path) or self.fault
 
     def _owner(self, request: Request) -> Account | None:
         """Whose key the request carries, properly signed or not."""
         return self._by_key.get(request.headers.get("x-bapi-api-key", ""))
+
+    def _name(self, request: Request) -> str:
+        account = self._owner(request)
+        return account.name if account else request.source
 
     def _record(self, request: Request) -> None:
         account = self._owner(request)
@@ -153,18 +200,23 @@ class Exchange:
         route = ROUTES.get(request.path) if request.method == "GET" else None
         if route is None:
             raise Refusal(10017, status=404)
+        if self.behaviour:
+            self.behaviour(self, self._clock())
         query = dict(parse_qsl(request.query, keep_blank_values=True))
         if isinstance(route, PublicRoute):
             return route.handler(self, query)
         account = self._admit(request, route, headers)
         if account.behaviour:
             account.behaviour(account, self._clock())
-        if account.refusal:
-            raise account.refusal
+        refusal = account.refusals.get(request.path) or account.refusal
+        if refusal:
+            raise refusal
+        if not route.admits(account):
+            raise Refusal(10005)
         return route.handler(account, query)
 
     def _admit(self, request: Request, route: PrivateRoute, headers: dict[str, str]) -> Account:
-        """Who asks: complete credentials, known key, right signature, timestamp in its window, quota left."""
+        """Who asks: complete credentials, known key, right signature, time in its window, key valid, quota left."""
         account, stamp, text, sign, recv_window = self._credentials(request)
         limit = account.limit or self.limits.uid or route.limit
         window = self._windows.setdefault((account.uid, request.path), RollingWindow())
@@ -172,6 +224,7 @@ class Exchange:
         if not account.verify(text, sign):
             raise Refusal(10004, f"error sign! origin_string[{text}]")
         self._check_window(stamp, recv_window)
+        self._check_key(account, request.source)
         quota = window.take(limit, self._clock())
         headers.update(self._quota_headers(quota))
         if quota.exceeded:
@@ -199,6 +252,13 @@ class Exchange:
             facts = f"req_timestamp[{stamp}],server_timestamp[{now}],recv_window[{recv_window}]"
             raise Refusal(10002, complaint + facts)
 
+    def _check_key(self, account: Account, source: str) -> None:
+        expires_at = account.key.expires_at
+        if expires_at is not None and expires_at <= self.now():
+            raise Refusal(33004)
+        if not account.key.admits(source):
+            raise Refusal(10010)
+
     def _quota_headers(self, quota: Quota) -> dict[str, str]:
         resets = math.ceil(round((quota.resets_at + self.clock_skew) * 1000, 3))
         return {
@@ -221,33 +281,3 @@ class Exchange:
 def _milliseconds(seconds: float) -> int:
     """Whole milliseconds, undisturbed by what binary fractions make of 0.001."""
     return math.floor(round(seconds * 1000, 3))
-
-
-def _asset_info(account: Account, query: Mapping[str, str]) -> Answer:
-    """https://bybit-exchange.github.io/docs/v5/asset/balance/asset-info: a coin not held is not listed."""
-    if account.mode == "unified":
-        raise Refusal(account.mode_code)
-    account_type, coin = query.get("accountType", ""), query.get("coin", "")
-    if account_type != "SPOT":
-        raise Refusal(10001, f"accountType error: [{account_type}] is not SPOT")
-    if coin and not _COIN.fullmatch(coin):
-        raise Refusal(10001, f"coin error: [{coin}] is not one upper-case coin")
-    assets = [
-        {"coin": name, "frozen": holding.frozen, "free": holding.free, "withdraw": holding.withdraw}
-        for name, holding in account.serve().items()
-        if coin in ("", name)
-    ]
-    return "success", {"spot": {"status": account.status, "assets": assets}}
-
-
-def _server_time(exchange: Exchange, _: Mapping[str, str]) -> Answer:
-    """https://bybit-exchange.github.io/docs/v5/market/time"""
-    now = exchange.now_ms()
-    return "OK", {"timeSecond": str(now // 1000), "timeNano": str(now * 1_000_000)}
-
-
-#: Every endpoint there is.
-ROUTES: Mapping[str, PublicRoute | PrivateRoute] = {
-    ASSET_INFO: PrivateRoute(_asset_info, RateLimit(60, 60.0)),
-    SERVER_TIME: PublicRoute(_server_time),
-}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from email.utils import formatdate
 from http import HTTPStatus
 from typing import BinaryIO
@@ -79,7 +80,7 @@ def _read_headers(reader: BinaryIO) -> dict[str, str]:
         name, colon, value = line.partition(":")
         if not colon or not name or name != name.strip():
             raise BadRequest("malformed header")
-        name, value = name.lower(), value.strip()
+        name, value = sys.intern(name.lower()), value.strip()
         headers[name] = f"{headers[name]},{value}" if name in headers else value
     raise BadRequest("too many headers")
 

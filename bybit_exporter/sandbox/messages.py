@@ -26,6 +26,7 @@ MESSAGES: Mapping[int, str] = {
     10028: "The API can only be accessed by unified account users.",
     33004: "Your api key has expired.",
     100028: "The API cannot be accessed by unified account users.",
+    131202: "Invalid memberId",
 }
 
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json; charset=utf-8"}

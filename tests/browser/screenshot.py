@@ -31,8 +31,8 @@ def demo_site() -> Site:
     exchange = demo_exchange(site.clock)
     for _ in range(round(SHOWN_SECONDS / DEMO_POLL_INTERVAL_SECONDS)):
         site.clock.now += DEMO_POLL_INTERVAL_SECONDS
-        for account in exchange.accounts.values():
-            site.record(account.name, poll(account, site.clock.now))
+        for name in names:
+            site.record(name, poll(exchange.accounts[name], site.clock.now))
     return site
 
 

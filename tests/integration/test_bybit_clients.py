@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import json
-import shutil
-import subprocess
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bybit_exporter.sandbox import Account, Exchange, Holding, RateLimit, SandboxServer, faults
-from tests.support import require_real
+from tests.bybit_clients import call_pybit, pybit, pybit_session, run_node
 
-NODE = Path(__file__).parent.parent / "node"
 KEY, SECRET = "the-right-key", "the-right-secret"
 
 SEED_RESULT = {
@@ -42,34 +35,8 @@ def server(account: Account) -> Iterator[SandboxServer]:
         yield server
 
 
-def pybit(module: str) -> Any:
-    require_real(importlib.util.find_spec("pybit") is not None, "pybit (pip install pybit)")
-    return importlib.import_module(f"pybit.{module}")
-
-
-def pybit_session(server: SandboxServer, key: str, secret: str) -> Any:
-    session = pybit("unified_trading").HTTP(api_key=key, api_secret=secret, retry_delay=0)
-    session.endpoint = server.base_url
-    return session
-
-
 def ask_pybit(server: SandboxServer, key: str, secret: str, parameters: dict[str, str]) -> dict[str, Any]:
-    session = pybit_session(server, key, secret)
-    try:
-        answer: dict[str, Any] = session.get_spot_asset_info(**parameters)
-    except pybit("exceptions").InvalidRequestError as error:
-        return {"retCode": error.status_code, "retMsg": error.message}
-    return answer
-
-
-def run_node(server: SandboxServer, key: str, secret: str, method: str, parameters: dict[str, str]) -> dict[str, Any]:
-    node = shutil.which("node")
-    require_real(node is not None, "Node.js")
-    require_real((NODE / "node_modules" / "bybit-api").is_dir(), "bybit-api (npm ci, in tests/node)")
-    command = [str(node), "ask.mjs", server.base_url, key, secret, method, json.dumps(parameters)]
-    done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=30, check=True)
-    outcome: dict[str, Any] = json.loads(done.stdout)
-    return outcome
+    return call_pybit(pybit_session(server, key, secret), "get_spot_asset_info", parameters)
 
 
 def ask_node(server: SandboxServer, key: str, secret: str, parameters: dict[str, str]) -> dict[str, Any]:

@@ -1,0 +1,54 @@
+"""A master account whose subaccounts pay each other, and of which one is shut out now and then."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from decimal import Decimal
+from random import Random
+
+from bybit_exporter.sandbox.accounts import MEMBER_FROZEN, MEMBER_LOGIN_BANNED, MEMBER_NORMAL, Account, Member
+from bybit_exporter.sandbox.demo.market import STEP_SECONDS
+from bybit_exporter.sandbox.demo.steps import share
+from bybit_exporter.sandbox.wallets import FundingHolding, plus
+
+MEMBERS = (*(f"desk{number:02}" for number in range(1, 12)), "onandoff12")
+
+#: How long, in seconds, the last member is in which state: over and over again.
+STATES = ((600.0, MEMBER_NORMAL), (180.0, MEMBER_LOGIN_BANNED), (600.0, MEMBER_NORMAL), (180.0, MEMBER_FROZEN))
+
+
+def found_group(master: Account) -> None:
+    """Give the master account its subaccounts."""
+    for number, name in enumerate(MEMBERS, start=1):
+        amounts = {"USDT": f"{20_000 + 1_500 * number}.00", "BTC": f"0.{number:02}0000"}
+        master.add_member(name, {coin: FundingHolding(amount) for coin, amount in amounts.items()})
+
+
+class Group:
+    """One step: perhaps a payment, and the state of the member that is shut out now and then."""
+
+    def __call__(self, master: Account, random: Random, index: int) -> None:
+        """See above."""
+        members = list(master.members.values())
+        if random.random() < 0.4:
+            payer, payee = random.sample(members, 2)
+            pay(payer, payee, "USDT", random)
+        members[-1].status = state_at(index * STEP_SECONDS)
+
+
+def pay(payer: Member, payee: Member, coin: str, random: Random) -> None:
+    """A small part of what one has goes to the other."""
+    amount = share(coin, payer.funding.rows[coin].wallet_balance, random, most=20)
+    for member, step in ((payer, -amount), (payee, amount)):
+        old = member.funding.rows[coin]
+        member.funding.update({coin: replace(old, wallet_balance=plus(old.wallet_balance, Decimal(step)))})
+
+
+def state_at(seconds: float) -> int:
+    """Which state belongs to this moment."""
+    elapsed = seconds % sum(lasts for lasts, _ in STATES)
+    for lasts, state in STATES:
+        elapsed -= lasts
+        if elapsed < 0:
+            return state
+    return MEMBER_NORMAL

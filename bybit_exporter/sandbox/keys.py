@@ -1,0 +1,69 @@
+"""API keys: what the exchange knows of each, and what each may do."""
+
+from __future__ import annotations
+
+import secrets
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+ANYWHERE = ("*",)
+
+#: What a key may have ticked, as ``/v5/user/query-api`` lists it.
+MASTER_PERMISSIONS: Mapping[str, tuple[str, ...]] = {
+    "ContractTrade": ("Order", "Position"),
+    "Spot": ("SpotTrade",),
+    "Wallet": ("AccountTransfer", "SubMemberTransfer"),
+    "Options": ("OptionsTrade",),
+    "Derivatives": ("DerivativesTrade",),
+    "CopyTrading": (),
+    "BlockTrade": (),
+    "Exchange": ("ExchangeHistory",),
+    "NFT": (),
+    "Affiliate": (),
+    "Earn": ("Earn",),
+    "FiatP2P": (),
+    "FiatConvertBroker": (),
+    "FiatGlobalPay": (),
+    "FiatBitPay": (),
+    "BitCard": (),
+    "ByXPost": (),
+}
+MEMBER_PERMISSIONS: Mapping[str, tuple[str, ...]] = {
+    **MASTER_PERMISSIONS,
+    "Wallet": ("AccountTransfer", "SubMemberTransferList"),
+}
+
+
+@dataclass
+class Key:
+    """One API key. Attributes may be changed at any time."""
+
+    api_key: str
+    api_secret: str
+    created_at: float
+    read_only: bool = True
+    permissions: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MASTER_PERMISSIONS)
+    #: The addresses it is bound to; requests from others are refused with 10010.
+    ips: tuple[str, ...] = ANYWHERE
+    #: None: it does not expire. On the real exchange only a key that is bound to addresses does not.
+    expires_at: float | None = None
+    note: str = ""
+    #: For a key that signs with RSA: its half that the exchange holds. ``account.verify`` is what uses it.
+    rsa_public_key: str = ""
+
+    def admits(self, source: str) -> bool:
+        """Whether requests may come from this address."""
+        return self.ips == ANYWHERE or source in self.ips
+
+    def may(self, kind: str, *names: str) -> bool:
+        """Whether one of these permissions is ticked."""
+        return not set(names).isdisjoint(self.permissions.get(kind, ()))
+
+    def __repr__(self) -> str:
+        return f"Key(read_only={self.read_only}, ips={self.ips}, expires_at={self.expires_at})"
+
+
+def random_text(length: int) -> str:
+    """Letters and digits, as the exchange's keys and secrets are."""
+    return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))

@@ -1,0 +1,53 @@
+"""Withdrawals and tickers, as the exchange records them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+#: The words for a withdrawal that is under way, and for one that has ended.
+UNDER_WAY = ("SecurityCheck", "Pending", "MoreInformationRequired", "Unknown")
+ENDED = ("success", "BlockchainConfirmed", "CancelByUser", "Reject", "Fail")
+
+ON_CHAIN, OFF_CHAIN = 0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawal:
+    """One withdrawal; times are Unix seconds by the exchange's own clock."""
+
+    withdraw_id: str
+    coin: str
+    amount: str
+    created_at: float
+    updated_at: float
+    status: str = "SecurityCheck"
+    fee: str = "0"
+    chain: str = "ETH"
+    withdraw_type: int = ON_CHAIN
+
+    @property
+    def transaction_id(self) -> str:
+        """Made up. There is none before the exchange has sent anything, nor if it never does."""
+        if self.status not in ("success", "BlockchainConfirmed"):
+            return ""
+        return "0x" + hashlib.sha256(self.withdraw_id.encode()).hexdigest()
+
+    @property
+    def to_address(self) -> str:
+        """Made up: an address, or the UID of another customer."""
+        digest = hashlib.sha256(f"to {self.withdraw_id}".encode()).hexdigest()
+        return "0x" + digest[:40] if self.withdraw_type == ON_CHAIN else str(int(digest[:7], 16))
+
+
+@dataclass(frozen=True, slots=True)
+class Ticker:
+    """One spot pair. ``usd_index_price`` is the base coin's price in USD, ``""`` for some."""
+
+    last_price: str
+    usd_index_price: str = ""
+    #: None: the last price, for none of these matters here.
+    bid: str | None = None
+    ask: str | None = None
+    day_before: str | None = None
+    volume: str = "1000"

@@ -1,0 +1,122 @@
+"""What the exchange states about wallets: amounts as strings, and tables that remember what was served."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from decimal import Context, Decimal
+from typing import Generic, Protocol, Self, TypeVar
+
+_EXACT = Context(prec=80)
+
+
+class Movable(Protocol):
+    """One coin's amounts, a part of which can be put aside."""
+
+    def moved(self, amount: Decimal) -> Self:
+        """The same with so much more put aside; a minus sign releases it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holding:
+    """One coin in a classic account's spot wallet, character for character as the exchange states it."""
+
+    free: str = "0"
+    frozen: str = "0"
+    withdraw: str = ""
+
+    def moved(self, amount: Decimal) -> Holding:
+        """See :class:`Movable`."""
+        return replace(self, free=plus(self.free, -amount), frozen=plus(self.frozen, amount))
+
+
+@dataclass(frozen=True, slots=True)
+class UnifiedHolding:
+    """One coin in a unified wallet. A debt is a negative ``wallet_balance`` and a ``borrow_amount``."""
+
+    wallet_balance: str = "0"
+    locked: str = "0"
+    usd_value: str = "0"
+    borrow_amount: str = "0"
+    spot_borrow: str = "0"
+    unrealised_pnl: str = "0"
+
+    @property
+    def equity(self) -> str:
+        """What the coin is worth in itself, by the exchange's own definition."""
+        return plus(plus(self.wallet_balance, -decimal(self.spot_borrow)), decimal(self.unrealised_pnl))
+
+    @property
+    def is_zero(self) -> bool:
+        """Neither an asset nor a debt: without being asked for it, the exchange does not list the coin."""
+        return not any(decimal(amount) for amount in (self.wallet_balance, self.equity, self.borrow_amount))
+
+    def moved(self, amount: Decimal) -> UnifiedHolding:
+        """See :class:`Movable`."""
+        return replace(self, locked=plus(self.locked, amount))
+
+
+@dataclass(frozen=True, slots=True)
+class FundingHolding:
+    """One coin in a funding wallet, of which a part may not be transferred."""
+
+    wallet_balance: str = "0"
+    #: None: all of it.
+    transfer_balance: str | None = None
+
+    @property
+    def transferable(self) -> str:
+        """What may be transferred."""
+        return self.wallet_balance if self.transfer_balance is None else self.transfer_balance
+
+    def moved(self, amount: Decimal) -> FundingHolding:
+        """See :class:`Movable`."""
+        return replace(self, transfer_balance=plus(self.transferable, -amount))
+
+
+Row = TypeVar("Row")
+Coin = TypeVar("Coin", bound=Movable)
+
+
+class Table(Generic[Row]):
+    """Rows by name. They are replaced whole and never edited, so one answer is always one consistent state."""
+
+    def __init__(self, rows: Mapping[str, Row], lock: threading.RLock, history: int) -> None:
+        self.rows: Mapping[str, Row] = dict(rows)
+        #: Every state ever put into an answer, oldest first (bounded). A fault may keep one from arriving.
+        self.served: deque[Mapping[str, Row]] = deque(maxlen=history)
+        self._lock = lock
+
+    def update(self, changes: Mapping[str, Row | None]) -> None:
+        """Set some rows at once; None makes a row vanish from the listing."""
+        with self._lock:
+            merged = {**self.rows, **changes}
+            self.rows = {name: row for name, row in merged.items() if row is not None}
+
+    def serve(self) -> Mapping[str, Row]:
+        """The rows as they stand, remembered as served."""
+        rows = self.rows
+        if not self.served or self.served[-1] is not rows:
+            self.served.append(rows)
+        return rows
+
+
+class Wallet(Table[Coin]):
+    """A table of coins."""
+
+    def move(self, coin: str, amount: str) -> None:
+        """Put an amount aside (frozen, locked or not to be transferred), or with a minus sign release it."""
+        with self._lock:
+            self.rows = {**self.rows, coin: self.rows[coin].moved(Decimal(amount))}
+
+
+def decimal(amount: str) -> Decimal:
+    """The number that an amount states; ``""`` is 0."""
+    return Decimal(amount or "0")
+
+
+def plus(amount: str, step: Decimal) -> str:
+    """The exact sum as a decimal string without an exponent; an amount of ``""`` is 0."""
+    return format(_EXACT.add(decimal(amount), step), "f")

@@ -1,0 +1,253 @@
+"""The demo's unified, funding and master accounts, its prices and keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bybit_exporter.sandbox import (
+    COINS_BALANCE,
+    KEY_INFO,
+    MEMBER_FROZEN,
+    MEMBER_LOGIN_BANNED,
+    MEMBER_NORMAL,
+    SUBMEMBERS,
+    TICKERS,
+    WALLET_BALANCE,
+    WITHDRAWALS,
+    Account,
+    Exchange,
+    Request,
+    Ticker,
+    UnifiedHolding,
+    Withdrawal,
+)
+from bybit_exporter.sandbox.demo import MARGIN, VAULT, configuration_of, demo_exchange
+from bybit_exporter.sandbox.demo.market import DECIMALS
+from bybit_exporter.sandbox.demo.traders import Order, UnifiedBook
+from bybit_exporter.sandbox.records import ENDED, UNDER_WAY
+from tests.sandbox_client import refusal, result
+from tests.support import FakeClock
+
+HOUR = 3600
+ASKED = {
+    "margin": (WALLET_BALANCE, "accountType=UNIFIED"),
+    "vault": (COINS_BALANCE, "accountType=FUND"),
+    "group": (SUBMEMBERS, "pageSize=100"),
+}
+
+
+def members(account: Account) -> dict[str, Any]:
+    return {member.username: (member.status, member.funding.rows) for member in account.members.values()}
+
+
+STATES: Mapping[str, Callable[[Account], Any]] = {
+    "margin": lambda account: account.unified.rows,
+    "vault": lambda account: (account.funding.rows, account.withdrawals.rows),
+    "group": members,
+}
+
+
+def history(name: str, seconds: float, every: float, seed: str = "demo") -> list[Any]:
+    """An account's state as somebody sees it who asks at that interval."""
+    clock = FakeClock()
+    exchange = demo_exchange(clock, seed)
+    account, end, seen = exchange.accounts[name], clock.now + seconds, []
+    while clock.now <= end:
+        assert refusal(account, *ASKED[name]) == 0
+        seen.append(STATES[name](account))
+        clock.now += every
+    return seen
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_figures_are_a_function_of_the_seed_and_the_time(name: str) -> None:
+    often, seldom = history(name, HOUR, 10), history(name, HOUR, 100)
+    assert often[::10] == seldom
+    assert history(name, HOUR, 10, seed="another") != often
+
+
+# --- the unified account
+
+
+def test_the_unified_account_trades_and_owes_a_little_for_a_day() -> None:
+    seen = history("margin", 24 * HOUR, 60)
+    for coins in seen:
+        for coin, held in coins.items():
+            if coin == "XRP":
+                assert (held.wallet_balance, held.borrow_amount, held.locked) == ("-1500.00", "1500.00", "0")
+                assert Decimal(held.usd_value) < 0
+                continue
+            assert 0 <= Decimal(held.locked) < Decimal(held.wallet_balance), coin
+            assert -Decimal(held.wallet_balance).as_tuple().exponent <= DECIMALS[coin]  # type: ignore[operator]
+    assert any(Decimal(held.locked) for held in seen[0].values()), "something is locked from the first moment"
+    for moving in ("BTC", "ETH", "SOL", "USDT"):
+        assert len({coins[moving].locked for coins in seen}) > 10
+        assert len({coins[moving].wallet_balance for coins in seen}) > 10
+
+
+def test_a_fill_swaps_the_locked_amount_for_its_proceeds() -> None:
+    account = Exchange().add_account(
+        "a", unified={"BTC": UnifiedHolding("1", "0.5"), "USDT": UnifiedHolding("10", "3")}
+    )
+    UnifiedBook().fill(account, Order("BTC", Decimal("0.2"), "USDT", Decimal(12800)))
+    assert account.unified.rows == {"BTC": UnifiedHolding("0.8", "0.3"), "USDT": UnifiedHolding("12810", "3")}
+
+
+def test_values_in_usd_follow_the_prices() -> None:
+    clock = FakeClock()
+    exchange = demo_exchange(clock)
+    seen = set()
+    for _ in range(20):
+        coins = {c["coin"]: c for c in result(exchange.accounts["margin"], *ASKED["margin"])["list"][0]["coin"]}
+        assert set(coins) == set(MARGIN)
+        for coin in ("BTC", "XRP"):
+            price = Decimal(exchange.tickers.rows[f"{coin}USDT"].usd_index_price)
+            assert abs(Decimal(coins[coin]["usdValue"]) / Decimal(coins[coin]["equity"]) / price - 1) < Decimal("0.001")
+        assert coins["USDC"]["usdValue"] == "12500.00000000"
+        seen.add(coins["BTC"]["usdValue"])
+        clock.now += 5
+    assert len(seen) > 15
+
+
+# --- the funding account
+
+
+def test_withdrawals_are_checked_then_pending_then_end() -> None:
+    words: dict[str, list[str]] = {}
+    for _, records in history("vault", 2 * HOUR, 5):
+        for record in records.values():
+            seen = words.setdefault(record.withdraw_id, [record.status])
+            if seen[-1] != record.status:
+                seen.append(record.status)
+    courses = {tuple(seen) for seen in words.values() if len(seen) == 3}
+    assert courses == {("SecurityCheck", "Pending", end) for end in ("success", "BlockchainConfirmed", "CancelByUser")}
+    assert all(set(seen) <= {*UNDER_WAY, *ENDED} for seen in words.values())
+
+
+def test_nothing_is_lost_on_the_way() -> None:
+    """What is in the wallet and what was ever withdrawn, and not cancelled, is less at no time than before."""
+    withdrawn: dict[str, Withdrawal] = {}
+    before = dict.fromkeys(VAULT, Decimal(0))
+    for funding, records in history("vault", 2 * HOUR, 5):
+        withdrawn |= records
+        kept = [each for each in withdrawn.values() if each.status != "CancelByUser"]
+        for coin, held in funding.items():
+            total = Decimal(held.wallet_balance) + sum(Decimal(each.amount) for each in kept if each.coin == coin)
+            assert total >= before[coin]
+            before[coin] = total
+    assert any(each.status == "CancelByUser" for each in withdrawn.values())
+
+
+def test_something_is_being_withdrawn_within_two_minutes_and_not_always() -> None:
+    seen = [any(each.status in UNDER_WAY for each in records.values()) for _, records in history("vault", HOUR, 5)]
+    assert any(seen[:24])
+    assert {True, False} == set(seen)
+
+
+def test_the_vault_stays_plausible_for_a_day_and_forgets_old_records() -> None:
+    for funding, records in history("vault", 24 * HOUR, 60):
+        assert len(records) <= 120
+        assert sorted(records, key=int) == list(records)
+        for coin, held in funding.items():
+            kept_back = Decimal(VAULT[coin].wallet_balance) - Decimal(VAULT[coin].transferable)
+            assert Decimal(held.transferable) > 0
+            assert Decimal(held.wallet_balance) - Decimal(held.transferable) == kept_back
+
+
+def test_the_vault_s_records_are_recent() -> None:
+    clock = FakeClock()
+    vault = demo_exchange(clock).accounts["vault"]
+    result(vault, *ASKED["vault"])
+    clock.now += HOUR
+    rows = result(vault, WITHDRAWALS, "withdrawType=2&limit=50")["rows"]
+    assert clock.now * 1000 - int(rows[0]["createTime"]) < 300_000
+    assert all(int(row["updateTime"]) <= clock.now * 1000 for row in rows)
+
+
+# --- the master account
+
+
+def test_one_subaccount_is_shut_out_now_and_then_in_both_ways() -> None:
+    seen = history("group", HOUR, 10)
+    states = {name: {moment[name][0] for moment in seen} for name in seen[0]}
+    assert len(states) == 12
+    assert states.pop("onandoff12") == {MEMBER_NORMAL, MEMBER_LOGIN_BANNED, MEMBER_FROZEN}
+    assert set(map(frozenset, states.values())) == {frozenset({MEMBER_NORMAL})}
+    assert seen[0]["onandoff12"][0] == MEMBER_NORMAL
+
+
+def test_subaccounts_pay_each_other() -> None:
+    seen = history("group", 24 * HOUR, 300)
+    amounts = [[Decimal(funds["USDT"].wallet_balance) for _, funds in moment.values()] for moment in seen]
+    assert {sum(moment) for moment in amounts} == {sum(amounts[0])}
+    assert all(amount > 0 for moment in amounts for amount in moment)
+    assert len(set(map(tuple, amounts))) > 200
+
+
+# --- prices
+
+
+def tickers(exchange: Exchange) -> Mapping[str, Ticker]:
+    assert exchange.handle(Request("GET", TICKERS, "category=spot")).status == 200
+    return exchange.tickers.rows
+
+
+def test_prices_wander_a_little_and_every_coin_but_one_has_one() -> None:
+    clock = FakeClock()
+    exchange = demo_exchange(clock)
+    wallets = [[*account.spot.rows, *account.unified.rows] for account in exchange.accounts.values()]
+    held = {coin for wallet in wallets for coin in wallet} | set(VAULT)
+    first = tickers(exchange)
+    assert {coin for coin in held if f"{coin}USDT" not in first} == {"USDT", "GIFT"}
+    assert first["USDTEUR"].usd_index_price
+    assert first["ETHBTC"].usd_index_price == ""
+    assert first["BTCUSDT"].day_before not in (None, first["BTCUSDT"].last_price)
+    lasts = set()
+    for _ in range(500):
+        clock.now += 60
+        now = tickers(exchange)
+        assert now.keys() == first.keys()
+        lasts.add(now["BTCUSDT"].last_price)
+        for symbol in now:
+            assert abs(Decimal(now[symbol].last_price) / Decimal(first[symbol].last_price) - 1) < Decimal("0.05")
+    assert len(lasts) > 400
+
+
+# --- keys and the configuration
+
+
+def test_keys_can_only_read_and_one_expires() -> None:
+    clock = FakeClock()
+    keys = {
+        name: result(account, KEY_INFO)
+        for name, account in demo_exchange(clock).accounts.items()
+        if name != "banned-now-and-then"
+    }
+    assert {key["readOnly"] for key in keys.values()} == {1}
+    assert {name for name, key in keys.items() if key["ips"] == ["*"]} == {"vault"}
+    assert {name: key["deadlineDay"] for name, key in keys.items() if key["deadlineDay"] >= 0} == {"vault": 60}
+
+
+def test_what_the_exporter_is_configured_with() -> None:
+    exchange = demo_exchange(credentials={"group": ("k", "s")})
+    configured = configuration_of(exchange)
+    assert [(entry["name"], entry["account_type"]) for entry in configured] == [
+        ("trading", "SPOT"),
+        ("treasury", "SPOT"),
+        ("banned-now-and-then", "SPOT"),
+        ("margin", "UNIFIED"),
+        ("vault", "FUND"),
+        ("group", "auto"),
+    ]
+    assert configured[-1] == {
+        "name": "group",
+        "account_type": "auto",
+        "api_key": "k",
+        "api_secret": "s",
+        "subaccounts": {"balances": "FUND"},
+    }
+    assert all("subaccounts" not in entry for entry in configured[:-1])

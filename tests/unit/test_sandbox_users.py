@@ -1,0 +1,313 @@
+"""Keys, subaccounts and withdrawals of the embedded exchange, held against Bybit's documentation."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from bybit_exporter.sandbox import (
+    COINS_BALANCE,
+    KEY_INFO,
+    MEMBER_FROZEN,
+    MEMBER_LOGIN_BANNED,
+    SUBMEMBERS,
+    UNLIMITED,
+    WITHDRAWALS,
+    Account,
+    Exchange,
+    FundingHolding,
+)
+from tests.sandbox_client import refusal, result
+from tests.support import FakeClock
+
+DAY = 86_400
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+def master(clock: FakeClock) -> Account:
+    return Exchange(clock).add_account("master", unified={})
+
+
+@pytest.fixture
+def member(master: Account) -> Account:
+    return master.exchange.add_account("member", unified={}, parent=master)
+
+
+# --- the key itself
+
+
+def test_what_is_said_of_a_key(master: Account) -> None:
+    answer = result(master, KEY_INFO)
+    assert answer["permissions"]["Wallet"] == ["AccountTransfer", "SubMemberTransfer"]
+    assert {kind for kind, names in answer.pop("permissions").items() if names == []} >= {"NFT", "CopyTrading"}
+    assert answer == {
+        "id": str(master.uid),
+        "note": "master",
+        "apiKey": master.api_key,
+        "readOnly": 1,
+        "secret": "",
+        "ips": ["*"],
+        "type": 1,
+        "deadlineDay": -2,
+        "expiredAt": "1970-01-01T00:00:00Z",
+        "createdAt": "2023-11-14T22:13:20Z",
+        "unified": 0,
+        "uta": 1,
+        "userID": master.uid,
+        "inviterID": 0,
+        "vipLevel": "No VIP",
+        "mktMakerLevel": "0",
+        "affiliateID": 0,
+        "rsaPublicKey": "",
+        "isMaster": True,
+        "parentUid": "0",
+        "kycLevel": "LEVEL_DEFAULT",
+        "kycRegion": "",
+        "userIDInt64": str(master.uid),
+        "inviterIDInt64": "0",
+        "affiliateIDInt64": "0",
+    }
+
+
+def test_a_key_that_may_write_and_one_of_a_subaccount(master: Account, member: Account) -> None:
+    master.key.read_only = False
+    assert result(master, KEY_INFO)["readOnly"] == 0
+    answer = result(member, KEY_INFO)
+    assert (answer["isMaster"], answer["parentUid"], answer["readOnly"]) == (False, str(master.uid), 1)
+    assert answer["permissions"]["Wallet"] == ["AccountTransfer", "SubMemberTransferList"]
+    assert result(master.exchange.add_account("classic"), KEY_INFO)["uta"] == 0
+
+
+def test_a_key_that_expires_says_when_and_then_is_refused(clock: FakeClock, master: Account) -> None:
+    master.key.expires_at = clock.now + 14.9 * DAY
+    answer = result(master, KEY_INFO)
+    assert (answer["deadlineDay"], answer["expiredAt"]) == (14, "2023-11-29T19:49:20Z")
+    clock.now += 14.9 * DAY - 0.001
+    assert result(master, KEY_INFO)["deadlineDay"] == 0
+    clock.now += 0.001
+    assert refusal(master, KEY_INFO) == 33004
+
+
+def test_a_key_that_is_bound_to_addresses_is_refused_elsewhere(master: Account) -> None:
+    master.key.ips = ("127.0.0.1", "127.0.0.3")
+    assert result(master, KEY_INFO)["ips"] == ["127.0.0.1", "127.0.0.3"]
+    assert [refusal(master, KEY_INFO, source=f"127.0.0.{last}") for last in (1, 2, 3)] == [0, 10010, 0]
+
+
+def test_a_rotated_key_is_as_the_old_one_was(clock: FakeClock, master: Account) -> None:
+    master.key.read_only = False
+    clock.now += DAY
+    master.exchange.rotate_key(master, "new-key", "new-secret")
+    answer = result(master, KEY_INFO)
+    assert (answer["apiKey"], answer["readOnly"], answer["createdAt"]) == ("new-key", 0, "2023-11-15T22:13:20Z")
+
+
+def test_secrets_do_not_show_in_a_key_s_repr(master: Account) -> None:
+    assert master.api_key not in repr(master.key)
+    assert master.api_secret not in repr(master.key)
+
+
+# --- the subaccounts of a master
+
+
+def pages(master: Account, size: int) -> list[list[dict[str, Any]]]:
+    found, cursor = [], ""
+    while cursor != "0":
+        query = f"pageSize={size}" + (f"&nextCursor={cursor}" if cursor else "")
+        answer = result(master, SUBMEMBERS, query)
+        found.append(answer["subMembers"])
+        cursor = answer["nextCursor"]
+    return found
+
+
+def test_what_is_said_of_subaccounts_latest_first(master: Account, member: Account) -> None:
+    frozen = master.add_member("desk02")
+    frozen.status, frozen.account_mode, frozen.remark, frozen.member_type = MEMBER_FROZEN, 1, "by the desk", 6
+    assert result(master, SUBMEMBERS) == {
+        "subMembers": [
+            {
+                "uid": str(frozen.uid),
+                "username": "desk02",
+                "memberType": 6,
+                "status": 4,
+                "remark": "by the desk",
+                "accountMode": 1,
+            },
+            {
+                "uid": str(member.uid),
+                "username": "member",
+                "memberType": 1,
+                "status": 1,
+                "remark": "",
+                "accountMode": 5,
+            },
+        ],
+        "nextCursor": "0",
+    }
+
+
+def test_without_subaccounts_the_list_is_empty(master: Account) -> None:
+    assert result(master, SUBMEMBERS) == {"subMembers": [], "nextCursor": "0"}
+
+
+@pytest.mark.parametrize(("members", "sizes"), [(99, [99]), (100, [100]), (101, [100, 1]), (200, [100, 100])])
+def test_subaccounts_come_in_pages(members: int, sizes: list[int], clock: FakeClock, master: Account) -> None:
+    for number in range(members):
+        master.add_member(f"desk{number:04}")
+    found = pages(master, 100)
+    assert [len(page) for page in found] == sizes
+    names = [row["username"] for page in found for row in page]
+    assert names == [f"desk{number:04}" for number in reversed(range(members))]
+
+
+def test_a_page_loses_nobody_when_others_vanish_in_between(master: Account) -> None:
+    for number in range(6):
+        master.add_member(f"desk{number}")
+    first = result(master, SUBMEMBERS, "pageSize=2")
+    del master.members[int(first["subMembers"][0]["uid"])]
+    second = result(master, SUBMEMBERS, f"pageSize=4&nextCursor={first['nextCursor']}")
+    assert [row["username"] for row in second["subMembers"]] == ["desk3", "desk2", "desk1", "desk0"]
+
+
+@pytest.mark.parametrize("query", ["pageSize=0", "pageSize=101", "pageSize=x", "nextCursor=x", "nextCursor=-1"])
+def test_bad_parameters_of_the_list(query: str, master: Account) -> None:
+    assert refusal(master, SUBMEMBERS, query) == 10001
+
+
+def test_the_list_is_for_masters_with_one_of_three_permissions(master: Account, member: Account) -> None:
+    assert refusal(member, SUBMEMBERS) == 10005
+    wallet = {**master.key.permissions, "Wallet": ("SubMemberTransferList",)}
+    master.key.permissions = wallet
+    assert refusal(master, SUBMEMBERS) == 10005
+    for name in ("AccountTransfer", "SubMemberTransfer", "Withdraw"):
+        master.key.permissions = {**wallet, "Wallet": (name,)}
+        assert refusal(master, SUBMEMBERS) == 0
+
+
+def test_a_thousand_subaccounts_are_cheap() -> None:
+    """To set up and to list twenty times over: processor time, of which it takes about a tenth."""
+    started = time.process_time()
+    master = Exchange(limits=UNLIMITED).add_account("master", unified={})
+    for number in range(1000):
+        master.add_member(f"desk{number:04}", {"USDT": FundingHolding(str(number))})
+    assert all(len(pages(master, 100)) == 10 for _ in range(20))
+    assert time.process_time() - started < 1.5
+
+
+def test_states_may_change_between_two_answers(master: Account) -> None:
+    member = master.add_member("desk01")
+    member.status = MEMBER_LOGIN_BANNED
+    assert result(master, SUBMEMBERS)["subMembers"][0]["status"] == 2
+
+
+# --- withdrawals
+
+
+def withdrawn(account: Account, query: str) -> list[str]:
+    """Amounts over all pages."""
+    found, cursor = [], None
+    while cursor != "":
+        answer = result(account, WITHDRAWALS, query + (f"&cursor={cursor}" if cursor else ""))
+        found += [row["amount"] for row in answer["rows"]]
+        cursor = answer["nextPageCursor"]
+    return found
+
+
+def test_what_is_said_of_a_withdrawal(clock: FakeClock, master: Account) -> None:
+    made = master.withdraw("USDT", "951", "Pending", age=60)
+    row = result(master, WITHDRAWALS, "withdrawType=2")["rows"][0]
+    assert row.pop("toAddress").startswith("0x")
+    assert row == {
+        "coin": "USDT",
+        "chain": "ETH",
+        "amount": "951",
+        "txID": "",
+        "status": "Pending",
+        "tag": "",
+        "withdrawFee": "0",
+        "createTime": "1699999940000",
+        "updateTime": "1699999940000",
+        "withdrawId": made.withdraw_id,
+        "withdrawType": 0,
+        "fee": "",
+        "tax": "",
+        "taxRate": "",
+        "taxType": "",
+    }
+    master.set_withdrawal(made.withdraw_id, "success")
+    row = result(master, WITHDRAWALS, "withdrawType=2")["rows"][0]
+    assert (row["status"], row["createTime"], row["updateTime"]) == ("success", "1699999940000", "1700000000000")
+    assert row["txID"].startswith("0x")
+
+
+@pytest.mark.parametrize(("rows", "limit"), [(0, 50), (50, 50), (51, 50), (7, 3), (3, 1)])
+def test_withdrawals_come_newest_first_in_pages(rows: int, limit: int, master: Account) -> None:
+    for number in range(rows):
+        master.withdraw("USDT", str(number))
+    first = result(master, WITHDRAWALS, f"withdrawType=2&limit={limit}")
+    assert len(first["rows"]) == min(rows, limit)
+    assert (first["nextPageCursor"] == "") == (rows <= limit)
+    assert withdrawn(master, f"withdrawType=2&limit={limit}") == [str(number) for number in reversed(range(rows))]
+
+
+def test_a_withdrawal_begun_between_two_pages_shifts_nothing(master: Account) -> None:
+    for number in range(4):
+        master.withdraw("USDT", str(number))
+    first = result(master, WITHDRAWALS, "limit=2")
+    master.withdraw("USDT", "new")
+    second = result(master, WITHDRAWALS, f"limit=2&cursor={first['nextPageCursor']}")
+    assert [row["amount"] for row in first["rows"] + second["rows"]] == ["3", "2", "1", "0"]
+
+
+def test_the_last_thirty_days_unless_asked_otherwise(clock: FakeClock, master: Account) -> None:
+    for days in (31, 29, 1):
+        master.withdraw("USDT", str(days), age=days * DAY)
+    now = int(clock.now * 1000)
+    assert withdrawn(master, "withdrawType=2") == ["1", "29"]
+    assert withdrawn(master, f"endTime={now - 5 * DAY * 1000}") == ["29", "31"]
+    assert withdrawn(master, f"startTime={now - 2 * DAY * 1000}") == ["1"]
+    assert withdrawn(master, f"startTime={now - 32 * DAY * 1000}&endTime={now - 30 * DAY * 1000}") == ["31"]
+    assert refusal(master, WITHDRAWALS, f"startTime={now - 31 * DAY * 1000}&endTime={now}") == 10001
+    assert refusal(master, WITHDRAWALS, f"startTime={now}&endTime={now - 1}") == 10001
+
+
+def test_withdrawals_by_coin_type_and_id(master: Account) -> None:
+    on_chain, coin = master.withdraw("USDT", "1", "success"), master.withdraw("BTC", "2")
+    inside = replace(master.withdraw("USDT", "3"), withdraw_type=1)
+    master.withdrawals.update({inside.withdraw_id: inside})
+    assert withdrawn(master, "") == ["2", "1"], "on chain is the default"
+    assert withdrawn(master, "withdrawType=1") == ["3"]
+    assert withdrawn(master, "withdrawType=2") == ["3", "2", "1"]
+    assert withdrawn(master, "withdrawType=2&coin=BTC") == ["2"]
+    assert withdrawn(master, f"withdrawID={coin.withdraw_id}") == ["2"]
+    assert withdrawn(master, f"txID={on_chain.transaction_id}") == ["1"]
+    assert result(master, WITHDRAWALS, "withdrawType=1")["rows"][0]["toAddress"].isdecimal()
+
+
+@pytest.mark.parametrize(
+    "query",
+    ["limit=0", "limit=51", "limit=x", "withdrawType=3", "coin=usdt", "cursor=x", "cursor=e30=", "startTime=soon"],
+)
+def test_bad_parameters_of_withdrawals(query: str, master: Account) -> None:
+    assert refusal(master, WITHDRAWALS, query) == 10001
+
+
+def test_withdrawals_are_for_masters_alone(member: Account) -> None:
+    assert refusal(member, WITHDRAWALS, "withdrawType=2") == 10005
+    assert refusal(member, COINS_BALANCE, "accountType=FUND") == 0
+
+
+def test_every_state_of_the_withdrawals_served_is_remembered(master: Account) -> None:
+    made = master.withdraw("USDT", "5")
+    withdrawn(master, "withdrawType=2")
+    master.set_withdrawal(made.withdraw_id, "success")
+    withdrawn(master, "withdrawType=2")
+    assert [rows[made.withdraw_id].status for rows in master.withdrawals.served] == ["SecurityCheck", "success"]
