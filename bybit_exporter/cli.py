@@ -185,22 +185,24 @@ def _attempt(load: Callable[[], T], problems: list[str]) -> T | None:
 def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
     """Starts the embedded exchange, and returns what reads the configuration for it."""
     from .sandbox import SandboxServer
-    from .sandbox.demo import demo_exchange
+    from .sandbox.demo import configuration_of, demo_exchange
 
     _log.warning("DEMO: every figure is invented; an exchange embedded in the exporter is polled, not Bybit")
     exchange = demo_exchange()
     server = cleanup.enter_context(SandboxServer(exchange))
     accounts = tuple(
         Account(
-            name=account.name,
-            account_type=AccountType.SPOT,
+            name=account["name"],
+            account_type=AccountType(account["account_type"]),
             coins=None,
-            api_key=Secret(account.api_key),
-            api_secret=Secret(account.api_secret),
+            api_key=Secret(account["api_key"]),
+            api_secret=Secret(account["api_secret"]),
             poll_interval_seconds=DEMO_POLL_INTERVAL_SECONDS,
             stale_after_seconds=config.STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS,
+            subaccounts="subaccounts" in account,
+            subaccount_balances="subaccounts" in account,
         )
-        for account in exchange.accounts.values()
+        for account in configuration_of(exchange)
     )
     configuration = Config(config.ApiConfig(base_url=server.base_url), accounts)
     return lambda: configuration

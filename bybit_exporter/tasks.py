@@ -44,7 +44,10 @@ API_KEY_RETRY_SECONDS = 300.0
 """How often a key is checked, and how soon again after that failed."""
 
 IDLE_SECONDS = 1.0
-"""How soon to look again whether there are subaccounts."""
+"""How soon to look again whether there are subaccounts, or whether their endpoint has room: it counts by the second."""
+
+LEFT_FOR_POLLS = 1
+"""So many requests to that endpoint are left to a funding account's own polls."""
 
 STALE_AFTER_INTERVALS = 3
 
@@ -253,15 +256,17 @@ class SubaccountBalances(Task[Sequence[Balance]]):
     @property
     def has_more(self) -> bool:
         """Whether there is a subaccount whose balance has not been asked for yet."""
-        return any(member.uid not in self.due for member in self.desk.store.subaccounts(self.owner))
+        return any(not self.due.get(member.uid) for member in self.desk.store.subaccounts(self.owner))
 
     def ask(self, client: Client) -> Answer[Sequence[Balance]] | None:
         members = self.desk.store.subaccounts(self.owner)
         for gone in self.due.keys() - {member.uid for member in members}:
             del self.due[gone]
             self.failing.discard(gone)
-        first = min(members, key=lambda member: self.due.get(member.uid, 0.0), default=None)
-        if first is None or self.due.get(first.uid, 0.0) > clock.now():
+        for member in members:
+            self.due.setdefault(member.uid, 0.0)
+        first = min(members, key=lambda member: self.due[member.uid], default=None)
+        if first is None or self.due[first.uid] > clock.now():
             return None
         self.asking[:] = [first]
         self.due[first.uid] = clock.now() + BESIDE_SECONDS
@@ -287,9 +292,11 @@ class SubaccountBalances(Task[Sequence[Balance]]):
             self.desk.journal.readable(self.owner, turn.ended, self.what)
 
     def wait_seconds(self, outcome: Answer[Sequence[Balance]] | BybitError | None, exchange_now: float) -> float:
-        """After a refusal of one, the others have their turn; a limit is the account's."""
+        """After a refusal of one the others have their turn. A limit is for all, and the polls need some of it."""
         if isinstance(outcome, BybitError) and outcome.rule.then is Then.RESET:
             return outcome.wait_seconds(exchange_now)
+        if outcome and any(limit.remaining <= LEFT_FOR_POLLS for limit in outcome.rate_limits.values()):
+            return IDLE_SECONDS
         return min(self.due.values(), default=IDLE_SECONDS + clock.now()) - clock.now()
 
 

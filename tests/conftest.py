@@ -5,10 +5,12 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 import structlog
+import structlog.testing
 from hypothesis import settings
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes says more of the machine
@@ -33,3 +35,10 @@ def restored_process() -> Iterator[None]:
     root.handlers[:] = handlers
     root.setLevel(level)
     signal.signal(signal.SIGINT, on_sigint)
+
+
+@pytest.fixture
+def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """What has been logged, above debug."""
+    with structlog.testing.capture_logs() as events:
+        yield lambda: [dict(event) for event in events if event["log_level"] != "debug"]

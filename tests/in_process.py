@@ -54,16 +54,16 @@ def account_for(held: Held, **changes: Any) -> Account:
     return dataclasses.replace(account, **changes)
 
 
-class Running:
-    """A service that polls every account of an exchange of its own. ``config`` is what a reload reads."""
+class Serving:
+    """A service that polls these accounts of an exchange. ``config`` is what a reload reads."""
 
-    def __init__(self, *names: str, api: dict[str, Any] | None = None, **account: Any) -> None:
-        self.exchange = Exchange(limits=UNLIMITED)
-        for name in names or ("main",):
-            self.exchange.add_account(name, HOLDINGS)
+    def __init__(
+        self, exchange: Exchange, *accounts: Account, api: dict[str, Any] | None = None, prices: float | None = 60.0
+    ) -> None:
+        self.exchange = exchange
         self.server = SandboxServer(self.exchange)
         self.api = ApiConfig(base_url=self.server.base_url, **{"timeout_seconds": 5.0, **(api or {})})
-        self.config = Config(self.api, tuple(account_for(held, **account) for held in self.exchange.accounts.values()))
+        self.config = Config(self.api, accounts, prices)
         self.load: Callable[[], Config] = lambda: self.config
         self.service = Service(self.config, lambda: self.load())
 
@@ -97,3 +97,12 @@ class Running:
 
     def failures(self, reason: str, account: str = "main") -> float:
         return self.value("bybit_poll_failures_total", account=account, reason=reason) or 0.0
+
+
+class Running(Serving):
+    """A service that polls every account of an exchange of its own."""
+
+    def __init__(self, *names: str, api: dict[str, Any] | None = None, **account: Any) -> None:
+        exchange = Exchange(limits=UNLIMITED)
+        held = [exchange.add_account(name, HOLDINGS) for name in names or ("main",)]
+        super().__init__(exchange, *(account_for(each, **account) for each in held), api=api)

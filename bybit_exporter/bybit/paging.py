@@ -14,9 +14,9 @@ T = TypeVar("T")
 
 MAX_PAGES = 1000
 
-PAUSE_SECONDS = 1 / 3
+PAUSE_SECONDS = 0.4
 """Between two pages, and between the balances of two subaccounts: the endpoints allow 5 requests a second, to all who
-ask for the account."""
+ask for the account, and on the way requests catch up with each other."""
 
 
 def read_pages(
