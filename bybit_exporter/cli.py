@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import ipaddress
+import os
 import platform
 import re
 import signal
@@ -51,8 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(*error.problems, sep="\n", file=sys.stderr)
             return MISUSED
         if options.check_config:
-            print("ok")
-            return FINE
+            return _output(b"ok\n", FINE)
         if options.once:
             return _once(Service(configuration, load))
         return _serve(options, configuration, load, web_configuration)
@@ -211,9 +212,21 @@ def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
 def _once(service: Service) -> int:
     succeeded = service.poll_once()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as other filters end
-    sys.stdout.buffer.write(service.store.exposition())
-    sys.stdout.flush()
-    return FINE if succeeded else FAILED
+    return _output(service.store.exposition(), FINE if succeeded else FAILED)
+
+
+def _output(content: bytes, status: int) -> int:
+    """Writes the result. Returns the status, or that of a failure if nobody can have it."""
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"bybit-exporter: cannot write the result: {error.strerror}", file=sys.stderr)
+        sys.stdout = None  # or Python tries again as it ends
+        return FAILED
+    return status
 
 
 def _serve(

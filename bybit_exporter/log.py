@@ -57,14 +57,14 @@ def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
 
 
 class _Stderr:
-    """What cannot be written is lost: a full disk or a closed pipe must not stop a poll."""
+    """What cannot be written is lost: a full disk, a closed pipe or no stderr at all must not stop a poll."""
 
     def write(self, text: str) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):  # sys.stderr is None if it was closed
             sys.stderr.write(text)
 
     def flush(self) -> None:
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError, AttributeError):
             sys.stderr.flush()
 
 

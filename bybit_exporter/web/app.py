@@ -61,11 +61,11 @@ class _Endpoints:
     """One page at a time: however many people look, a scrape competes with one thread at most."""
 
     async def metrics(self, request: Request) -> Response:
-        openmetrics = accepts(request.headers.get("Accept", ""), "application/openmetrics-text")
+        openmetrics = prefers_openmetrics(request.headers.get("Accept", ""))
         body = self.store.exposition(openmetrics=openmetrics)
         headers = {"Vary": "Accept, Accept-Encoding"}
         headers["Content-Type"] = OPENMETRICS if openmetrics else TEXT
-        if accepts(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip", "*"):
+        if quality(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip", "*"):
             headers["Content-Encoding"] = "gzip"
             body = await _compressed(body)
         return Response(body, headers=headers)
@@ -111,8 +111,13 @@ async def _compressed(body: bytes) -> bytes:
     return await asyncio.to_thread(gzip.compress, body, FAST_COMPRESSION)
 
 
-def accepts(header: str, *names: str) -> bool:
-    """Whether an Accept or Accept-Encoding header accepts what has these names; the first that it knows counts.
+def prefers_openmetrics(accept: str) -> bool:
+    """Whether to answer in OpenMetrics: it is asked for, and the text format is not preferred to it."""
+    return 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain")
+
+
+def quality(header: str, *names: str) -> float:
+    """How much an Accept or Accept-Encoding header wants what has these names; the first that it knows counts.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.accept
     """
@@ -120,8 +125,8 @@ def accepts(header: str, *names: str) -> bool:
     for part in header.lower().replace(" ", "").split(","):
         name, *parameters = part.split(";")
         weight = next((text[2:] for text in parameters if text.startswith("q=")), "")
-        weights[name] = float(weight) if _WEIGHT.fullmatch(weight) else 1.0
-    return next((weights[name] > 0 for name in names if name in weights), False)
+        weights[name] = max(float(weight) if _WEIGHT.fullmatch(weight) else 1.0, weights.get(name, 0.0))
+    return next((weights[name] for name in names if name in weights), 0.0)
 
 
 _WEIGHT = re.compile(r"[01](\.[0-9]{0,3})?")

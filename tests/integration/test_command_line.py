@@ -182,6 +182,27 @@ def test_once_with_a_reader_that_leaves_early(server: SandboxServer, tmp_path: P
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("mode", ["--once", "--check-config"])
+@pytest.mark.parametrize(
+    ("stdout", "problem"), [(">/dev/full", "No space left on device"), (">&-", "Bad file descriptor")]
+)
+def test_a_result_that_cannot_be_written(
+    mode: str, stdout: str, problem: str, server: SandboxServer, tmp_path: Path
+) -> None:
+    configure(server, tmp_path)
+    command = f"{sys.executable} {ROOT}/exporter.py {mode} {stdout}"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (1, f"bybit-exporter: cannot write the result: {problem}\n")
+
+
+def test_without_a_stderr_it_runs_all_the_same(server: SandboxServer, tmp_path: Path) -> None:
+    configure(server, tmp_path)
+    command = f"{sys.executable} {ROOT}/exporter.py --demo --once 2>&-"
+    done = subprocess.run(["sh", "-c", command], cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0
+    assert "bybit_asset_free" in done.stdout
+
+
 def test_promtool_has_nothing_to_say_about_once(server: SandboxServer, tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     require_real(promtool is not None, "promtool (Debian: prometheus)")

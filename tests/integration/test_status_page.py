@@ -72,6 +72,20 @@ def test_every_state_is_accessible_quiet_and_fits(
     assert browser.axe() == []
 
 
+def test_many_accounts_are_counted_in_one_line_each_on_a_phone(browser: Chromium) -> None:
+    names = [f"account {number}" for number in range(2000)]
+    site = Site(*names)
+    for name in names:
+        site.read(name, {"BTC": "1"})
+    with site:
+        browser.visit(site.base_url, PHONE)
+        look = "[...document.querySelectorAll('#counts strong')].map(strong => [strong.innerText, strong.clientHeight])"
+        counts, heights = zip(*browser.evaluate(look), strict=True)
+        assert counts == ("2000", "0", "0", "2000")
+        assert len(set(heights)) == 1
+        assert browser.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 def test_states_differ_in_word_shape_and_colour(dark: bool, browser: Chromium, states: Site) -> None:
     browser.visit(states.base_url, dark=dark)

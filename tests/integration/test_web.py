@@ -127,6 +127,9 @@ PROMETHEUS_3 = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,application/openmetrics-text;version=0.0.1;q=0.4,"
     "text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
 )
+PROMETHEUS_3_TEXT_FIRST = (  # scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0]
+    "text/plain;version=0.0.4;q=0.3,application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.2,*/*;q=0.1"
+)
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,*/*;q=0.8"
 
 
@@ -143,7 +146,19 @@ def test_openmetrics_for_who_accepts_it(exporter: ExporterProcess, accept: str) 
 
 
 @pytest.mark.parametrize(
-    "accept", [None, "*/*", "text/plain", "text/plain;version=0.0.4", BROWSER, "", ";;,,=", "text/plain;version=x"]
+    "accept",
+    [
+        None,
+        "*/*",
+        "text/plain",
+        "text/plain;version=0.0.4",
+        "text/plain, application/openmetrics-text;q=0",
+        PROMETHEUS_3_TEXT_FIRST,
+        BROWSER,
+        "",
+        ";;,,=",
+        "text/plain;version=x",
+    ],
 )
 def test_the_text_format_for_everybody_else(exporter: ExporterProcess, accept: str | None) -> None:
     status, headers, body = ask(exporter, "GET", "/metrics", **({} if accept is None else {"Accept": accept}))

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import re
+import stat
+import subprocess
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 import yaml
+
+from bybit_exporter.secret_files import warnings_of
 
 ROOT = Path(__file__).parent.parent.parent
 SECRETS = "./compose/secrets/"
@@ -142,3 +146,21 @@ def test_the_services_find_each_other() -> None:
 def test_the_exporter_is_asked_for_its_health_as_its_image_does() -> None:
     [command] = re.findall(r"HEALTHCHECK .*\\\n\s+CMD (.*)", (ROOT / "Dockerfile").read_text())
     assert SERVICES["exporter"]["healthcheck"]["test"] == ["CMD", *json.loads(command)]
+
+
+def test_files_prepared_as_it_says_are_read_by_their_services_and_by_nobody_else(tmp_path: Path) -> None:
+    """The exporter warns of secrets that everybody can read; the other services' users are not the files' owner."""
+    secrets = tmp_path / "compose" / "secrets"
+    exporter = [secrets / "exporter" / name for name in ("config.yaml", "api_key")]
+    others = [secrets / Path(secret["file"]).name for secret in ACCOUNTS["secrets"].values()]
+    for path in exporter + others:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(0o644)
+    told = (ROOT / "compose" / "accounts.yaml").read_text()
+    steps = re.findall(r"^#   ((?:sudo )?ch(?:mod|own) .*)$", told, re.MULTILINE)
+    assert steps
+    script = "\n".join(['sudo() { "$@"; }', "chown() { :; }", *steps])
+    subprocess.run(["sh", "-euc", script], cwd=tmp_path, check=True)
+    assert warnings_of(exporter) == []
+    assert all(path.stat().st_mode & 0o444 == 0o444 for path in others)
+    assert stat.S_IMODE(secrets.stat().st_mode) == 0o700

@@ -12,6 +12,7 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES
 from tests.exporter_process import ROOT
 from tests.support import require_real
 
@@ -178,6 +179,18 @@ def test_everything_selects_the_pod_and_its_port() -> None:
         "livenessProbe": {"path": "/-/healthy", "port": "metrics"},
         "readinessProbe": {"path": "/-/ready", "port": "metrics"},
     }
+
+
+def test_no_label_of_the_operator_takes_the_place_of_one_of_ours() -> None:
+    """Prometheus renames a scraped label that the target has too, which alerts and dashboards would not find."""
+    (endpoint,) = the("PodMonitor")["spec"]["podMetricsEndpoints"]
+    dropped = {rule["regex"] for rule in endpoint["relabelings"] if rule["action"] == "labeldrop"}
+    of_the_target = {"namespace", "pod", "container", "endpoint", "job", "instance"} - dropped
+    ours = {
+        label for families in (ACCOUNT_FAMILIES, EXPORTER_FAMILIES) for family in families for label in family.labels
+    }
+    assert "account" in ours
+    assert not ours & of_the_target
 
 
 def test_only_prometheus_gets_in_and_only_the_internet_is_reached() -> None:

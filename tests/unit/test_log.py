@@ -96,3 +96,5 @@ def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPa
         with contextlib.suppress(OSError):
             full.close()
     structlog.get_logger().info("it happened again")
+    monkeypatch.setattr("sys.stderr", None)
+    structlog.get_logger().info("it happened once more")
