@@ -101,7 +101,7 @@ class Account(Holder):
         self.parent, self.members, self.withdrawals = other.parent, other.members, other.withdrawals
         self.spot, self.unified, self.funding = other.spot, other.unified, other.funding
         self.status, self.mode, self.mode_code = other.status, other.mode, other.mode_code
-        self.unified_margin_status = other.unified_margin_status
+        self.unified_margin_status, self.key.permissions = other.unified_margin_status, other.key.permissions
 
     @property
     def api_key(self) -> str:

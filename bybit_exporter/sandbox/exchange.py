@@ -40,11 +40,6 @@ ALLOWED_AHEAD_MS = 1000
 _AUTH_HEADERS = ("api-key", "timestamp", "sign", "recv-window")
 _MILLISECONDS = re.compile(r"[0-9]{1,19}")
 
-_OWN_LIMIT, _ADDRESS_LIMIT = 10006, 10018
-
-Refused = tuple[str, str, int]
-"""Who was refused (an account's name, or the address if it had no known key), at which path, with which code."""
-
 
 class Exchange:
     """Accounts, the rules of the API, and a record of what was asked.
@@ -64,8 +59,10 @@ class Exchange:
         self.faults: dict[str, Fault] = {}
         self.accounts: dict[str, Account] = {}
         self.request_count = 0
-        #: How often each was refused; a limit per address counts as 10018. Faults are not refusals.
-        self.refused: Counter[Refused] = Counter()
+        #: How often whom (an account's name, or the address without a known key) was refused, by path and code.
+        self.refused: Counter[tuple[str, str, int]] = Counter()
+        #: How often which account or address exceeded its limit, by path: empty if clients behaved.
+        self.exceeded: Counter[tuple[str, str]] = Counter()
         self.lock = threading.RLock()
         #: The pairs of the spot market by symbol.
         self.tickers: Table[Ticker] = Table({}, self.lock, history)
@@ -136,12 +133,6 @@ class Exchange:
         with self.lock:
             return list(self._requests)
 
-    @property
-    def exceeded(self) -> dict[Refused, int]:
-        """Every limit that was ever exceeded, and how often: empty if clients behaved."""
-        with self.lock:
-            return {who: times for who, times in self.refused.items() if who[2] in (_OWN_LIMIT, _ADDRESS_LIMIT)}
-
     def now(self) -> float:
         """The exchange's own clock in Unix seconds."""
         return self._clock() + self.clock_skew
@@ -152,7 +143,7 @@ class Exchange:
 
     def next_uid(self) -> int:
         """A UID that nobody has been given."""
-        return next(self._uids)
+        return next(uid for uid in self._uids if uid not in self._by_uid)
 
     def next_withdraw_id(self) -> str:
         """The id of one more withdrawal, greater than all before."""
@@ -163,7 +154,7 @@ class Exchange:
         with self.lock:
             self._record(request)
             if not self._addresses.admits(request.source, self._clock()):
-                self.refused[request.source, request.path, _ADDRESS_LIMIT] += 1
+                self.exceeded[request.source, request.path] += 1
                 return self._forbidden(b"access too frequent")
             if request.method == "GET" and request.body:
                 return self._forbidden(b"request forbidden")
@@ -228,6 +219,7 @@ class Exchange:
         quota = window.take(limit, self._clock())
         headers.update(self._quota_headers(quota))
         if quota.exceeded:
+            self.exceeded[account.name, request.path] += 1
             raise Refusal(10006)
         return account
 

@@ -2,7 +2,11 @@
 
     account.fault = faults.Hang()
     account.fault = faults.Times(2, faults.Reset())
+    account.faults[WITHDRAWALS] = faults.RetCode(10016)
     exchange.fault = faults.access_too_frequent()
+    exchange.faults[TICKERS] = faults.Cut()
+
+``faults`` is for the answers of one path, and goes before ``fault``.
 
 A fault of your own is any object with the one method of :class:`Fault`. The clock is not a fault but an
 attribute: ``exchange.clock_skew``.

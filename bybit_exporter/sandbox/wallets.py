@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from typing import Generic, Protocol, Self, TypeVar
 
-_EXACT = Context(prec=80)
+#: No amount that a test makes up has more digits.
+EXACT = Context(prec=80)
 
 
 class Movable(Protocol):
@@ -119,4 +120,4 @@ def decimal(amount: str) -> Decimal:
 
 def plus(amount: str, step: Decimal) -> str:
     """The exact sum as a decimal string without an exponent; an amount of ``""`` is 0."""
-    return format(_EXACT.add(decimal(amount), step), "f")
+    return format(EXACT.add(decimal(amount), step), "f")

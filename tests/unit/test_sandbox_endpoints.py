@@ -86,7 +86,7 @@ def test_the_documented_limit_and_its_window(path: str, clock: FakeClock, exchan
     clock.now = start + seconds - 0.001
     response = ask(account, path, QUERIES[path])
     assert (code(response), response.headers["X-Bapi-Limit"]) == (10006, str(requests))
-    assert exchange.exceeded == {("main", path, 10006): 1}
+    assert exchange.exceeded == {("main", path): 1}
     assert all(served_by(account, other) == 0 for other in LIMITS if other != path)
     clock.now = start + seconds
     assert served_by(account, path) == 0
@@ -106,7 +106,7 @@ def test_thousands_of_accounts_behind_some_addresses_exceed_nothing(clock: FakeC
     assert exchange.exceeded == {}
     request = Request("GET", SERVER_TIME, source="127.0.0.2")
     assert exchange.handle(request).status == 403
-    assert exchange.exceeded == {("127.0.0.2", SERVER_TIME, 10018): 1}
+    assert exchange.exceeded == {("127.0.0.2", SERVER_TIME): 1}
     assert exchange.handle(Request("GET", SERVER_TIME, source="127.0.0.5")).status == 200
     clock.now += 5
     shut_out = [exchange.handle(Request("GET", SERVER_TIME, source=f"127.0.0.{n}")).status for n in range(1, 5)]
@@ -124,7 +124,13 @@ def test_every_refusal_is_counted_by_whom_where_and_why(exchange: Exchange, acco
         ("main", KEY_INFO, 10006): 2,
         ("127.0.0.9", KEY_INFO, 10001): 1,
     }
-    assert exchange.exceeded == {("main", KEY_INFO, 10006): 2}
+    assert exchange.exceeded == {("main", KEY_INFO): 2}
+
+
+def test_a_refusal_that_a_test_asked_for_exceeds_nothing(exchange: Exchange, account: Account) -> None:
+    account.refusal = Refusal(10006)
+    assert served_by(account, KEY_INFO) == 10006
+    assert exchange.exceeded == {}
 
 
 # --- one endpoint that fails

@@ -110,6 +110,12 @@ def test_a_rotated_key_is_as_the_old_one_was(clock: FakeClock, master: Account) 
     assert (answer["apiKey"], answer["readOnly"], answer["createdAt"]) == ("new-key", 0, "2023-11-15T22:13:20Z")
 
 
+def test_a_further_key_of_a_subaccount_may_do_no_more(master: Account, member: Account) -> None:
+    further = master.exchange.add_account("further", uid=member.uid)
+    assert result(further, KEY_INFO)["permissions"] == result(member, KEY_INFO)["permissions"]
+    assert refusal(further, WITHDRAWALS, "withdrawType=2") == 10005
+
+
 def test_secrets_do_not_show_in_a_key_s_repr(master: Account) -> None:
     assert master.api_key not in repr(master.key)
     assert master.api_secret not in repr(master.key)

@@ -259,6 +259,12 @@ def test_a_further_key_of_a_uid_has_its_wallets_and_shares_its_limits(exchange: 
     assert codes == [0] * 5 + [10006]
 
 
+def test_a_uid_that_was_given_is_not_given_again(exchange: Exchange) -> None:
+    given = exchange.add_account("given", uid=100_000_001)
+    accounts = [given, exchange.add_account("next"), exchange.add_account("after")]
+    assert len({account.uid for account in accounts}) == 3
+
+
 def test_an_answer_is_one_state_while_amounts_move() -> None:
     exchange = Exchange(FakeClock(), limits=UNLIMITED)
     account = exchange.add_account("main", unified={}, funding={"USDT": FundingHolding("1000")})

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from decimal import Context, Decimal
+from decimal import Decimal
 from typing import Any
 
 from bybit_exporter.sandbox.accounts import Account, Holder
 from bybit_exporter.sandbox.endpoints import parameters
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
 from bybit_exporter.sandbox.messages import Refusal
-from bybit_exporter.sandbox.wallets import FundingHolding, UnifiedHolding, decimal, plus
+from bybit_exporter.sandbox.wallets import EXACT, FundingHolding, UnifiedHolding, decimal, plus
 
 MOST_UNIFIED_COINS = 10
 
 _EIGHT_DECIMALS = Decimal("0.00000001")
-_EXACT = Context(prec=80)
 
 
 def asset_info(account: Account, query: Query) -> Answer:
@@ -47,7 +46,7 @@ def wallet_balance(account: Account, query: Query) -> Answer:
 def _unified_totals(held: Iterable[UnifiedHolding]) -> dict[str, str]:
     """The whole account in USD. There are no derivatives here, so nothing but coins counts."""
     total = sum((decimal(holding.usd_value) for holding in held), Decimal(0))
-    usd = format(total.quantize(_EIGHT_DECIMALS, context=_EXACT).normalize(_EXACT), "f")
+    usd = format(total.quantize(_EIGHT_DECIMALS, context=EXACT).normalize(EXACT), "f")
     return {
         "accountType": "UNIFIED",
         "totalEquity": usd,
