@@ -10,6 +10,7 @@ import structlog
 from . import durations
 from .bybit.errors import BybitError, Then, advice, quote
 from .model import (
+    EXPIRES_SOON_SECONDS,
     Account,
     AccountSnapshot,
     AccountStatus,
@@ -22,8 +23,6 @@ from .model import (
 _log = structlog.get_logger()
 
 ACCOUNT = "account"
-
-EXPIRES_SOON_SECONDS = 14 * 86_400.0
 
 
 @dataclass(slots=True)

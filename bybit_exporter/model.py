@@ -136,6 +136,10 @@ class AccountSnapshot:
     """Configured coins that the exchange did not list, and whose balance is therefore 0."""
 
 
+EXPIRES_SOON_SECONDS = 14 * 86_400.0
+"""So long before a key expires, it is time to make another."""
+
+
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """What the exchange says of a key."""

@@ -12,17 +12,19 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from importlib.resources import files
 
 import jinja2
 from markupsafe import Markup
 
 from .. import __version__, clock
-from ..model import AccountState, Balance
+from ..metrics import Shelf
+from ..model import AccountState, ApiKey, Balance, Subaccount
 from ..store import Store
 from .query import SORTS, Query
 from .sparkline import HEIGHT, WIDTH, Sparkline, sparkline
-from .words import Badge, Level, ago, ahead, badges, explanation, utc, visible
+from .words import Badge, Level, ago, ahead, badges, explanation, usd, utc, visible
 
 MAX_ROWS = 550
 """So many lines are shown; an account takes one for each of its coins and `HEAD_ROWS` for itself."""
@@ -46,10 +48,31 @@ class Shown:
     room: int = 0
     hidden_coins: int = 0
     lines: Mapping[str, Sparkline | None] | None = None
+    worth: Worth | None = None
+    """All that the account holds, whatever is shown."""
+    subaccounts: Sequence[Subaccount] = ()
 
     @property
     def level(self) -> Level:
         return self.badges[0].level
+
+
+@dataclass(frozen=True, slots=True)
+class Worth:
+    """What something is worth in US dollars, and the coins that are missing in that since they have no price."""
+
+    usd: Decimal
+    without: Sequence[str] = ()
+
+    def __add__(self, other: Worth) -> Worth:
+        return Worth(self.usd + other.usd, tuple(dict.fromkeys((*self.without, *other.without))))
+
+
+def worth(balances: Iterable[Balance], prices: Mapping[str, Decimal]) -> Worth:
+    """What these balances are worth; those of nothing need no price."""
+    held = [balance for balance in balances if balance.total]
+    priced = sum((balance.total * prices[balance.coin] for balance in held if balance.coin in prices), Decimal(0))
+    return Worth(priced, tuple(balance.coin for balance in held if balance.coin not in prices))
 
 
 def render(
@@ -62,12 +85,16 @@ def render(
 ) -> tuple[str, str]:
     """The page as it is now, and the Content-Security-Policy to send with it. ``now`` is Unix time."""
     query = Query.of(parameters)
-    everything = [Shown(state, badges(state), state.holdings) for state in store.accounts()]
+    wall = now()
+    prices: Mapping[str, Decimal] = store.beside(Shelf.PRICES).value or {}
+    everything = [_shown(state, store, prices, wall) for state in store.accounts()]
     full, brief = _lay_out(_matching(everything, query))
     for shown in full:
         _complete(shown, query, store)
     html = _template.render(
-        wall=now(),
+        wall=wall,
+        prices=prices,
+        worth=sum((shown.worth for shown in everything if shown.worth), Worth(Decimal(0))) if prices else None,
         now=store.now(),
         full=full,
         brief=brief[:MAX_BRIEF],
@@ -79,6 +106,18 @@ def render(
         demo=demo,
     )
     return html, CONTENT_SECURITY_POLICY
+
+
+def _shown(state: AccountState, store: Store, prices: Mapping[str, Decimal], wall: float) -> Shown:
+    subaccounts: Sequence[Subaccount] = store.beside(Shelf.SUBACCOUNTS, state.account).value or ()
+    key: ApiKey | None = store.beside(Shelf.API_KEY, state.account).value
+    return Shown(
+        state,
+        badges(state, key, subaccounts, wall),
+        state.holdings,
+        worth=worth(state.holdings, prices) if prices and state.holdings else None,
+        subaccounts=subaccounts,
+    )
 
 
 def _matching(everything: Iterable[Shown], query: Query) -> list[Shown]:
@@ -146,6 +185,8 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
+_environment.filters["restricted"] = lambda subaccounts: [each for each in subaccounts if each.status != "normal"]
+_environment.filters |= {"usd": usd}
 _environment.filters |= {"amount": "{:f}".format, "visible": visible, "explanation": explanation}
 _environment.filters |= {"utc": utc, "ago": ago, "ahead": ahead}
 _environment.globals |= {

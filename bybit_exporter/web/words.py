@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
 
 from .. import durations
-from ..model import AccountState, AccountStatus, FailureReason
+from ..model import (
+    EXPIRES_SOON_SECONDS,
+    AccountState,
+    AccountStatus,
+    ApiKey,
+    FailureReason,
+    Subaccount,
+    SubaccountStatus,
+)
 
 MAX_SHOWN_CHARACTERS = 200
 
@@ -39,16 +50,46 @@ _STATUS = {
 }
 
 
-def badges(state: AccountState) -> list[Badge]:
-    """What to say of the account in a word or two, the worst first."""
-    if state.up is None:
-        return [Badge(Level.WARN, "Not read yet")]
-    if state.status is None:
-        return [Badge(Level.WARN, "Not current")]
-    said = [_STATUS[state.status]]
-    if not state.up and state.reason is not FailureReason.BANNED:
-        said.append(Badge(Level.WARN, "Reading fails"))
+def badges(
+    state: AccountState, key: ApiKey | None = None, subaccounts: Sequence[Subaccount] = (), wall: float = 0.0
+) -> list[Badge]:
+    """What to say of the account in a word or two, the worst first. ``wall`` is the Unix time of now."""
+    said = [*_of_account(state), *_of_key(key, wall), *_of_subaccounts(subaccounts)]
     return sorted(said, key=lambda badge: badge.severity)
+
+
+def _of_account(state: AccountState) -> Iterator[Badge]:
+    if state.up is None:
+        yield Badge(Level.WARN, "Not read yet")
+    elif state.status is None:
+        yield Badge(Level.WARN, "Not current")
+    else:
+        yield _STATUS[state.status]
+        if not state.up and state.reason is not FailureReason.BANNED:
+            yield Badge(Level.WARN, "Reading fails")
+
+
+def _of_key(key: ApiKey | None, wall: float) -> Iterator[Badge]:
+    if key is None:
+        return
+    if not key.read_only:
+        yield Badge(Level.WARN, "Key can do more than read")
+    if key.expiry_timestamp is not None and key.expiry_timestamp - wall < EXPIRES_SOON_SECONDS:
+        days = max(0, int((key.expiry_timestamp - wall) // 86_400))
+        yield Badge(Level.WARN, f"Key expires in {days}d" if key.expiry_timestamp > wall else "Key has expired")
+
+
+def _of_subaccounts(subaccounts: Sequence[Subaccount]) -> Iterator[Badge]:
+    count = Counter(each.status for each in subaccounts)
+    if restricted := count[SubaccountStatus.LOGIN_BANNED] + count[SubaccountStatus.FROZEN]:
+        yield Badge(Level.BAD, f"{restricted} {'subaccount' if restricted == 1 else 'subaccounts'} banned or frozen")
+    if unknown := count[SubaccountStatus.UNKNOWN]:
+        yield Badge(Level.WARN, f"{unknown} {'subaccount' if unknown == 1 else 'subaccounts'} of unknown status")
+
+
+def usd(value: Decimal) -> str:
+    """An amount of US dollars, to the cent."""
+    return f"{value:,.2f}"
 
 
 def explanation(state: AccountState) -> str:

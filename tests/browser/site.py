@@ -29,7 +29,7 @@ from tests.support import FakeClock
 STALE_AFTER_SECONDS = 90.0
 
 Amounts = Mapping[str, str]
-"""By coin: free, frozen and withdrawing, separated by blanks; those left out are 0."""
+"""By coin: free, frozen and withdrawing, separated by blanks; those left out are 0, and "-" is no withdrawing."""
 
 
 def an_account(name: str, stale_after: float = STALE_AFTER_SECONDS) -> Account:
@@ -41,8 +41,8 @@ def snapshot(amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> 
 
 
 def _balance(coin: str, text: str) -> Balance:
-    free, frozen, withdrawing = (*map(Decimal, text.split()), Decimal(0), Decimal(0))[:3]
-    return Balance(coin, free, frozen, withdrawing)
+    free, frozen, withdrawing = (*text.split(), "0", "0")[:3]
+    return Balance(coin, Decimal(free), Decimal(frozen), None if withdrawing == "-" else Decimal(withdrawing))
 
 
 def at(moment: float, outcome: AccountSnapshot | FailureReason, message: str = "") -> PollResult:

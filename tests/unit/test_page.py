@@ -7,6 +7,7 @@ import math
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
 from html.parser import HTMLParser
 
 import pytest
@@ -14,7 +15,15 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_exporter.model import AccountStatus, FailureReason
+from bybit_exporter.metrics import Shelf
+from bybit_exporter.model import (
+    AccountStatus,
+    ApiKey,
+    FailureReason,
+    Known,
+    Subaccount,
+    SubaccountStatus,
+)
 from bybit_exporter.web.page import HEAD_ROWS, MAX_BRIEF, MAX_ROWS, render
 from bybit_exporter.web.query import SORTS, Query
 from bybit_exporter.web.sparkline import HEIGHT, WIDTH, sparkline
@@ -109,8 +118,8 @@ def test_the_worst_is_on_top_and_counted() -> None:
     document = page(every_state())
     names = ["banned", "refused", "flaky", "stale", "odd", "new", "main", "<script>alert('account')</script>"]
     assert document.texts("h2") == names
-    assert document.texts("li") == ["8 accounts", "2 banned", "4 need attention", "2 normal"]
-    assert document.texts("title") == ["2 banned \N{EN DASH} Bybit exporter"]
+    assert document.texts("li") == ["8 accounts", "2 banned or frozen", "4 need attention", "2 normal"]
+    assert document.texts("title") == ["2 banned or frozen \N{EN DASH} Bybit exporter"]
 
 
 def test_the_reason_is_given_in_words_with_what_to_do() -> None:
@@ -381,3 +390,68 @@ def test_every_line_stays_in_its_box(points: list[float]) -> None:
         ys = [float(y) for y in itertools.chain(*re.findall(r"M[\d.e-]+ ([\d.e-]+)|V([\d.e-]+)", line.path)) if y]
         assert all(0 <= y <= HEIGHT for y in ys)
         assert all(0 <= start < end <= WIDTH + 0.01 for start, end in pens(line.path))
+
+
+# What is read beside the polls.
+
+
+def put(site: Site, shelf: Shelf, value: object, name: str | None = "main") -> None:
+    known = Known(value, site.clock.now, 180.0, up=True)
+    site.store.put(shelf, site.accounts[name] if name else None, lambda _: known)
+
+
+def test_what_it_is_worth_and_which_coins_are_missing_in_that(site: Site) -> None:
+    assert page(site).texts("p", "worth") == []
+    assert "Worth, USD" not in page(site).texts("th")
+    put(site, Shelf.PRICES, {"ETH": Decimal("3000.5"), "USDT": Decimal("0.9995")}, None)
+    shown = section(site, "main")
+    assert "7,501.25" in shown, "2.5 ETH"
+    assert "≈ 8,500.75 USD without BTC" in shown
+    assert "All together ≈ 8,500.75 USD without BTC" in page(site).texts("p")
+    site.clock.now += 179.0
+    site.read("main", {"ETH": "-1"})
+    assert "≈ -3,000.50 USD ·" in section(site, "main")
+    site.clock.now += 1.0
+    assert "USD" not in section(site, "main")
+
+
+def test_a_total_names_no_more_than_a_few_of_the_coins_it_misses(site: Site) -> None:
+    put(site, Shelf.PRICES, {"X": Decimal(1)}, None)
+    site.read("main", {f"C{number}": "1" for number in range(5)} | {"NOTHING": "0"})
+    assert "≈ 0.00 USD without C0, C1, C2 and 2 more" in section(site, "main")
+
+
+@pytest.mark.parametrize(
+    ("read_only", "left", "badge"),
+    [
+        (True, None, None),
+        (True, 15 * 86_400.0, None),
+        (True, 13.5 * 86_400.0, "Key expires in 13d"),
+        (True, -1.0, "Key has expired"),
+        (False, None, "Key can do more than read"),
+    ],
+)
+def test_what_is_wrong_with_a_key(site: Site, read_only: bool, left: float | None, badge: str | None) -> None:
+    put(site, Shelf.API_KEY, ApiKey(read_only, False, None if left is None else site.clock.now + left))
+    assert page(site).texts("span", "badge")[:-1] == ([badge, "Normal"] if badge else ["Normal"])
+    assert page(site).texts("li")[2] == f"{1 if badge else 0} need attention"
+
+
+def test_subaccounts(site: Site) -> None:
+    normal = Subaccount("1", "one", SubaccountStatus.NORMAL, "1")
+    put(site, Shelf.SUBACCOUNTS, [normal])
+    assert "1 subaccount, all normal." in section(site, "main")
+    frozen = Subaccount("2", "<script>", SubaccountStatus.FROZEN, "4")
+    banned = Subaccount("3", "three", SubaccountStatus.LOGIN_BANNED, "2")
+    put(site, Shelf.SUBACCOUNTS, [normal, frozen, banned])
+    assert "3 subaccounts, of which <script> is frozen, three is login banned." in section(site, "main")
+    assert page(site).texts("span", "badge")[0] == "2 subaccounts banned or frozen"
+    assert page(site).texts("li")[1] == "1 banned or frozen"
+    put(site, Shelf.SUBACCOUNTS, [Subaccount(str(n), f"s{n}", SubaccountStatus.UNKNOWN, "9") for n in range(30)])
+    assert "and 10 more are not normal." in section(site, "main")
+
+
+def test_a_wallet_without_withdrawals_has_none_and_they_sort_last(site: Site) -> None:
+    site.read("main", {"A": "1 0 -", "B": "1 0 5", "C": "1 0 0"})
+    rows = page(site, sort="-withdrawing").texts("tr")[1:]
+    assert rows == ["B105", "C100", "A10\N{EN DASH}"]
