@@ -24,11 +24,21 @@ DEADLINE_SECONDS = 20.0
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def config_for(exchange: Exchange, base_url: str, top: str = "poll_interval: 1s", account: str = "") -> str:
-    """A configuration of all accounts of an embedded exchange. ``top`` and ``account`` are further YAML lines."""
+def config_for(
+    exchange: Exchange,
+    base_url: str,
+    top: str = "poll_interval: 1s",
+    account: str = "",
+    account_types: Mapping[str, str] | None = None,
+) -> str:
+    """A configuration of all accounts of an embedded exchange, as SPOT unless ``account_types`` has another.
+
+    ``top`` and ``account`` are further YAML lines.
+    """
     lines = [top, "api:", f"  base_url: {base_url}", "accounts:"]
     for held in exchange.accounts.values():
-        lines += [f"  - name: {json.dumps(held.name)}", "    account_type: SPOT"]
+        account_type = (account_types or {}).get(held.name, "SPOT")
+        lines += [f"  - name: {json.dumps(held.name)}", f"    account_type: {account_type}"]
         lines += [f"    api_key: {json.dumps(held.api_key)}", f"    api_secret: {json.dumps(held.api_secret)}"]
         lines += [f"    {line}" for line in account.splitlines()]
     return "\n".join(lines) + "\n"

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import re
 import signal
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -23,7 +25,19 @@ import pytest
 import requests
 
 from bybit_exporter.model import FailureReason
-from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer, faults
+from bybit_exporter.sandbox import (
+    ASSET_INFO,
+    COINS_BALANCE,
+    UNLIMITED,
+    WALLET_BALANCE,
+    Account,
+    Exchange,
+    FundingHolding,
+    Holding,
+    SandboxServer,
+    UnifiedHolding,
+    faults,
+)
 from bybit_exporter.sandbox.messages import Fault, Response, Wire
 from tests.exporter_process import ExporterProcess, config_for
 from tests.support import eventually
@@ -36,6 +50,8 @@ RARELY = 300.0
 OLD, NEW = "1.25", "7.5"
 SLACK = 2.0
 """For a busy machine."""
+ON_ITS_WAY = 1.0
+"""So long may an answer have taken: figures age from the question, and the success is when the answer came."""
 
 
 @dataclass(frozen=True)
@@ -51,14 +67,24 @@ class ResetIn:
 def asset(**fields: Any) -> faults.Mutate:
     """The second asset has fields that are not what they should be; None takes one away."""
 
-    def change(envelope: dict[str, Any]) -> None:
-        listed = envelope["result"]["spot"]["assets"][1]
-        for name, value in fields.items():
-            listed[name] = value
-            if value is None:
-                del listed[name]
+    return faults.Mutate(lambda parts: spoil(parts["result"]["spot"]["assets"][1], fields))
 
-    return faults.Mutate(change)
+
+def unified(**fields: str | None) -> faults.Mutate:
+    """The same for the second coin of a unified wallet."""
+    return faults.Mutate(lambda parts: spoil(parts["result"]["list"][0]["coin"][1], fields))
+
+
+def fund(**fields: str | None) -> faults.Mutate:
+    """The same for the second coin of a funding wallet."""
+    return faults.Mutate(lambda parts: spoil(parts["result"]["balance"][1], fields))
+
+
+def spoil(row: dict[str, Any], fields: Mapping[str, Any]) -> None:
+    for name, value in fields.items():
+        row[name] = value
+        if value is None:
+            del row[name]
 
 
 def envelope(**fields: Any) -> faults.Mutate:
@@ -77,6 +103,7 @@ class Cause:
     reason: str
     says: str = ""
     """Words of the log."""
+    wallet: str = "SPOT"
 
 
 def causes() -> dict[str, Cause]:
@@ -147,15 +174,51 @@ def causes() -> dict[str, Cause]:
             found[f"retCode {code}"] = Cause(
                 faults.RetCode(code, f"words {code}"), reason, f'retCode {code}: "words {code}"'
             )
-    return found
+    return found | in_other_wallets(found)
+
+
+OF_EVERY_WALLET = (
+    *("reset", "cut off", "hangs", "drips its body", "HTTP 503", "limit without a reset", "HTTP 401", "HTTP 403"),
+    *("redirect", "any other code", "not JSON", "a compressed bomb", "no result", "retCode 10027", "retCode 10001"),
+    "retCode 10008",
+)
+"""The client is the same for all wallets: these stand for each reason."""
+
+
+def in_other_wallets(found: Mapping[str, Cause]) -> dict[str, Cause]:
+    malformed = {
+        "UNIFIED": {
+            "no list": (envelope(result={}), "result.list: missing"),
+            "an empty list": (envelope(result={"list": []}), "result.list: "),
+            "a coin twice": (unified(coin="BTC"), "result.list[0].coin[1].coin: listed twice"),
+            "walletBalance is missing": (unified(walletBalance=None), "result.list[0].coin[1].walletBalance: missing"),
+            "locked is NaN": (unified(locked="NaN"), "result.list[0].coin[1].locked: not a finite"),
+            "equity is a word": (unified(equity="ten"), "result.list[0].coin[1].equity: not a finite"),
+            "usdValue is 1e999": (unified(usdValue="1e999"), "result.list[0].coin[1].usdValue: not a finite"),
+        },
+        "FUND": {
+            "no balance": (envelope(result={}), "result.balance: missing"),
+            "a coin twice": (fund(coin="BTC"), "result.balance[1].coin: listed twice"),
+            "transferBalance is missing": (fund(transferBalance=None), "result.balance[1].transferBalance: missing"),
+            "walletBalance is -inf": (fund(walletBalance="-inf"), "result.balance[1].walletBalance: not a finite"),
+        },
+    }
+    others: dict[str, Cause] = {}
+    for wallet, cases in malformed.items():
+        others |= {f"{wallet}: {name}": replace(found[name], wallet=wallet) for name in OF_EVERY_WALLET}
+        others |= {
+            f"{wallet}: {name}": Cause(fault, "malformed", says, wallet) for name, (fault, says) in cases.items()
+        }
+    return others
 
 
 CAUSES = causes()
 RETRIED = ("network", "timeout", "server")
 SELDOM = ("auth", "account_mode", "region")
+WALLETS = {"SPOT": ASSET_INFO, "UNIFIED": WALLET_BALANCE, "FUND": COINS_BALANCE}
 WELL = ("well 1", "well 2")
 
-_SAMPLE = re.compile(r'(\w+)\{account="([^"]*)"(?:,account_type="SPOT")?(?:,(\w+)="([^"]*)")?\} (\S+)')
+_SAMPLE = re.compile(r'(\w+)\{account="([^"]*)"(?:,account_type="(?:SPOT|UNIFIED|FUND)")?(?:,(\w+)="([^"]*)")?\} (\S+)')
 
 
 @dataclass(frozen=True)
@@ -195,22 +258,32 @@ class History:
     def of(self, account: str) -> list[tuple[Scrape, Mapping[tuple[str, str], float]]]:
         return [(scrape, scrape.accounts[account]) for scrape in self.scrapes]
 
+    def values(self, metric: str) -> Mapping[str, float]:
+        """By account: the value that was scraped last."""
+        latest = self.scrapes[-1].accounts if self.scrapes else {}
+        return {name: values[metric, ""] for name, values in latest.items() if (metric, "") in values}
+
     def told(self, account: str, message: str) -> list[dict[str, Any]]:
         return [event for event in self.exporter.events(message) if event["account"] == account]
 
     def requests(self, account: str, since: float, until: float) -> list[float]:
-        return [each.at for each in self.exchange.accounts[account].requests if since <= each.at < until]
+        """When the account's wallet was asked for."""
+        wallet = WALLETS[CAUSES[account].wallet if account in CAUSES else "SPOT"]
+        made = [each for each in self.exchange.accounts[account].requests if each.request.path == wallet]
+        return [each.at for each in made if since <= each.at < until]
 
 
 @pytest.fixture(scope="module")
 def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
     exchange = Exchange(limits=UNLIMITED)
     for name in (*CAUSES, *WELL):
-        exchange.add_account(name, holdings(OLD))
+        exchange.add_account(name)
+        give(exchange.accounts[name], OLD)
     CAUSES["a compressed bomb"].fault.play(Mock(), Response(200, b""))  # made once, which takes a while
     top = f"poll_interval: {INTERVAL:g}s\nstale_after: {STALE_AFTER:g}s"
     with SandboxServer(exchange) as server:
-        config = config_for(exchange, server.base_url, top)
+        types = {name: cause.wallet for name, cause in CAUSES.items()}
+        config = config_for(exchange, server.base_url, top, account_types=types)
         config = config.replace("api:\n", f"api:\n  timeout: {TIMEOUT:g}s\n  max_requests_per_second: 1000\n")
         with ExporterProcess(config, tmp_path_factory.mktemp("faults")) as exporter:
             history = History(exporter, exchange)
@@ -229,6 +302,23 @@ def holdings(free: str) -> dict[str, Holding]:
     return {"BTC": Holding(free, free), "ETH": Holding(free, free, free)}
 
 
+def give(account: Account, amount: str) -> None:
+    """The account has so much free, and as much again frozen, of two coins in the wallet that is read."""
+    double = str(2 * Decimal(amount))
+    if account.name not in CAUSES or CAUSES[account.name].wallet == "SPOT":
+        account.holdings = holdings(amount)
+        return
+    account.mode = "unified"
+    account.unified.rows = dict.fromkeys(("BTC", "ETH"), UnifiedHolding(double, amount))
+    account.funding.rows = dict.fromkeys(("BTC", "ETH"), FundingHolding(double, amount))
+
+
+def balances(name: str) -> list[tuple[str, str]]:
+    """The metrics of balances, with their coins, that an account has; of withdrawals, those of the poll."""
+    kinds = ("free", "frozen", "withdrawing") if CAUSES[name].wallet == "SPOT" else ("free", "frozen")
+    return [(f"bybit_asset_{kind}", coin) for kind in kinds for coin in ("BTC", "ETH")]
+
+
 def scrape_until(history: History, stop: threading.Event) -> None:
     with requests.Session() as session:
         while not stop.wait(0.1):
@@ -241,11 +331,15 @@ def play(history: History) -> None:
     """Well, broken for longer than figures are kept, well again, reloaded."""
     up = functools.partial(all_up, history)
     eventually(lambda: up({*CAUSES, *WELL}), 30.0)
+    # What is read beside the polls comes later, and then not again before the end.
+    eventually(lambda: set(history.values("bybit_api_key_up")) == {*CAUSES, *WELL}, 60.0)
+    funding = {name for name, cause in CAUSES.items() if cause.wallet == "FUND"}
+    eventually(lambda: set(history.values("bybit_withdrawals_up")) == funding, 60.0)
     history.broken = time.time()
     for name, cause in CAUSES.items():
         account = history.exchange.accounts[name]
         account.fault = cause.fault
-        account.holdings = holdings(NEW)
+        give(account, NEW)
     time.sleep(STALE_AFTER + 2 * INTERVAL + SLACK)
     history.healed = time.time()
     for name in CAUSES:
@@ -262,7 +356,6 @@ def all_up(history: History, names: set[str]) -> bool:
     return all(latest.get(name, {}).get(("bybit_up", "")) == 1 for name in names)
 
 
-BALANCES = [(f"bybit_asset_{kind}", coin) for kind in ("free", "frozen", "withdrawing") for coin in ("BTC", "ETH")]
 EVERY = pytest.mark.parametrize("name", CAUSES)
 
 
@@ -289,9 +382,9 @@ def test_the_figures_stay_until_they_are_stale_and_are_gone_then(history: Histor
         success = values.get(("bybit_last_success_timestamp_seconds", ""))
         if success is None or scrape.began < history.broken or scrape.ended > history.healed:
             continue
-        present = {key for key in BALANCES if key in values}
-        if scrape.ended < success + STALE_AFTER - 0.05:
-            assert present == set(BALANCES)
+        present = {key for key in balances(name) if key in values}
+        if scrape.ended < success + STALE_AFTER - ON_ITS_WAY:
+            assert present == set(balances(name))
         elif scrape.began > success + STALE_AFTER + 0.05:
             gone += 1
             assert not present
@@ -303,7 +396,7 @@ def test_the_figures_stay_until_they_are_stale_and_are_gone_then(history: Histor
 @EVERY
 def test_no_value_is_ever_seen_that_was_not_served(history: History, name: str) -> None:
     for scrape, values in history.of(name):
-        read = {values[key] for key in BALANCES if key in values and key != ("bybit_asset_withdrawing", "BTC")}
+        read = {values[key] for key in balances(name) if key in values and key != ("bybit_asset_withdrawing", "BTC")}
         assert read <= ({float(OLD)} if scrape.ended < history.healed else {float(OLD), float(NEW)})
         assert len(read) <= 1, "half of one answer, half of another"
         assert values.get(("bybit_asset_withdrawing", "BTC"), 0.0) == 0.0
@@ -337,14 +430,16 @@ def test_how_often_the_exchange_is_asked(history: History, name: str) -> None:
         assert all(3.0 <= later - earlier < 3.0 + INTERVAL + SLACK for earlier, later in itertools.pairwise(failed))
         assert 2 <= len(failed) <= 4
     else:
-        extra = history.exchange.accounts[name].request_count - last["bybit_polls_total", ""]
+        extra = len(history.requests(name, 0.0, math.inf)) - last["bybit_polls_total", ""]
         assert abs(extra - (last["bybit_poll_failures_total", reason] if reason in RETRIED else 0)) <= 2
 
 
 @EVERY
 def test_no_request_is_made_twice(history: History, name: str) -> None:
     """Also a retry is signed anew."""
-    made = [each.request.headers for each in history.exchange.accounts[name].requests]
+    requests = [each.request for each in history.exchange.accounts[name].requests]
+    made = [request.headers for request in requests if request.path == WALLETS[CAUSES[name].wallet]]
+    assert len(made) > 2
     assert len({headers["x-bapi-sign"] for headers in made}) == len(made)
     stamps = [int(headers["x-bapi-timestamp"]) for headers in made]
     assert stamps == sorted(stamps)
