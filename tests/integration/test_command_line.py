@@ -11,13 +11,24 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bybit_exporter import __version__
-from bybit_exporter.sandbox import Account, Exchange, Holding, Refusal, SandboxServer, faults
+from bybit_exporter.sandbox import (
+    ASSET_INFO,
+    KEY_INFO,
+    TICKERS,
+    Account,
+    Exchange,
+    Holding,
+    Refusal,
+    SandboxServer,
+    faults,
+)
 from tests.exporter_process import ROOT, ExporterProcess, config_for, parse, run_exporter, write_private
 from tests.support import eventually, require_real
 
@@ -153,8 +164,9 @@ def test_once_prints_the_exposition_of_every_account(server: SandboxServer, tmp_
     assert value("bybit_asset_free", account="main", coin="ETH") == 11.53485
     assert value("bybit_asset_withdrawing", account="other", coin="BTC") == 0.5
     assert value("bybit_up", account="main") == value("bybit_up", account="other") == 1
-    assert [recorded.account for recorded in server.exchange.requests].count("main") == 1
-    assert server.exchange.request_count == 2
+    asked = Counter((recorded.account, recorded.request.path) for recorded in server.exchange.requests)
+    of_accounts = {(name, path): 1 for name in ("main", "other") for path in (ASSET_INFO, KEY_INFO)}
+    assert asked == {**of_accounts, (None, TICKERS): 1}
 
 
 def test_once_fails_if_one_account_fails_and_prints_the_rest(
@@ -171,8 +183,9 @@ def test_once_fails_if_one_account_fails_and_prints_the_rest(
     assert samples["bybit_up", frozenset(other_labels)] == 1
     assert samples["bybit_poll_failures_total", frozenset({*main_labels, ("reason", "auth")})] == 1
     assert samples["bybit_asset_free", frozenset({*other_labels, ("coin", "BTC")})] == 2
-    (event,) = [json.loads(line) for line in done.stderr.splitlines()]
-    assert (event["account"], event["reason"]) == ("main", "auth")
+    events = [json.loads(line) for line in done.stderr.splitlines()]
+    assert {event["msg"] for event in events} == {"the account cannot be read", "the key cannot be read"}
+    assert {(event["account"], event["reason"]) for event in events} == {("main", "auth")}
 
 
 def test_once_with_a_reader_that_leaves_early(server: SandboxServer, tmp_path: Path) -> None:
@@ -311,7 +324,8 @@ def test_demo_says_first_and_loudly_that_its_figures_are_invented(tmp_path: Path
         eventually(lambda: exporter.get("/-/ready").status_code == 200, 10)
         assert exporter.log[0]["level"] == "warn"
         assert "invented" in exporter.log[0]["msg"]
-        accounts = {dict(labels).get("account") for name, labels in exporter.samples() if name == "bybit_up"}
-        assert len(accounts) == 3
+        ups = {dict(labels)["account"]: dict(labels) for name, labels in exporter.samples() if name == "bybit_up"}
+        assert len(ups) == 6
+        assert {labels["account_type"] for labels in ups.values()} == {"SPOT", "UNIFIED", "FUND"}
         assert "invented" in exporter.get("/").text
         assert_ends(exporter, signal.SIGTERM)

@@ -13,6 +13,7 @@ from bybit_exporter.cli import main
 from tests.exporter_process import run_exporter
 
 CANARY = "CANARY-dG9wLXNlY3JldA"
+PEM = f"|\n    -----BEGIN PRIVATE KEY-----\n    {CANARY}\n"
 SECRETS = f"api_key: {CANARY}, api_secret: {CANARY}"
 MAIN = f"accounts: [{{name: main, account_type: SPOT, {SECRETS}}}]"
 KNOWN = "known here: poll_interval, name, account_type, coins, api_key, api_key_file, api_key_env, api_secret,"
@@ -103,6 +104,45 @@ CASES = [
         "name that stands twice",
         f"accounts:\n- {{name: main, account_type: SPOT, {SECRETS}}}\n- {{name: main, account_type: SPOT, {SECRETS}}}",
         ('accounts[1].name: "main" is the name of accounts[0] already',),
+    ),
+    Broken(
+        "auto in capitals",
+        f"accounts: [{{name: main, account_type: AUTO, {SECRETS}}}]",
+        ('accounts[0].account_type: "AUTO" is not one of SPOT, UNIFIED, FUND, auto',),
+    ),
+    Broken(
+        "subaccounts that are neither true nor false",
+        account("subaccounts: maybe, " + SECRETS),
+        ('accounts[0].subaccounts: "maybe" is neither true nor false',),
+    ),
+    Broken(
+        "balances of another wallet",
+        account("subaccounts: {balances: SPOT}, " + SECRETS),
+        ('accounts[0].subaccounts.balances: "SPOT" is not one of FUND',),
+    ),
+    Broken(
+        "unknown key of the subaccounts",
+        account("subaccounts: {balance: FUND}, " + SECRETS),
+        ("accounts[0].subaccounts.balance: unknown key; did you mean balances?",),
+    ),
+    Broken(
+        "prices",
+        f"prices: {{enabled: perhaps, interval: 1, intervall: 60s}}\n{MAIN}",
+        (
+            'prices.enabled: "perhaps" is neither true nor false',
+            'prices.interval: "1" is not a duration such as 30s or 1m30s',
+            "prices.intervall: unknown key; did you mean interval?",
+        ),
+    ),
+    Broken(
+        "half of a PEM",
+        f"accounts:\n- name: main\n  account_type: SPOT\n  api_key: k\n  api_secret: {PEM}",
+        ("accounts[0].api_secret: begins as PEM does, but holds no private key",),
+    ),
+    Broken(
+        "a PEM as a key",
+        f"accounts:\n- name: main\n  account_type: SPOT\n  api_secret: s\n  api_key: {PEM}",
+        ("accounts[0].api_key: contains a blank, a line break or another character that no key or secret has",),
     ),
     Broken("no account type", f"accounts: [{{name: main, {SECRETS}}}]", ("accounts[0].account_type: missing",)),
     Broken(

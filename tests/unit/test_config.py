@@ -299,7 +299,8 @@ def test_the_example_needs_nothing_but_the_secrets(directory: Path) -> None:
 
 
 KEYS = "poll_interval stale_after api environment base_url recv_window timeout max_requests_per_second accounts name"
-KEYS += " account_type coins api_key api_key_file api_key_env api_secret api_secret_file api_secret_env"
+KEYS += " prices enabled interval subaccounts account_type"
+KEYS += " coins api_key api_key_file api_key_env api_secret api_secret_file api_secret_env"
 
 
 @pytest.mark.parametrize("key", KEYS.split())
