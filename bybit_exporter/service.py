@@ -101,7 +101,12 @@ class Service:
 
 def _connect(api: ApiConfig) -> Client:
     return Client(
-        Transport(api.base_url, timeout_seconds=api.timeout_seconds, connections=MAX_WORKERS),
+        Transport(
+            api.base_url,
+            timeout_seconds=api.timeout_seconds,
+            connections=MAX_WORKERS,
+            source_address=api.source_address,
+        ),
         ExchangeClock(api.recv_window_seconds),
         Gate(api.max_requests_per_second),
         recv_window_seconds=api.recv_window_seconds,
