@@ -37,6 +37,9 @@ SCRAPE_SECONDS = 15.0
 LIMIT = RateLimit(600, 5.0)
 """https://bybit-exchange.github.io/docs/v5/rate-limit"""
 
+WALLET = "/v5/asset/transfer/query-asset-info"
+"""The request that is a poll; keys and prices are asked for besides."""
+
 HOLDINGS = {f"COIN{number}": Holding("1.5", "0.5") for number in range(5)}
 
 
@@ -44,6 +47,7 @@ class Asked(NamedTuple):
     """A request as the exchange saw it; ``at`` is Unix time."""
 
     at: float
+    path: str
     account: str | None
     source: str
     refused: bool
@@ -93,12 +97,15 @@ class Result:
     """Of each shard, what it exposed in the end."""
 
     by_account: dict[str, list[Asked]] = field(init=False)
+    """The polls of each account; ``keys`` are the requests for its key."""
+    keys: dict[str, list[Asked]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.by_account = {name: [] for name in self.plan.names}
+        self.keys = {name: [] for name in self.plan.names}
         for asked in self.asked:
             if asked.account is not None:
-                self.by_account[asked.account].append(asked)
+                (self.by_account if asked.path == WALLET else self.keys)[asked.account].append(asked)
 
     @property
     def refused(self) -> int:
@@ -110,7 +117,13 @@ class Result:
 
     @property
     def asked_by_several(self) -> list[str]:
-        return [name for name, asked in self.by_account.items() if len({each.source for each in asked}) > 1]
+        everything = ((name, [*asked, *self.keys[name]]) for name, asked in self.by_account.items())
+        return [name for name, asked in everything if len({each.source for each in asked}) > 1]
+
+    @property
+    def keys_asked_again(self) -> list[str]:
+        """Accounts whose key was asked for more than once, which is an hour's work."""
+        return [name for name, asked in self.keys.items() if len(asked) > 1]
 
     def _gaps(self) -> list[float]:
         """The seconds from each request of an account to its next, and from its last to the end."""
@@ -159,7 +172,7 @@ class Recording(Exchange):
         response = super().handle(request)
         refused = response.status != 200 or not response.body.startswith(b'{"retCode":0,')
         account = request.headers.get("x-bapi-api-key", "").removeprefix("key-") or None
-        self.asked.append(Asked(at, account, request.source, refused))
+        self.asked.append(Asked(at, request.path, account, request.source, refused))
         return response
 
 
@@ -279,6 +292,7 @@ def problems(result: Result) -> list[str]:
         f"{failures:g} polls failed": failures == 0,
         f"{len(result.never_asked)} accounts were never asked": not result.never_asked,
         f"{len(result.asked_by_several)} accounts were asked by several shards": not result.asked_by_several,
+        f"{len(result.keys_asked_again)} keys were asked for more than once": not result.keys_asked_again,
         f"the shards expose {exposed} accounts": exposed == plan.accounts,
         f"requests came from {sources} addresses": sources == (plan.shards if plan.addresses else 1),
         f"an account was not asked for {result.longest_gap:.1f} s": result.longest_gap < 1.5 * plan.interval_seconds,
@@ -296,7 +310,7 @@ def report(result: Result) -> str:
     rows = {
         "accounts of each shard": f"{result.sizes()}, {plan.accounts} in all, every {plan.interval_seconds} s",
         "ready after": f"{result.ready_seconds or math.inf:.1f} s",
-        "requests": f"{len(result.asked)}, of {polls:.0f} polls",
+        "requests": f"{len(result.asked)}: {polls:.0f} polls, {sum(map(len, result.keys.values()))} keys, and prices",
         "refused; failed": f"{result.refused}; {result.total('bybit_poll_failures_total'):.0f}",
         "never asked; asked by several": f"{len(result.never_asked)}; {len(result.asked_by_several)}",
         "from one request to the next": f"{result.shortest_gap:.2f} s to {result.longest_gap:.2f} s",

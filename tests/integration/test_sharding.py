@@ -41,8 +41,15 @@ def accounts(exposition: str) -> list[str]:
     return [dict(labels)["account"] for name, labels in parse(exposition) if name == "bybit_up"]
 
 
-def asked(server: SandboxServer) -> list[str]:
-    return sorted(recorded.account or "" for recorded in server.exchange.requests)
+def polled(server: SandboxServer) -> list[str]:
+    """Whose wallets the exchange was asked for, once for each time."""
+    wallets = (each for each in server.exchange.requests if each.request.path.endswith("/query-asset-info"))
+    return sorted(each.account or "" for each in wallets)
+
+
+def asked_for(server: SandboxServer) -> set[str]:
+    """Whose wallets or keys the exchange was asked for."""
+    return {each.account for each in server.exchange.requests if each.account is not None}
 
 
 def test_the_shares_of_the_tests_are_three() -> None:
@@ -56,7 +63,7 @@ def test_each_asks_for_its_own_and_together_for_all(server: SandboxServer, direc
         assert accounts(done.stdout) == share
         info = ("bybit_exporter_shard_info", frozenset({("shard", str(shard)), ("total_shards", "3")}))
         assert parse(done.stdout)[info] == 1
-    assert asked(server) == NAMES
+    assert polled(server) == NAMES
 
 
 def test_the_log_begins_with_the_share(directory: Path) -> None:
@@ -127,7 +134,7 @@ def test_a_shard_without_an_account_runs_well(server: SandboxServer, directory: 
         assert (told["accounts"], told["configured"]) == (0, 8)
         exporter.send(signal.SIGTERM)
         exporter.ends_with(0, within=8.0)
-    assert server.exchange.request_count == 0
+    assert asked_for(server) == set()
 
 
 def test_a_reload_keeps_the_shard_and_takes_up_its_new_accounts(server: SandboxServer, directory: Path) -> None:
@@ -141,7 +148,7 @@ def test_a_reload_keeps_the_shard_and_takes_up_its_new_accounts(server: SandboxS
         write_private(exporter.config_file, config_for(server.exchange, server.base_url))
         exporter.send(signal.SIGHUP)
         eventually(lambda: accounts(exporter.exposition()) == mine, 10)
-        assert {recorded.account for recorded in server.exchange.requests} == set(mine)
+        assert asked_for(server) == set(mine)
         assert exporter.value("bybit_exporter_shard_info", shard="1", total_shards="3") == 1
         told = list(exporter.events("polls a share of the accounts"))
         assert [event["configured"] for event in told] == [8, 20]
@@ -152,7 +159,7 @@ def test_the_demo_is_shared_out_too(tmp_path: Path) -> None:
     shares = [accounts(run_exporter(*flags, f"--shard={shard}", cwd=tmp_path).stdout) for shard in (0, 1)]
     whole = accounts(run_exporter("--demo", "--once", cwd=tmp_path).stdout)
     assert sorted(shares[0] + shares[1]) == sorted(whole)
-    assert len(whole) == 3
+    assert all(len(share) < len(whole) for share in shares)
 
 
 def test_one_process_alone_says_nothing_of_shards(server: SandboxServer, directory: Path) -> None:

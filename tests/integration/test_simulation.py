@@ -27,7 +27,7 @@ def test_the_exchange_was_asked_by_whom_the_hash_says(result: Result) -> None:
 
 
 def test_the_shards_counted_what_the_exchange_saw(result: Result) -> None:
-    seen = len(result.asked)
+    seen = sum(map(len, result.by_account.values()))
     last_scrape_seconds = 2.0
     under_way = PLAN.accounts / PLAN.interval_seconds * last_scrape_seconds
     assert seen - under_way <= result.total("bybit_polls_total") <= seen
