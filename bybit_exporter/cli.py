@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, NoReturn, TypeVar
 
@@ -23,6 +24,7 @@ from .config import Config, ConfigError
 from .listen import bind, parse_address
 from .model import Account, AccountType, Secret
 from .service import Service
+from .sharding import Shard, ordinal
 
 if TYPE_CHECKING:
     from .web.server import WebServer
@@ -37,6 +39,9 @@ _WEB_ENDED = -1
 
 DEMO_POLL_INTERVAL_SECONDS = 5.0
 
+AUTO = "auto"
+"""The value of ``--shard`` that has it read off the pod's name."""
+
 _log = structlog.get_logger()
 
 
@@ -47,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     log.configure(options.log_level, options.log_format)
     with contextlib.ExitStack() as cleanup:
         try:
-            load = _demo(cleanup) if options.demo else lambda: _load(options.config_file)
+            whole = _demo(cleanup) if options.demo else lambda: _load(options.config_file)
+            load = _share(whole, options.shard)
             configuration, web_configuration = _configurations(options, load)
         except ConfigError as error:
             print(*error.problems, sep="\n", file=sys.stderr)
@@ -55,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.check_config:
             return _output(b"ok\n", FINE)
         if options.once:
-            return _once(Service(configuration, load))
+            return _once(Service(configuration, load, options.shard))
         return _serve(options, configuration, load, web_configuration)
 
 
@@ -111,6 +117,14 @@ def _parser() -> argparse.ArgumentParser:
     mode.add_argument("--check-config", action="store_true", help="check the configuration and end")
     mode.add_argument("--once", action="store_true", help="poll each account once, print the metrics and end")
     add("--demo", action="store_true", help="run with an embedded exchange and made-up accounts")
+    add(
+        "--shard",
+        default=0,
+        type=_shard_number,
+        metavar="N",
+        help="poll only this share of the accounts, counted from 0; auto: the number at the end of the pod's name",
+    )
+    add("--total-shards", default=1, type=_count, metavar="N", help="how many processes share the accounts")
     add("--version", action="version", version=_version(), help="print the version and end")
     return parser
 
@@ -125,7 +139,22 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     for argument in unknown:  # not quoted whole, since a value may be a secret
         flag = argument.partition("=")[0]
         parser.error(f"unknown flag {flag}" if flag.startswith("-") else "takes flags only; see --help")
+    try:
+        options.shard = _shard(options.shard, options.total_shards)
+    except ValueError as error:
+        parser.error(f"argument --shard: {error}")
     return options
+
+
+def _shard(number: int | str, total: int) -> Shard:
+    """Raises ValueError with what is wrong."""
+    found = ""
+    if number == AUTO:
+        pod_name = os.environ.get("POD_NAME") or socket.gethostname()
+        number, found = ordinal(pod_name), f' at the end of "{pod_name}"'
+    if int(number) >= total:
+        raise ValueError(f"{number}{found} is not below --total-shards, which is {total}; shards are counted from 0")
+    return Shard(int(number), total)
 
 
 def _listen_address(text: str) -> str:
@@ -148,10 +177,30 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _shard_number(text: str) -> int | str:
+    if not re.fullmatch(rf"[0-9]{{1,5}}|{AUTO}", text):
+        raise argparse.ArgumentTypeError(f'"{text}" is neither a whole number from 0 to 99998 nor {AUTO}')
+    return text if text == AUTO else int(text)
+
+
 def _load(path: str) -> Config:
     configuration = config.load(path)
     _warn(configuration.warnings)
     return configuration
+
+
+def _share(load: Callable[[], Config], shard: Shard) -> Callable[[], Config]:
+    """What reads the whole configuration, so that every shard finds every problem, and keeps the shard's accounts."""
+
+    def load_share() -> Config:
+        whole = load()
+        accounts = tuple(account for account in whole.accounts if shard.has(account.name))
+        if shard.total > 1:
+            counts = {"accounts": len(accounts), "configured": len(whole.accounts)}
+            _log.info("polls a share of the accounts", shard=shard.number, total_shards=shard.total, **counts)
+        return replace(whole, accounts=accounts)
+
+    return load_share
 
 
 def _warn(warnings: Iterable[str]) -> None:
@@ -241,7 +290,7 @@ def _serve(
     events: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda signum, _: events.put(signum))
-    service = Service(configuration, load)
+    service = Service(configuration, load, options.shard)
     service.start()  # the first answers arrive while the web side is loaded
     web = _start_web(options, service, listener, web_configuration, lambda: events.put(_WEB_ENDED))
     _announce(listener, web_configuration)
@@ -265,7 +314,7 @@ def _start_web(
     from .web.live import LiveWebConfig
     from .web.server import WebServer
 
-    web_options = WebOptions(options.telemetry_path, demo=options.demo, lifecycle=options.lifecycle)
+    web_options = WebOptions(options.telemetry_path, options.demo, options.lifecycle, options.shard)
     app = create_app(service.store, web_options, service.reload)
     live = LiveWebConfig(options.web_config_file, web_configuration)
     web = WebServer(app, listener, ended, live, options.max_connections)

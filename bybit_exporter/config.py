@@ -37,6 +37,8 @@ class ApiConfig:
     recv_window_seconds: float = 5.0
     timeout_seconds: float = 10.0
     max_requests_per_second: float = 100.0
+    source_address: str | None = None
+    """The address of this machine that requests go out from; None leaves it to the system."""
 
 
 DEFAULT_PRICES_INTERVAL_SECONDS = 60.0
@@ -92,6 +94,7 @@ def _api(section: Section) -> ApiConfig:
         section.take("recv_window", schema.duration(0.001, 60.0), default.recv_window_seconds),
         section.take("timeout", schema.duration(0.001, 600.0), default.timeout_seconds),
         section.take("max_requests_per_second", _positive_number, default.max_requests_per_second),
+        section.take("source_address", _source_address, default.source_address),
     )
     section.finish()
     return api
@@ -238,6 +241,17 @@ def _positive_number(value: Any) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", schema.text(value)) or float(value) <= 0:
         raise ValueError(f"{schema.shown(value)} is not a number greater than 0")
     return float(value)
+
+
+def _source_address(value: Any) -> str:
+    given = schema.text(value)
+    try:
+        address = ipaddress.ip_address(given)
+    except ValueError:
+        address = None
+    if address is None or address.is_unspecified or address.is_multicast or "%" in given:
+        raise ValueError(f"{schema.shown(given)} is not the IP address of a machine, such as 192.0.2.1 or 2001:db8::1")
+    return str(address)
 
 
 def _base_url(value: Any) -> str:

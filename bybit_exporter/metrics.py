@@ -313,6 +313,13 @@ EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
         (),
         lambda s: [("", s.config_reload_success_timestamp)],
     ),
+    Family(
+        "bybit_exporter_shard_info",
+        "gauge",
+        "Always 1; the labels say which share of the accounts this process polls, counted from 0.",
+        ("shard", "total_shards"),
+        lambda s: [(label("shard", str(s.shard)) + label("total_shards", str(s.total_shards)), 1)],
+    ),
 )
 
 

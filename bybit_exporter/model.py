@@ -323,3 +323,5 @@ class ExporterState:
     config_reload_successful: bool
     config_reload_success_timestamp: float
     clock_offset_seconds: float | None = None
+    shard: int = 0
+    total_shards: int = 1

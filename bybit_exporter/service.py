@@ -18,6 +18,7 @@ from .config import ApiConfig, Config, ConfigError
 from .journal import Journal
 from .model import ExporterState
 from .poller import MAX_WORKERS, Poller
+from .sharding import ALONE, Shard
 from .store import Store
 from .tasks import Desk, SubaccountBalances, tasks_of
 
@@ -29,8 +30,8 @@ _log = structlog.get_logger()
 class Service:
     """Polls what the configuration says, and takes up a new one when told."""
 
-    def __init__(self, config: Config, load: Callable[[], Config]) -> None:
-        self.store = Store(ExporterState(True, clock.wall()))
+    def __init__(self, config: Config, load: Callable[[], Config], shard: Shard = ALONE) -> None:
+        self.store = Store(ExporterState(True, clock.wall(), shard=shard.number, total_shards=shard.total))
         self._load = load
         self._poller = Poller(self.store)
         self._reloading = threading.Lock()
@@ -100,7 +101,12 @@ class Service:
 
 def _connect(api: ApiConfig) -> Client:
     return Client(
-        Transport(api.base_url, timeout_seconds=api.timeout_seconds, connections=MAX_WORKERS),
+        Transport(
+            api.base_url,
+            timeout_seconds=api.timeout_seconds,
+            connections=MAX_WORKERS,
+            source_address=api.source_address,
+        ),
         ExchangeClock(api.recv_window_seconds),
         Gate(api.max_requests_per_second),
         recv_window_seconds=api.recv_window_seconds,

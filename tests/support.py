@@ -10,6 +10,9 @@ from collections.abc import Callable
 
 import pytest
 
+from bybit_exporter.sandbox import ASSET_INFO, Account
+from bybit_exporter.sandbox.messages import Recorded
+
 
 def require_real(present: bool, install: str) -> None:
     """Skip unless the real thing is installed; with REQUIRE_REAL=1 its absence is a failure."""
@@ -26,6 +29,11 @@ def eventually(condition: Callable[[], object], within: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {within:g} s"
         time.sleep(0.005)
+
+
+def polls_of(account: Account) -> list[Recorded]:
+    """The requests for the account's spot wallet: one a poll, and one more where it is tried again."""
+    return [recorded for recorded in account.requests if recorded.request.path == ASSET_INFO]
 
 
 class FakeClock:

@@ -62,15 +62,29 @@ def _resolve(host: str, port: int) -> list[tuple[Any, ...]]:
         raise socket.gaierror(f"{host} is not a host name") from None
 
 
-def _connect(host: str, port: int, options: Any) -> socket.socket:
+def _bind(connection: socket.socket, source: str) -> None:
+    try:
+        connection.bind((source, 0))
+        return
+    except OSError as error:
+        reason = error.strerror
+    raise OSError(f"api.source_address {source}: {reason}")
+
+
+def _connect(host: str, port: int, options: Any, source: str | None) -> socket.socket:
     """Connects to the first address of the host that answers, all of them before the one deadline."""
-    failure: OSError = OSError(f"{host} has no address")
+    wanted = f" that api.source_address {source} reaches" if source else ""
+    failure: OSError = OSError(f"{host} has no address{wanted}")
     addresses = _resolve(host, port)
+    if source:
+        addresses = [found for found in addresses if (found[0] == socket.AF_INET6) == (":" in source)]
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         connection = _Socket(family, kind, protocol)
         try:
             for option in options or ():
                 connection.setsockopt(*option)
+            if source:
+                _bind(connection, source)
             connection.settimeout(_deadline.remaining() / (len(addresses) - tried))  # a dead one leaves time for others
             connection.connect(address)
             connection.settimeout(_deadline.remaining())  # for the TLS handshake
@@ -85,7 +99,8 @@ def _connect(host: str, port: int, options: Any) -> socket.socket:
 class _Connection(HTTPConnection):
     def _new_conn(self) -> socket.socket:
         try:
-            return _connect(self._dns_host, self.port, self.socket_options)
+            source, _ = self.source_address or (None, 0)
+            return _connect(self._dns_host, self.port, self.socket_options, source)
         except socket.gaierror as error:
             raise NameResolutionError(self.host, self, error) from error
 
@@ -103,12 +118,16 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    def __init__(self, source_address: str | None, connections: int) -> None:
+        self._source = (source_address, 0) if source_address else None
+        super().__init__(pool_connections=1, pool_maxsize=connections)
+
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        super().init_poolmanager(*args, ssl_context=_tls_context(), **kwargs)
+        super().init_poolmanager(*args, ssl_context=_tls_context(), source_address=self._source, **kwargs)
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
 
     def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:
-        manager = super().proxy_manager_for(proxy, ssl_context=_tls_context(), **kwargs)
+        manager = super().proxy_manager_for(proxy, ssl_context=_tls_context(), source_address=self._source, **kwargs)
         if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
         return manager
@@ -135,10 +154,12 @@ class Response:
 class Transport:
     """Kept-alive connections to one base URL, shared by all threads."""
 
-    def __init__(self, base_url: str, *, timeout_seconds: float, connections: int) -> None:
+    def __init__(
+        self, base_url: str, *, timeout_seconds: float, connections: int, source_address: str | None = None
+    ) -> None:
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
-        self._adapter = _Adapter(pool_connections=1, pool_maxsize=connections)
+        self._adapter = _Adapter(source_address, connections)
         with requests.Session() as session:  # proxies and CA bundle of the environment, read once
             session.trust_env = not base_url.startswith("http://")  # plain HTTP is for loopback
             settings = session.merge_environment_settings(base_url, {}, True, None, None)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from ..sharding import ALONE, Shard
 from ..store import Store
 from .documentation import readme
 
@@ -33,6 +34,7 @@ class WebOptions:
     telemetry_path: str = "/metrics"
     demo: bool = False
     lifecycle: bool = False
+    shard: Shard = ALONE
 
 
 def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) -> Starlette:
@@ -78,7 +80,10 @@ class _Endpoints:
     def _render(self, parameters: Mapping[str, str]) -> tuple[str, str]:
         from .page import render  # not needed by those who only scrape
 
-        return render(self.store, parameters, telemetry_path=self.options.telemetry_path, demo=self.options.demo)
+        options = self.options
+        return render(
+            self.store, parameters, telemetry_path=options.telemetry_path, demo=options.demo, shard=options.shard
+        )
 
     async def documentation(self, request: Request) -> Response:
         return _text(200, await asyncio.to_thread(readme))

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from .. import __version__, clock
 from ..metrics import Shelf
 from ..model import AccountState, ApiKey, Balance, Subaccount
+from ..sharding import ALONE, Shard
 from ..store import Store
 from .query import SORTS, Query
 from .sparkline import HEIGHT, WIDTH, Sparkline, sparkline
@@ -81,6 +82,7 @@ def render(
     *,
     telemetry_path: str = "/metrics",
     demo: bool = False,
+    shard: Shard = ALONE,
     now: Callable[[], float] = clock.wall,
 ) -> tuple[str, str]:
     """The page as it is now, and the Content-Security-Policy to send with it. ``now`` is Unix time."""
@@ -104,6 +106,7 @@ def render(
         query=query,
         telemetry_path=telemetry_path,
         demo=demo,
+        shard=shard,
     )
     return html, CONTENT_SECURITY_POLICY
 

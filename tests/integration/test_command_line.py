@@ -80,6 +80,15 @@ BROKEN = [
     (["--web.telemetry-path=/-/x"], 'argument --web.telemetry-path: "/-/x" is not a path such as /metrics'),
     (["--web.telemetry-path=/{x}"], 'argument --web.telemetry-path: "/{x}" is not a path such as /metrics'),
     (["--once", "--check-config"], "argument --check-config: not allowed with argument --once"),
+    (["--shard=x"], 'argument --shard: "x" is neither a whole number from 0 to 99998 nor auto'),
+    (["--shard=-1"], 'argument --shard: "-1" is neither a whole number from 0 to 99998 nor auto'),
+    (["--shard=1"], "argument --shard: 1 is not below --total-shards, which is 1; shards are counted from 0"),
+    (
+        ["--shard", "4", "--total-shards", "4", "--once"],
+        "argument --shard: 4 is not below --total-shards, which is 4; shards are counted from 0",
+    ),
+    (["--total-shards=0"], 'argument --total-shards: "0" is not a whole number from 1 to 99999'),
+    (["--total-shards=auto"], 'argument --total-shards: "auto" is not a whole number from 1 to 99999'),
     (["--version=1"], "argument --version: ignored explicit argument '1'"),
 ]
 
@@ -100,6 +109,8 @@ FLAGS = {
     "--check-config": "False",
     "--once": "False",
     "--demo": "False",
+    "--shard": "0",
+    "--total-shards": "1",
     "--version": None,
 }
 

@@ -26,7 +26,7 @@ from bybit_exporter.sandbox import (
 )
 from bybit_exporter.sandbox.messages import Recorded, Wire
 from tests.exporter_process import ExporterProcess, config_for
-from tests.support import bybit_headers, eventually
+from tests.support import bybit_headers, eventually, polls_of
 
 
 @pytest.fixture
@@ -108,7 +108,8 @@ def test_every_metric_is_there(server: SandboxServer, main: Account, directory: 
     with exporter(server, directory) as running:
         running.wait_for(1, "bybit_up")
         names = {name for name, _ in running.samples()}
-    assert {family.name for family in ACCOUNT_FAMILIES} <= names
+    of_other_wallets = {"bybit_asset_equity", "bybit_asset_usd_value", "bybit_withdrawals_up"}
+    assert {family.name for family in ACCOUNT_FAMILIES} - of_other_wallets <= names
     assert {family.name for family in EXPORTER_FAMILIES} <= names
     assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} <= names
 
@@ -174,10 +175,10 @@ def test_one_signed_request_a_poll_however_many_coins_over_kept_connections(
     config = config_for(server.exchange, server.base_url)
     config = with_line(with_line(config, few, "coins: [ETH]"), many, "coins: [ETH, BTC, USDT, XRP, SOL]")
     with ExporterProcess(config, directory) as running:
-        eventually(lambda: all(account.request_count >= 4 for account in (main, few, many)), 20)
-        asked = {account.name: account.requests for account in (main, few, many)}
+        eventually(lambda: all(len(polls_of(account)) >= 4 for account in (main, few, many)), 20)
+        asked = {account.name: polls_of(account) for account in (main, few, many)}
         polls = {name: running.value("bybit_polls_total", account=name) or 0 for name in asked}
-    assert server.accepted_connections <= 3
+    assert server.accepted_connections <= 4, "one for each account, and for what is read beside"
     for account in (main, few, many):
         assert 4 <= len(asked[account.name]) <= polls[account.name] + 1
         for recorded in asked[account.name]:
@@ -214,7 +215,8 @@ def test_accounts_do_not_wait_for_one_another(server: SandboxServer, main: Accou
     """One hangs for as long as it may, the others keep their rhythm."""
     others = [server.exchange.add_account(f"a{index}", {"BTC": Holding("1")}) for index in range(3)]
     with exporter(server, directory) as running:
-        eventually(lambda: all(account.request_count for account in (main, *others)), 20)
+        eventually(lambda: all(len(polls_of(account)) for account in (main, *others)), 20)
+        running.wait_for(1, "bybit_api_key_up", account="main")
         main.fault = faults.Hang()
         eventually(lambda: main.request_count >= 2, 20)
         counts = [other.request_count for other in others]
@@ -244,13 +246,13 @@ class Overlap:
 
 
 def test_a_poll_is_skipped_while_the_previous_one_runs(server: SandboxServer, main: Account, directory: Path) -> None:
-    main.fault = slow = Overlap(1.5)
+    main.faults[ASSET_INFO] = slow = Overlap(1.5)
     with exporter(server, directory):
-        eventually(lambda: main.request_count >= 3, 20)
-        times = [recorded.at for recorded in main.requests]
+        eventually(lambda: len(polls_of(main)) >= 3, 20)
+        times = [recorded.at for recorded in polls_of(main)]
     assert slow.most == 1
     assert all(later - earlier > 1.5 for earlier, later in pairwise(times))
-    main.fault = None
+    main.faults.clear()
 
 
 def test_poll_times_do_not_drift_and_accounts_are_spread(server: SandboxServer, main: Account, directory: Path) -> None:
@@ -258,8 +260,8 @@ def test_poll_times_do_not_drift_and_accounts_are_spread(server: SandboxServer, 
     accounts = [main, *(server.exchange.add_account(f"a{index}", {"BTC": Holding("1")}) for index in range(3))]
     server.exchange.fault = faults.Delay(0.25)
     with exporter(server, directory):
-        eventually(lambda: all(account.request_count >= 6 for account in accounts), 30)
-    times = [[recorded.at for recorded in account.requests][:6] for account in accounts]
+        eventually(lambda: all(len(polls_of(account)) >= 6 for account in accounts), 30)
+    times = [[recorded.at for recorded in polls_of(account)][:6] for account in accounts]
     for of_account in times:
         assert of_account[5] - of_account[1] == pytest.approx(4.0, abs=0.5)
     seconds = sorted(of_account[2] % 1.0 for of_account in times)

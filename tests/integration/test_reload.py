@@ -18,7 +18,7 @@ from bybit_exporter.config import Config, ConfigError
 from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer, faults
 from tests.exporter_process import ExporterProcess, config_for
 from tests.in_process import HOLDINGS, Running, account_for
-from tests.support import eventually
+from tests.support import eventually, polls_of
 
 SUCCESS = "bybit_exporter_config_last_reload_successful"
 SUCCESS_TIME = "bybit_exporter_config_last_reload_success_timestamp_seconds"
@@ -56,7 +56,7 @@ def test_an_account_that_did_not_change_keeps_figures_counters_and_schedule() ->
             assert polls(running) >= before
             assert running.failures("request") == 1
             eventually(lambda before=before: polls(running) >= before + 2)  # type: ignore[misc]
-        moments = [recorded.at for recorded in main.requests]
+        moments = [recorded.at for recorded in polls_of(main)]
     offsets = [(moment - moments[0]) / 0.5 for moment in moments]
     assert all(abs(offset - round(offset)) < 0.4 for offset in offsets), "still on the same grid"
     assert len({round(offset) for offset in offsets}) == len(offsets)

@@ -108,14 +108,16 @@ def test_every_alert_says_what_it_is_about_and_what_to_do(rule: Rule) -> None:
     assert set(annotations) == {"summary", "description", "runbook_url"}
     assert annotations["runbook_url"] == f"{RUNBOOK_BASE}#{rule['alert'].lower()}"
     about_an_account = "account" in rule["expr"] or "without (instance" in rule["expr"]
-    if about_an_account and rule["alert"] != "BybitExporterDown":
+    if about_an_account and not re.match("Bybit(ExporterDown|Shard)", rule["alert"]):
         assert "$labels.account " in annotations["summary"]
 
 
 @each_rule
 def test_no_notification_states_an_amount(rule: Rule) -> None:
     """Balances are private, and notifications pass through mail servers and pagers."""
-    assert not re.search(r"\$value|\.Value|query|\$labels\.(?!account |coin |job |instance |endpoint )", str(rule))
+    assert not re.search(
+        r"\$value|\.Value|query|\$labels\.(?!account |coin |job |instance |endpoint |shard |total_shards )", str(rule)
+    )
 
 
 def test_a_critical_alert_that_follows_a_warning_differs_in_nothing_else() -> None:

@@ -72,7 +72,10 @@ CASES = [
     Broken(
         "unknown key of the API",
         f"api: {{retries: 3}}\n{MAIN}",
-        ("api.retries: unknown key; known here: environment, base_url, recv_window, timeout, max_requests_per_second",),
+        (
+            "api.retries: unknown key; known here: environment, base_url, recv_window, timeout,"
+            " max_requests_per_second, source_address",
+        ),
     ),
     Broken(
         "no blank after the colon",
@@ -232,6 +235,12 @@ CASES = [
         f"api: {{max_requests_per_second: .inf}}\n{MAIN}",
         ('api.max_requests_per_second: ".inf" is not a number greater than 0',),
     ),
+    Broken(
+        "source address with a port",
+        f"api: {{source_address: '127.0.0.2:0'}}\n{MAIN}",
+        ('api.source_address: "127.0.0.2:0" is not the IP address of a machine, such as 192.0.2.1 or 2001:db8::1',),
+    ),
+    Broken("empty source address", f"api: {{source_address: }}\n{MAIN}", ("api.source_address: is empty",)),
     Broken(
         "no secrets",
         account("coins: [BTC]"),

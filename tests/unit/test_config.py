@@ -64,12 +64,13 @@ def test_everything(directory: Path) -> None:
           recv_window: 2s500ms
           timeout: 3s
           max_requests_per_second: 7.5
+          source_address: 192.0.2.1
         accounts:
           - {name: main, account_type: SPOT, coins: [BTC, 1INCH, USDT], api_key: k, api_secret: s, poll_interval: 10s}
           - {name: "Übrige \\"x\\"", account_type: SPOT, api_key: k2, api_secret: s2}
         """
     assert load(directory, text) == Config(
-        ApiConfig("https://api.bybit.nl", 2.5, 3, 7.5),
+        ApiConfig("https://api.bybit.nl", 2.5, 3, 7.5, "192.0.2.1"),
         (
             Account("main", AccountType.SPOT, ("BTC", "1INCH", "USDT"), Secret("k"), Secret("s"), 10, 300),
             Account('Übrige "x"', AccountType.SPOT, None, Secret("k2"), Secret("s2"), 20, 300),
@@ -133,6 +134,23 @@ def test_other_base_urls_are_refused_and_not_quoted(directory: Path, text: str) 
     (problem,) = problems(directory, f"api: {{base_url: '{text}'}}\n{MINIMAL}")
     assert problem.startswith("api.base_url: ")
     assert "CANARY" not in problem
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [("127.0.0.2", "127.0.0.2"), ("2001:DB8:0::1", "2001:db8::1"), ("::1", "::1"), ("fe80::1", "fe80::1")],
+)
+def test_source_addresses(directory: Path, text: str, address: str) -> None:
+    assert load(directory, f"api: {{source_address: '{text}'}}\n{MINIMAL}").api.source_address == address
+
+
+NO_SOURCE = "eth0 localhost 127.1 127.0.0.256 127.0.0.1:80 [::1] 10.0.0.0/8 0.0.0.0 :: fe80::1%eth0 224.0.0.1 ff02::1"
+
+
+@pytest.mark.parametrize("text", [*NO_SOURCE.split(), " 127.0.0.1", "2130706433"])
+def test_other_source_addresses_are_refused(directory: Path, text: str) -> None:
+    expected = f'api.source_address: "{text}" is not the IP address of a machine, such as 192.0.2.1 or 2001:db8::1'
+    assert problems(directory, f"api: {{source_address: '{text}'}}\n{MINIMAL}") == [expected]
 
 
 def test_an_account_s_figures_live_for_three_of_its_own_intervals(directory: Path) -> None:
@@ -298,9 +316,9 @@ def test_the_example_needs_nothing_but_the_secrets(directory: Path) -> None:
     ]
 
 
-KEYS = "poll_interval stale_after api environment base_url recv_window timeout max_requests_per_second accounts name"
-KEYS += " prices enabled interval subaccounts account_type"
-KEYS += " coins api_key api_key_file api_key_env api_secret api_secret_file api_secret_env"
+KEYS = "poll_interval stale_after api environment base_url recv_window timeout max_requests_per_second source_address"
+KEYS += " prices enabled interval accounts name account_type coins subaccounts"
+KEYS += " api_key api_key_file api_key_env api_secret api_secret_file api_secret_env"
 
 
 @pytest.mark.parametrize("key", KEYS.split())

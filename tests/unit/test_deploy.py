@@ -22,6 +22,8 @@ KUBERNETES = DEPLOY / "kubernetes"
 KUSTOMIZATIONS = sorted(path.parent for path in KUBERNETES.rglob("kustomization.yaml"))
 CONFIGURATIONS = sorted(KUBERNETES.rglob("config.yaml"))
 OPERATOR = KUBERNETES / "components" / "prometheus-operator"
+SHARDS = KUBERNETES / "components" / "shards"
+EXAMPLES = [KUBERNETES / "example", KUBERNETES / "example-shards"]
 SECRETS = "/run/secrets/bybit-exporter"
 
 OLDEST_KUBERNETES = "1.27"
@@ -88,6 +90,11 @@ def the(kind: str) -> dict[str, Any]:
     return only
 
 
+def stateful_set() -> dict[str, Any]:
+    (only,) = (thing for thing in objects(SHARDS) if thing["kind"] == "StatefulSet")
+    return dict(only)
+
+
 def pod() -> dict[str, Any]:
     template: dict[str, Any] = the("Deployment")["spec"]["template"]
     return template
@@ -98,11 +105,13 @@ def container() -> dict[str, Any]:
     return dict(only)
 
 
-def test_there_are_a_base_a_component_and_an_example() -> None:
+def test_there_are_a_base_its_components_and_examples() -> None:
     assert [str(path.relative_to(KUBERNETES)) for path in KUSTOMIZATIONS] == [
         "base",
         "components/prometheus-operator",
+        "components/shards",
         "example",
+        "example-shards",
     ]
 
 
@@ -125,18 +134,25 @@ def test_kubernetes_knows_every_field(directory: Path, version: str) -> None:
             kubernetes_validate.validate(thing, version, strict=True)
 
 
-def test_the_example_is_rendered() -> None:
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_example_is_rendered(example: Path) -> None:
     """With the kubectl at hand, if it is new enough for components. Debian 12 has none that is."""
     if shutil.which("kubectl") is None or "Kustomize Version: v5" not in run("kubectl", "version", "--client"):
         pytest.skip("needs kubectl 1.27 or newer")
-    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", KUBERNETES / "example")))
-    kinds = "Namespace ServiceAccount ConfigMap Service Deployment NetworkPolicy PodMonitor PrometheusRule"
+    rendered = list(yaml.safe_load_all(run("kubectl", "kustomize", example)))
+    kinds = "Namespace ServiceAccount ConfigMap Service NetworkPolicy PodMonitor PrometheusRule "
+    kinds += "Deployment" if example.name == "example" else "StatefulSet PodDisruptionBudget"
     assert sorted(thing["kind"] for thing in rendered) == sorted(kinds.split())
     assert {thing["metadata"].get("namespace", thing["metadata"]["name"]) for thing in rendered} == {"bybit-exporter"}
     (config,) = (thing for thing in rendered if thing["kind"] == "ConfigMap")
-    assert config["data"]["config.yaml"] == (KUBERNETES / "example" / "config.yaml").read_text()
-    (deployment,) = (thing for thing in rendered if thing["kind"] == "Deployment")
-    assert config["metadata"]["name"] in str(deployment["spec"]["template"]["spec"]["volumes"])
+    assert config["data"]["config.yaml"] == (example / "config.yaml").read_text()
+    (workload,) = (thing["spec"] for thing in rendered if thing["kind"] in ("Deployment", "StatefulSet"))
+    assert config["metadata"]["name"] in str(workload["template"]["spec"]["volumes"])
+    (inner,) = workload["template"]["spec"]["containers"]
+    assert inner["image"].startswith("registry.example/")
+    if example.name == "example-shards":
+        assert workload["replicas"] == 4
+        assert inner["env"] == [{"name": "TOTAL_SHARDS", "value": "4"}]
 
 
 def test_the_pod_keeps_to_the_restricted_profile() -> None:
@@ -162,6 +178,62 @@ def test_the_user_is_the_images() -> None:
 def test_there_is_never_a_second_poller() -> None:
     spec = the("Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_a_shard_is_the_base_s_pod_with_its_share() -> None:
+    template = stateful_set()["spec"]["template"]
+    (inner,) = template["spec"]["containers"]
+    (spread,) = template["spec"].pop("topologySpreadConstraints")
+    assert spread["labelSelector"]["matchLabels"] == pod()["metadata"]["labels"]
+    assert inner.pop("env") == [{"name": "TOTAL_SHARDS", "value": str(stateful_set()["spec"]["replicas"])}]
+    assert inner["args"] == [*container()["args"], "--shard=auto", "--total-shards=$(TOTAL_SHARDS)"]
+    inner["args"] = container()["args"]
+    assert template == pod()
+
+
+def test_shards_are_numbered_and_named_by_a_service_that_does_not_choose_among_them() -> None:
+    spec = stateful_set()["spec"]
+    assert (spec["serviceName"], spec["podManagementPolicy"]) == (the("Service")["metadata"]["name"], "Parallel")
+    assert spec["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    (budget,) = (thing["spec"] for thing in objects(SHARDS) if thing["kind"] == "PodDisruptionBudget")
+    assert budget["selector"]["matchLabels"] == spec["template"]["metadata"]["labels"]
+    assert budget["maxUnavailable"] == 1
+    patches = {patch["kind"]: patch for patch in map(yaml.safe_load, inline_patches(SHARDS))}
+    assert patches["Deployment"] == {**identity(the("Deployment")), "$patch": "delete"}
+    headless = {"clusterIP": "None", "publishNotReadyAddresses": True}
+    assert patches["Service"] == {**identity(the("Service")), "spec": headless}
+
+
+def inline_patches(directory: Path) -> list[str]:
+    return [patch["patch"] for patch in kustomization(directory)["patches"]]
+
+
+def identity(thing: dict[str, Any]) -> dict[str, Any]:
+    return {"apiVersion": thing["apiVersion"], "kind": thing["kind"], "metadata": {"name": thing["metadata"]["name"]}}
+
+
+def test_how_many_shards_there_are_stands_in_one_place() -> None:
+    document = kustomization(KUBERNETES / "example-shards")
+    assert [each["name"] for each in document["replicas"]] == [stateful_set()["metadata"]["name"]]
+    (copied,) = document["replacements"]
+    assert (copied["source"]["kind"], copied["source"]["fieldPath"]) == ("StatefulSet", "spec.replicas")
+    (target,) = copied["targets"]
+    assert target["select"] == {key: copied["source"][key] for key in ("kind", "name")}
+    (path,) = target["fieldPaths"]
+    assert value_at(stateful_set(), path) == "2"
+    config = yaml.safe_load((KUBERNETES / "example-shards" / "config.yaml").read_text())
+    assert config["api"]["max_requests_per_second"] * document["replicas"][0]["count"] == 100
+
+
+def value_at(thing: Any, path: str) -> Any:
+    """What stands at a field path of kustomize: https://kubectl.docs.kubernetes.io/references/kustomize/"""
+    for step in path.split("."):
+        if step.startswith("["):
+            key, _, value = step.strip("[]").partition("=")
+            (thing,) = (each for each in thing if each[key] == value)
+        else:
+            thing = thing[step]
+    return thing
 
 
 def test_everything_selects_the_pod_and_its_port() -> None:
@@ -207,7 +279,9 @@ def test_only_prometheus_gets_in_and_only_the_internet_is_reached() -> None:
 
 @pytest.mark.usefixtures("private_files")
 @pytest.mark.parametrize("config", CONFIGURATIONS, ids=lambda path: path.parent.name)
-def test_the_exporter_takes_the_flags_and_the_configuration(config: Path, tmp_path: Path) -> None:
+def test_the_exporter_takes_the_flags_and_the_configuration(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (secrets,) = (mount for mount in container()["volumeMounts"] if mount["name"] == "secrets")
     assert secrets["mountPath"] == SECRETS
     text = config.read_text()
@@ -216,8 +290,11 @@ def test_the_exporter_takes_the_flags_and_the_configuration(config: Path, tmp_pa
             (tmp_path / Path(account[key]).name).write_text("made-up\n")
     here = tmp_path / "config.yaml"
     here.write_text(text.replace(SECRETS, str(tmp_path)))
-    flags = [*container()["args"], "--check-config", f"--config.file={here}"]
-    assert run(sys.executable, ROOT / "exporter.py", *flags) == "ok\n"
+    (shard,) = stateful_set()["spec"]["template"]["spec"]["containers"]
+    monkeypatch.setenv("POD_NAME", f"{stateful_set()['metadata']['name']}-1")
+    for flags in (container()["args"], [flag.replace("$(TOTAL_SHARDS)", "2") for flag in shard["args"]]):
+        command = [sys.executable, ROOT / "exporter.py", *flags, "--check-config", f"--config.file={here}"]
+        assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "ok\n"
 
 
 def test_the_operators_rules_are_the_alerts() -> None:
@@ -230,11 +307,12 @@ def test_the_operators_rules_are_the_alerts() -> None:
     assert yaml.safe_load(rule)["spec"] == yaml.safe_load(alerts)
 
 
-def test_the_example_has_the_images_version() -> None:
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
+def test_the_example_has_the_images_version(example: Path) -> None:
     from bybit_exporter import __version__
 
     assert container()["image"] == f"bybit-exporter:{__version__}"
-    assert [image["newTag"] for image in kustomization(KUBERNETES / "example")["images"]] == [__version__]
+    assert [image["newTag"] for image in kustomization(example)["images"]] == [__version__]
 
 
 # Prometheus

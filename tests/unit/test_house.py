@@ -22,6 +22,7 @@ ROOMS: dict[str, set[str]] = {
     "model": set(),
     "rsa": set(),
     "secret_files": set(),
+    "sharding": set(),
     "strict_yaml": set(),
     "schema": {"durations", "strict_yaml"},
     "config": {"durations", "model", "rsa", "schema", "secret_files"},
@@ -34,8 +35,8 @@ ROOMS: dict[str, set[str]] = {
     "journal": {"bybit", "durations", "model"},
     "tasks": {"bybit", "clock", "journal", "metrics", "model", "store"},
     "poller": {"bybit", "clock", "durations", "schedule", "store", "tasks"},
-    "service": {"bybit", "clock", "config", "journal", "model", "poller", "store", "tasks"},
-    "web": {"", "clock", "durations", "metrics", "model", "schema", "secret_files", "store"},
+    "service": {"bybit", "clock", "config", "journal", "model", "poller", "sharding", "store", "tasks"},
+    "web": {"", "clock", "durations", "metrics", "model", "schema", "secret_files", "sharding", "store"},
     "sandbox": set(),
 }
 """The rooms (modules and packages at the top) and which others they may import. `cli` wires them, and may all."""

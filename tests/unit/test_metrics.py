@@ -71,6 +71,7 @@ PROMISED = """
 | `bybit_exporter_build_info` | gauge | version, revision, python_version |
 | `bybit_exporter_config_last_reload_successful` | gauge | |
 | `bybit_exporter_config_last_reload_success_timestamp_seconds` | gauge | |
+| `bybit_exporter_shard_info` | gauge | shard, total_shards |
 """
 """What users script against: a change here breaks their dashboards and alerts."""
 
@@ -133,6 +134,7 @@ def exporter_samples(state: ExporterState) -> Iterator[tuple[str, dict[str, str]
     yield "bybit_exporter_build_info", build, 1.0
     yield "bybit_exporter_config_last_reload_successful", {}, state.config_reload_successful
     yield "bybit_exporter_config_last_reload_success_timestamp_seconds", {}, state.config_reload_success_timestamp
+    yield "bybit_exporter_shard_info", {"shard": str(state.shard), "total_shards": str(state.total_shards)}, 1.0
 
 
 class Given(Collector):
@@ -170,6 +172,7 @@ def by_the_table(states: Iterable[AccountState], *, openmetrics: bool) -> bytes:
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 NUMBER = st.floats()
+COUNT = st.integers(0, 99_999)
 AMOUNT = NUMBER.map(Decimal)
 PERHAPS = st.none() | AMOUNT
 BALANCES = st.builds(Balance, TEXT, AMOUNT, AMOUNT, PERHAPS, PERHAPS, PERHAPS)
@@ -209,7 +212,7 @@ def test_the_rendering_of_accounts_is_the_library_s_byte_for_byte(
 
 
 @settings(max_examples=50)
-@given(st.builds(ExporterState, st.booleans(), NUMBER, st.none() | NUMBER), st.booleans())
+@given(st.builds(ExporterState, st.booleans(), NUMBER, st.none() | NUMBER, COUNT, COUNT), st.booleans())
 def test_the_rendering_of_the_exporter_is_the_library_s_too(state: ExporterState, openmetrics: bool) -> None:
     families = EXPORTER_FAMILIES
     rendered = [family.header(openmetrics=openmetrics) + family.lines("", state) for family in families]

@@ -24,6 +24,7 @@ from bybit_exporter.model import (
     Subaccount,
     SubaccountStatus,
 )
+from bybit_exporter.sharding import Shard
 from bybit_exporter.web.page import HEAD_ROWS, MAX_BRIEF, MAX_ROWS, render
 from bybit_exporter.web.query import SORTS, Query
 from bybit_exporter.web.sparkline import HEIGHT, WIDTH, sparkline
@@ -153,6 +154,14 @@ def test_the_page_says_how_long_its_figures_hold(site: Site) -> None:
 def test_the_demo_says_that_its_figures_are_invented(site: Site) -> None:
     assert any("every figure on this page is invented" in text for text in page(site, demo=True).texts("p"))
     assert not any("invented" in text for text in page(site).texts("p"))
+
+
+def test_a_shard_is_named_with_its_number() -> None:
+    text, _ = render(Site().store, {}, shard=Shard(1, 4))
+    assert Document(text).texts("span")[0] == "Shard 1 of 4"
+    assert Document(text).texts("p", "more")[0] == "No account falls to this shard."
+    alone, _ = render(Site().store, {})
+    assert "hard" not in "".join(Document(alone).texts("body"))
 
 
 def test_links(site: Site) -> None:

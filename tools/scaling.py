@@ -1,0 +1,146 @@
+"""Writes the tables of docs/scaling.md, which follow from a few figures: ``python -m tools.scaling``.
+
+Each stands between ``<!-- name -->`` and ``<!-- /name -->``; a test compares them.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+from tools.readme import table
+
+SCALING = Path(__file__).parent.parent / "docs" / "scaling.md"
+
+ADDRESS_PER_SECOND = 80.0
+"""Requests that an address is planned with. The exchange allows 120, the exporter sends 100 at most."""
+
+MAX_PER_SECOND = 100.0
+KEY_SECONDS = 3600.0
+PRICES_SECONDS = 60.0
+WITHDRAWALS_SECONDS = 60.0
+PROCESS_ACCOUNTS = 1000
+CPU_SECONDS = 0.0015
+
+ACCOUNTS = (1_000, 10_000, 100_000)
+INTERVALS = (10, 30, 60)
+
+
+def per_account(interval: float, *, fund: bool = False) -> float:
+    """Requests a second for one account: wallet, key, and a FUND account's withdrawals."""
+    return 1 / interval + 1 / KEY_SECONDS + (1 / max(WITHDRAWALS_SECONDS, interval) if fund else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How many processes and addresses some accounts need."""
+
+    accounts: int
+    interval: int
+    fund: bool = False
+
+    @property
+    def _processes(self) -> int:
+        return math.ceil(self.accounts / PROCESS_ACCOUNTS)
+
+    @property
+    def addresses(self) -> int:
+        """The fewest of which each sends no more than it is planned with."""
+        return next(count for count in itertools.count(1) if self._per_second(count) <= ADDRESS_PER_SECOND * count)
+
+    def _shards(self, addresses: int) -> int:
+        return addresses * math.ceil(self._processes / addresses)
+
+    def _per_second(self, addresses: int) -> float:
+        asked = self.accounts * per_account(self.interval, fund=self.fund)
+        return asked + self._shards(addresses) / PRICES_SECONDS
+
+    @property
+    def shards(self) -> int:
+        """As many behind one address as behind another, so that they can share its limit evenly."""
+        return self._shards(self.addresses)
+
+    @property
+    def shards_per_address(self) -> int:
+        return self.shards // self.addresses
+
+    @property
+    def max_requests_per_second(self) -> float:
+        return MAX_PER_SECOND / self.shards_per_address
+
+    @property
+    def per_second(self) -> float:
+        """Requests of all shards."""
+        return self._per_second(self.addresses)
+
+    @property
+    def fullest(self) -> int:
+        """Accounts of the shard that happens to have most, three standard deviations above the mean."""
+        mean = self.accounts / self.shards
+        return math.ceil(mean + (3 * math.sqrt(mean) if self.shards > 1 else 0))
+
+    @property
+    def fullest_per_second(self) -> float:
+        return self.fullest * per_account(self.interval, fund=self.fund) + 1 / PRICES_SECONDS
+
+    @property
+    def ready_seconds(self) -> float:
+        """The first round takes half of the permitted rate."""
+        return self.fullest / (self.max_requests_per_second / 2)
+
+
+PLANS = [Plan(accounts, interval) for accounts in ACCOUNTS for interval in INTERVALS]
+
+
+def plan() -> str:
+    """Shards and addresses for each number of accounts at each interval."""
+    head = ("accounts", "every", "requests/s", "addresses", "if all are FUND", "shards", "`max_requests_per_second`")
+    rows = [
+        (
+            f"{each.accounts:,}",
+            f"{each.interval} s",
+            f"{each.per_second:,.0f}",
+            str(each.addresses),
+            str(Plan(each.accounts, each.interval, fund=True).addresses),
+            f"{each.shards}" + (f" ({each.shards_per_address} each)" if each.shards_per_address > 1 else ""),
+            f"{math.floor(each.max_requests_per_second)}",
+        )
+        for each in PLANS
+    ]
+    return table(head, rows)
+
+
+def shard() -> str:
+    """What the fullest shard of each plan is like."""
+    head = ("accounts", "every", "accounts of the fullest shard", "its requests/s", "its CPU", "ready after")
+    rows = [
+        (
+            f"{each.accounts:,}",
+            f"{each.interval} s",
+            f"{each.fullest:,}",
+            f"{each.fullest_per_second:.0f}",
+            f"{100 * CPU_SECONDS * each.fullest_per_second:.0f} % of a core",
+            f"{each.ready_seconds:.0f} s",
+        )
+        for each in PLANS
+    ]
+    return table(head, rows)
+
+
+TABLES = {"plan": plan, "shard": shard}
+
+
+def current(text: str) -> str:
+    """The text with every table as it follows from the figures."""
+    for name, make in TABLES.items():
+        before, begin, rest = text.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- /{name} -->")
+        assert end, f"scaling.md has no place for the table {name}"
+        text = f"{before}{begin}\n{make()}\n\n{end}{after}"
+    return text
+
+
+if __name__ == "__main__":
+    SCALING.write_text(current(SCALING.read_text()))
