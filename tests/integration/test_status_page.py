@@ -207,6 +207,18 @@ def test_what_was_opened_stays_open(browser: Chromium, monkeypatch: pytest.Monke
     assert browser.evaluate("document.querySelector('details').open")
 
 
+def test_that_it_is_lost_is_said_once(browser: Chromium, site: Site) -> None:
+    """A screen reader reads each change of the words aloud."""
+    browser.visit(site.base_url)
+    site.stop()
+    browser.until(LOST)
+    browser.evaluate("""void new MutationObserver(() => document.body.dataset.said = "again")
+        .observe(document.getElementById("lost"), { childList: true, characterData: true, subtree: true })""")
+    browser.evaluate("window.started = performance.now()")
+    browser.until(f"performance.now() > window.started + {12_000 * FAST_SECONDS}")
+    assert browser.evaluate("document.body.dataset.said") is None
+
+
 def test_a_dead_exporter_s_figures_are_marked_then_withdrawn_and_return_with_it(browser: Chromium, site: Site) -> None:
     site.clock.now += STALE_AFTER_SECONDS - 4
     browser.visit(site.base_url)

@@ -56,7 +56,7 @@ function lose(problem) {
 }
 
 function expire() {
-  if (age() > MISSED_MS) lose("has not answered for a while");
+  if (age() > MISSED_MS && document.getElementById("lost").hidden) lose("has not answered for a while");
   for (const part of document.querySelectorAll("[data-valid]")) {
     part.classList.toggle("expired", age() > 1000 * part.dataset.valid);
   }
