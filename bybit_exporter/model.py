@@ -232,6 +232,7 @@ class AccountState:
     last_success_timestamp: float | None = None
     next_poll_timestamp: float | None = None
     rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    rate_limits_at: float = 0.0
     balances: tuple[Balance, ...] | None = None
     balances_at: float = 0.0
     status: AccountStatus | None = None
@@ -264,12 +265,17 @@ class AccountState:
             self,
             polls=self.polls + 1,
             poll_duration_seconds=result.duration_seconds,
-            rate_limits={**self.rate_limits, **result.rate_limits} if result.rate_limits else self.rate_limits,
             message=result.message,
-        )
+        ).limited(result.rate_limits, result.asked_at)
         if isinstance(result.outcome, AccountSnapshot):
             return polled._succeeded(result.outcome, result)
         return polled._failed(result.outcome, result)
+
+    def limited(self, rate_limits: Mapping[str, RateLimit], at: float) -> AccountState:
+        """The state once an answer has said what is left of a limit."""
+        if not rate_limits:
+            return self
+        return replace(self, rate_limits={**self.rate_limits, **rate_limits}, rate_limits_at=at)
 
     def _succeeded(self, snapshot: AccountSnapshot, result: PollResult) -> AccountState:
         return replace(
@@ -302,6 +308,8 @@ class AccountState:
             state = replace(state, balances=None, up=False)
         if self.status is not None and now >= self.status_at + self.account.stale_after_seconds:
             state = replace(state, status=None)
+        if self.rate_limits and now >= self.rate_limits_at + self.account.stale_after_seconds:
+            state = replace(state, rate_limits={})
         if self.withdrawals is not None and now >= self.withdrawals.valid_until:
             state = replace(state, withdrawals=self.withdrawals.as_of(now))
         return state
@@ -309,9 +317,12 @@ class AccountState:
     @property
     def valid_until(self) -> float:
         """The first moment (staleness clock) at which something of this state expires."""
-        shown_since = [
-            at for what, at in ((self.balances, self.balances_at), (self.status, self.status_at)) if what is not None
-        ]
+        parts = (
+            (self.balances, self.balances_at),
+            (self.status, self.status_at),
+            (self.rate_limits or None, self.rate_limits_at),
+        )
+        shown_since = [at for what, at in parts if what is not None]
         of_the_poll = min(shown_since) + self.account.stale_after_seconds if shown_since else float("inf")
         return min(of_the_poll, self.withdrawals.valid_until) if self.withdrawals else of_the_poll
 

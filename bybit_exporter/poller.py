@@ -17,7 +17,7 @@ from .schedule import Schedule
 from .store import Store
 from .tasks import Task, Turn
 
-MAX_WORKERS = 64
+MAX_WORKERS = 256
 """So many tasks can hang at the same time before others wait for them."""
 
 LONGEST_NAP_SECONDS = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -45,6 +46,7 @@ class Service:
 
     def poll_once(self) -> bool:
         """Polls each account one time and reads once what else there is. Returns whether all accounts could be read."""
+        self.store.now = lambda: -math.inf  # nothing shall expire while the last account is waited for
         one_by_one = [task for task in self._tasks if isinstance(task, SubaccountBalances)]
         self._poller.run_once([task for task in self._tasks if task not in one_by_one])
         while rest := [task for task in one_by_one if task.has_more]:
@@ -63,18 +65,19 @@ class Service:
         """
         with self._reloading:
             try:
-                config = self._read()
+                config = self._read_and_swap()
             except ConfigError as error:
                 self.store.update_exporter(config_reload_successful=False)
                 _log.error("the configuration was not reloaded; the old one stays", error="; ".join(error.problems))
                 raise
-            self._swap(config)
             self.store.update_exporter(config_reload_successful=True, config_reload_success_timestamp=clock.wall())
             _log.info("configuration reloaded", accounts=len(config.accounts))
 
-    def _read(self) -> Config:
+    def _read_and_swap(self) -> Config:
         try:
-            return self._load()
+            config = self._load()
+            self._swap(config)
+            return config
         except ConfigError:
             raise
         except Exception as fault:

@@ -169,7 +169,7 @@ class Store:
         """Takes in what an answer said of the limits, beside the polls."""
         with self._writing:
             if rate_limits:
-                self._update(account, lambda state: replace(state, rate_limits={**state.rate_limits, **rate_limits}))
+                self._update(account, lambda state: state.limited(rate_limits, self.now()))
 
     def withdrawals(self, account: Account, change: Callable[[Withdrawals], Withdrawals | None]) -> None:
         """Takes in a change of what is known of an account's withdrawals; None where they may not be read."""

@@ -43,13 +43,18 @@ def _path(points: Sequence[float], low: float, high: float) -> str:
     step = WIDTH / len(points)
     parts: list[str] = []
     x, pen_is_down = 0.0, False
-    heights = [round(HEIGHT / 2 - (p - middle) / span * (HEIGHT - 2 * _MARGIN), 1) for p in points]
+    heights = [round(_in_the_box(HEIGHT / 2 - (p - middle) / span * (HEIGHT - 2 * _MARGIN)), 1) for p in points]
     for y, run in groupby(heights, key=lambda height: height if math.isfinite(height) else None):
         end = x + step * len(list(run))
         if y is not None:
             parts.append(f"V{y:g}H{end:g}" if pen_is_down else f"M{x:g} {y:g}H{end:g}")
         x, pen_is_down = end, y is not None
     return "".join(parts)
+
+
+def _in_the_box(height: float) -> float:
+    """Where amounts are too small to be divided, the line would leave it. What is not known stays so."""
+    return min(max(height, _MARGIN), HEIGHT - _MARGIN)
 
 
 def _change(known: Sequence[float]) -> str:

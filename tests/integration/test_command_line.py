@@ -175,7 +175,9 @@ def test_once_prints_the_exposition_of_every_account(server: SandboxServer, tmp_
     assert value("bybit_asset_free", account="main", coin="ETH") == 11.53485
     assert value("bybit_asset_withdrawing", account="other", coin="BTC") == 0.5
     assert value("bybit_up", account="main") == value("bybit_up", account="other") == 1
-    asked = Counter((recorded.account, recorded.request.path) for recorded in server.exchange.requests)
+    asked: Counter[tuple[str | None, str]] = Counter(
+        (recorded.account, recorded.request.path) for recorded in server.exchange.requests
+    )
     of_accounts = {(name, path): 1 for name in ("main", "other") for path in (ASSET_INFO, KEY_INFO)}
     assert asked == {**of_accounts, (None, TICKERS): 1}
 
@@ -340,3 +342,18 @@ def test_demo_says_first_and_loudly_that_its_figures_are_invented(tmp_path: Path
         assert {labels["account_type"] for labels in ups.values()} == {"SPOT", "UNIFIED", "FUND"}
         assert "invented" in exporter.get("/").text
         assert_ends(exporter, signal.SIGTERM)
+
+
+def test_once_nothing_expires_while_the_last_account_is_waited_for(server: SandboxServer, tmp_path: Path) -> None:
+    """The figures of the first are older than ``stale_after`` when the second has used up its time."""
+    slow = server.exchange.add_account("slow", {"BTC": Holding("2")})
+    slow.fault = faults.Hang()
+    top = "poll_interval: 1s\nstale_after: 1s"
+    config = config_for(server.exchange, server.base_url, top).replace("api:\n", "api:\n  timeout: 1s\n")
+    write_private(tmp_path / "config.yaml", config)
+    done = run_exporter("--once", cwd=tmp_path)
+    assert done.returncode == 1
+    samples = {
+        dict(labels)["account"]: value for (name, labels), value in parse(done.stdout).items() if name == "bybit_up"
+    }
+    assert samples == {"main": 1, "slow": 0}

@@ -164,3 +164,14 @@ def test_a_ban_is_news_even_before_the_first_success() -> None:
     state = AccountState(ACCOUNT).after(result(FailureReason.BANNED, 5.0))
     assert (state.up, state.balances, state.status) == (False, None, AccountStatus.BANNED)
     assert state.valid_until == 35.0
+
+
+def test_limits_expire_as_balances_do_and_what_is_read_beside_renews_them() -> None:
+    limits = {"/v5": RateLimit(60, 4)}
+    state = AccountState(ACCOUNT).after(PollResult(FailureReason.RATE_LIMIT, 100.0, 0.0, 0.1, limits))
+    assert state.as_of(129.9).rate_limits == limits
+    assert state.valid_until == 130.0
+    assert state.as_of(130.0).rate_limits == {}
+    renewed = state.limited({"/other": RateLimit(5, 5)}, 120.0)
+    assert renewed.as_of(149.9).rate_limits == {**limits, "/other": RateLimit(5, 5)}
+    assert state.limited({}, 200.0) == state
