@@ -317,11 +317,8 @@ class AccountState:
     @property
     def valid_until(self) -> float:
         """The first moment (staleness clock) at which something of this state expires."""
-        parts = (
-            (self.balances, self.balances_at),
-            (self.status, self.status_at),
-            (self.rate_limits or None, self.rate_limits_at),
-        )
+        limits = (self.rate_limits or None, self.rate_limits_at)
+        parts = (limits, (self.balances, self.balances_at), (self.status, self.status_at))
         shown_since = [at for what, at in parts if what is not None]
         of_the_poll = min(shown_since) + self.account.stale_after_seconds if shown_since else float("inf")
         return min(of_the_poll, self.withdrawals.valid_until) if self.withdrawals else of_the_poll

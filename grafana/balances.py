@@ -1,46 +1,28 @@
-"""The dashboard for people with money: what is there, what moves, and whether the account is banned."""
+"""The dashboard for people with money: what is there and what it is worth, what moves, and who is banned."""
 
 from __future__ import annotations
 
+from . import subaccounts, value
 from .common import (
-    ACCOUNT,
-    ACCOUNT_VARIABLE,
+    ACCOUNT_VARIABLES,
     ANNOTATIONS,
     BALANCES_UID,
     BY_ACCOUNT,
+    BY_COIN,
+    EXACT,
+    HELD,
     OPERATIONS_UID,
     REASON_OF_FAILURE,
     STATUS,
+    SUM,
+    WALLET,
     alerts,
     of_account,
+    total,
+    worth,
 )
-from .panels import (
-    AMBER,
-    GREY,
-    STACKED,
-    Column,
-    Json,
-    Look,
-    Query,
-    Shelf,
-    account_link,
-    dashboard,
-    heading,
-    link_to,
-    override,
-    stat,
-    state_timeline,
-    table,
-    timeseries,
-    variable,
-)
-
-COIN = f'{ACCOUNT}, coin=~"$coin"'
-BY_COIN = f"{BY_ACCOUNT}, coin"
-
-# Every digit that the exchange states; sums of floats are exact to fewer.
-EXACT = {"unit": "locale", "decimals": 18}
-SUM = {"unit": "locale", "decimals": 8}
+from .layout import Shelf, account_link, dashboard, heading, link_to, variable
+from .panels import AMBER, GREY, STACKED, Column, Json, Look, Query, override, stat, state_timeline, table, timeseries
 
 WHY_NOT_SHOWN = (
     "A banned account, or one that cannot be read, keeps its balances until they are older than stale_after; then they "
@@ -53,13 +35,7 @@ TO_OPERATIONS = {"account": account_link(OPERATIONS_UID, "How ${__value.raw} is 
 
 def of_coin(metric: str) -> str:
     """One value for each account and coin."""
-    return f"max by ({BY_COIN}) ({metric}{{{COIN}}})"
-
-
-def total(when: str = "") -> str:
-    """Free, frozen and withdrawing together, of one of the exporters that report them."""
-    held = f'{{__name__=~"bybit_asset_(free|frozen|withdrawing)", {COIN}}}{when}'
-    return f"sum by ({BY_COIN}) (max by (__name__, {BY_COIN}) ({held}))"
+    return f"max by ({BY_COIN}) ({metric}{{{HELD}}})"
 
 
 # Now less then, where a coin that is not listed counts as 0, as long as the account has figures at both times.
@@ -84,10 +60,10 @@ def status_now() -> Json:
 
 # The worst of what is said: polls_total says nothing of the status, but that the account is watched.
 _STATUS_CODE = (
-    f"max by ({BY_ACCOUNT}) (0 * bybit_polls_total{{{ACCOUNT}}} "
-    f'or bybit_account_status{{{ACCOUNT}, status="normal"}} '
-    f'or 2 * bybit_account_status{{{ACCOUNT}, status="unknown"}} '
-    f'or 3 * bybit_account_status{{{ACCOUNT}, status="banned"}})'
+    f"max by ({BY_ACCOUNT}) (0 * bybit_polls_total{{{WALLET}}} "
+    f'or bybit_account_status{{{WALLET}, status="normal"}} '
+    f'or 2 * bybit_account_status{{{WALLET}, status="unknown"}} '
+    f'or 3 * bybit_account_status{{{WALLET}, status="banned"}})'
 )
 
 
@@ -96,7 +72,7 @@ def status_over_time() -> Json:
     return state_timeline(
         "Status over time",
         "The same in the time chosen. A gap: no exporter answered.",
-        Query(_STATUS_CODE, "{{account}}"),
+        [Query(_STATUS_CODE, "{{account}}")],
         Look(mappings=[STATUS], steps=[(GREY, None)], no_value="No exporter answered in this time."),
     )
 
@@ -128,15 +104,21 @@ def balances_now() -> Json:
     under_way = {
         "custom.cellOptions": {"type": "color-text"},
         "thresholds": amber_above_zero,
-        "noValue": "not readable",
+        "noValue": "-",
     }
+    in_usd = {"unit": "locale", "decimals": 2}
     return table(
         "Balances now",
-        f"In units of the coin, every digit as the exchange states it. {WHY_NOT_SHOWN}",
+        "In units of the coin, every digit as the exchange states it; a debt is negative. Unified accounts state "
+        "equity and no withdrawals; of a funding account withdrawals are missing where they cannot be read. "
+        f"{WHY_NOT_SHOWN}",
         [
             Column("Free", of_coin("bybit_asset_free"), EXACT),
             Column("Frozen", of_coin("bybit_asset_frozen"), EXACT),
             Column("Withdrawing", of_coin("bybit_asset_withdrawing"), EXACT | under_way),
+            Column("USD", worth(total()), in_usd | {"noValue": "no price"}),
+            Column("Equity", of_coin("bybit_asset_equity"), EXACT | {"noValue": "-"}),
+            Column("USD as Bybit states", of_coin("bybit_asset_usd_value"), in_usd | {"noValue": "-"}),
         ],
         {"account": "Account", "account_type": "Wallet", "coin": "Coin"},
         Look(no_value=NO_BALANCES),
@@ -149,12 +131,13 @@ def changes() -> Json:
     return table(
         "Changed in 24 h",
         "Free, frozen and withdrawing together, where the sum is not what it was 24 h ago. An account is missing if "
-        "its balances are not known now, or were not then.",
+        "its balances are not known now, or were not then. In USD at the prices of now.",
         [
             Column("Change", CHANGE, SUM),
             Column(
                 "in %", f"({CHANGE}) / ({total(BEFORE)} > 0)", {"unit": "percentunit", "decimals": 2, "noValue": "new"}
             ),
+            Column("in USD", worth(CHANGE), {"unit": "locale", "decimals": 2, "noValue": "no price"}),
         ],
         {"account": "Account", "account_type": "Wallet", "coin": "Coin"},
         Look(no_value="Nothing has changed, or nothing is known of 24 h ago."),
@@ -194,15 +177,21 @@ def states_over_time() -> Json:
 BALANCES = dashboard(
     BALANCES_UID,
     "Bybit balances",
-    "The balances and the status of Bybit accounts, as bybit-exporter reads them.",
+    "The balances, their value and the status of Bybit accounts, as bybit-exporter reads them.",
     [
         Shelf(6, [(15, status_now()), (9, alerts())]),
         Shelf(6, [(15, status_over_time()), (9, not_shown())]),
-        Shelf(11, [(13, balances_now()), (11, changes())]),
+        heading("Value"),
+        *value.SHELVES,
+        heading("Balances"),
+        Shelf(10, [(24, balances_now())]),
+        Shelf(7, [(24, changes())]),
+        heading("Subaccounts"),
+        *subaccounts.SHELVES,
         heading("$coin", repeat="coin"),
         Shelf(9, [(12, total_over_time()), (12, states_over_time())]),
     ],
-    [ACCOUNT_VARIABLE, variable("coin", "Coin", f"label_values(bybit_asset_free{{{ACCOUNT}}}, coin)")],
+    [*ACCOUNT_VARIABLES, variable("coin", "Coin", f"label_values(bybit_asset_free{{{WALLET}}}, coin)")],
     ANNOTATIONS,
     [link_to(OPERATIONS_UID, "Bybit exporter", "How the accounts are polled")],
     hours=24,

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from . import readings
 from .common import (
     ACCOUNT,
-    ACCOUNT_VARIABLE,
+    ACCOUNT_VARIABLES,
     ANNOTATIONS,
     BALANCES_UID,
     BY_ACCOUNT,
     OPERATIONS_UID,
+    READING,
     REASON_OF_FAILURE,
+    WALLET,
     alerts,
     of_account,
 )
+from .layout import Shelf, account_link, dashboard, heading, link_to
 from .panels import (
     AMBER,
     BARS,
@@ -23,11 +27,6 @@ from .panels import (
     Json,
     Look,
     Query,
-    Shelf,
-    account_link,
-    dashboard,
-    heading,
-    link_to,
     mapping,
     stat,
     state_timeline,
@@ -35,7 +34,6 @@ from .panels import (
     timeseries,
 )
 
-POLL = mapping({0: ("failed", RED), 1: ("ok", GREEN)})
 NO_POLLS = "No account is polled: is the exporter down?"
 
 UP = of_account("bybit_up")
@@ -132,7 +130,7 @@ def accounts() -> Json:
         "The latest poll of each account. “Next poll in” is longer than the interval while the exporter waits because "
         "the exchange has refused it. “Reason” is the commonest of the last 15 minutes.",
         [
-            Column("Latest poll", UP, colored | {"mappings": [POLL], "noValue": "none yet"}),
+            Column("Latest poll", UP, colored | {"mappings": [READING], "noValue": "none yet"}),
             Column("Interval", of_account("bybit_poll_interval_seconds"), seconds),
             Column("Took", of_account("bybit_poll_duration_seconds"), seconds | {"decimals": 3}),
             Column("Figures' age", AGE, seconds | {"noValue": "never read"}),
@@ -150,8 +148,8 @@ def polls_over_time() -> Json:
     return state_timeline(
         "Latest poll",
         "Whether the latest poll of each account succeeded. A gap: the exporter did not answer.",
-        Query(UP, "{{account}}"),
-        Look(mappings=[POLL], steps=[(GREY, None)], no_value=NO_POLLS),
+        [Query(UP, "{{account}}")],
+        Look(mappings=[READING], steps=[(GREY, None)], no_value=NO_POLLS),
     )
 
 
@@ -162,7 +160,7 @@ def failures() -> Json:
         "What each reason means and what to do about it is in the README, under Troubleshooting.",
         [
             Query(
-                f"sum by (reason) (increase(bybit_poll_failures_total{{{ACCOUNT}}}[$__rate_interval])) > 0",
+                f"sum by (reason) (increase(bybit_poll_failures_total{{{WALLET}}}[$__rate_interval])) > 0",
                 "{{reason}}",
             )
         ],
@@ -194,7 +192,7 @@ def durations() -> Json:
 
 def rate() -> Json:
     """How often accounts are asked."""
-    polls = f"60 * sum by ({BY_ACCOUNT}) (rate(bybit_polls_total{{{ACCOUNT}}}[$__rate_interval]))"
+    polls = f"60 * sum by ({BY_ACCOUNT}) (rate(bybit_polls_total{{{WALLET}}}[$__rate_interval]))"
     return timeseries(
         "Polls per minute",
         "Fewer than the interval says: the exporter waits because the exchange has refused it.",
@@ -261,16 +259,20 @@ def since() -> Json:
     )
 
 
+TILES = (exporters, readings.shards, failing, oldest, readings.prices, clock_now, configuration, version)
+
 OPERATIONS = dashboard(
     OPERATIONS_UID,
     "Bybit exporter",
-    "How bybit-exporter reads its accounts: polls, failures and their reasons, limits, the clock, the process.",
+    "How bybit-exporter reads its accounts: polls, failures and their reasons, keys, limits, the clock, the process.",
     [
-        Shelf(4, [(4, panel()) for panel in (exporters, failing, oldest, clock_now, configuration, version)]),
+        Shelf(4, [(3, panel()) for panel in TILES]),
         Shelf(8, [(16, accounts()), (8, alerts())]),
         heading("Polls"),
         Shelf(8, [(12, polls_over_time()), (12, failures())]),
         Shelf(8, [(8, age()), (8, durations()), (8, rate())]),
+        heading("Keys and other readings"),
+        *readings.SHELVES,
         heading("Exchange"),
         Shelf(8, [(8, headroom()), (8, waits()), (8, clock_over_time())]),
         heading("Process"),
@@ -292,7 +294,7 @@ OPERATIONS = dashboard(
             ],
         ),
     ],
-    [ACCOUNT_VARIABLE],
+    ACCOUNT_VARIABLES,
     ANNOTATIONS,
     [link_to(BALANCES_UID, "Bybit balances", "What the accounts hold")],
     hours=6,

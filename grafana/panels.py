@@ -1,4 +1,4 @@
-"""What the dashboards are built of: queries, panels, variables, annotations, in the JSON that Grafana stores.
+"""What the dashboards are built of: queries and panels, in the JSON that Grafana stores.
 
 The JSON is that of Grafana 10.0, which later versions read and migrate; options that came later are given as well, and
 Grafana 10 ignores them. ``tests/grafana-types`` holds the result against Grafana's own types, of 10.4 and of 13.
@@ -86,7 +86,14 @@ def override(name: str, properties: Json) -> Json:
     }
 
 
-def stat(title: str, description: str, queries: Sequence[Query], look: Look, text: str = "auto") -> Json:
+def stat(
+    title: str,
+    description: str,
+    queries: Sequence[Query],
+    look: Look,
+    text: str = "auto",
+    overrides: Sequence[Json] = (),
+) -> Json:
     """A coloured tile for each series, of this moment. ``text`` is ``value``, ``value_and_name`` or ``name``."""
     options = {
         "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
@@ -100,7 +107,7 @@ def stat(title: str, description: str, queries: Sequence[Query], look: Look, tex
         "percentChangeColorMode": "standard",
     }
     targets = [_instant(query, "time_series") for query in queries]
-    return _panel("stat", title, description, targets, look.defaults("thresholds"), options)
+    return _panel("stat", title, description, targets, look.defaults("thresholds"), options, overrides)
 
 
 def table(
@@ -110,10 +117,12 @@ def table(
     labels: dict[str, str],
     look: Look,
     label_properties: dict[str, Json] | None = None,
+    sort_by: str = "",
 ) -> Json:
     """A row for each set of labels, of this moment. ``labels`` are the labels shown, with the titles of their columns.
 
     The first column's expression must yield every row: a table that only one query fills calls it just "Value".
+    ``sort_by`` is the title of the column by which the rows come, the greatest first.
     """
     fields = {f"Value #{ref}": column for ref, column in zip(ascii_uppercase, columns, strict=False)}
     fields["Value"] = columns[0]
@@ -124,7 +133,9 @@ def table(
     }
     shown = [override(column.title, column.properties) for column in columns if column.properties and not column.hidden]
     shown += [override(labels[label], properties) for label, properties in (label_properties or {}).items()]
-    options = {"showHeader": True, "cellHeight": "sm", "frameIndex": 0}
+    options: Json = {"showHeader": True, "cellHeight": "sm", "frameIndex": 0}
+    if sort_by:
+        options["sortBy"] = [{"displayName": sort_by, "desc": True}]
     custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": True}
     panel = _panel(
         "table",
@@ -139,7 +150,7 @@ def table(
     return panel
 
 
-def state_timeline(title: str, description: str, query: Query, look: Look) -> Json:
+def state_timeline(title: str, description: str, queries: Sequence[Query], look: Look) -> Json:
     """States over time, a lane for each series; a gap is a gap."""
     options = {
         "mergeValues": True,
@@ -150,7 +161,8 @@ def state_timeline(title: str, description: str, query: Query, look: Look) -> Js
         "tooltip": {"mode": "single", "sort": "none"},
     }
     custom = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False, "insertNulls": False}
-    return _panel("state-timeline", title, description, [_range(query)], look.defaults("thresholds", custom), options)
+    targets = [_range(query) for query in queries]
+    return _panel("state-timeline", title, description, targets, look.defaults("thresholds", custom), options)
 
 
 def timeseries(
@@ -217,139 +229,4 @@ def _panel(
         "targets": [{"refId": ref, **common, **target} for ref, target in zip(ascii_uppercase, targets, strict=False)],
         "fieldConfig": {"defaults": defaults, "overrides": list(overrides)},
         "options": options,
-    }
-
-
-@dataclass(frozen=True, slots=True)
-class Shelf:
-    """Panels side by side, each with its width of 24; or a heading, which may repeat what follows for a variable."""
-
-    height: int
-    panels: Sequence[tuple[int, Json]]
-
-
-def heading(title: str, repeat: str = "") -> Shelf:
-    """The line that begins a section."""
-    row: Json = {"type": "row", "title": title, "collapsed": False, "panels": []}
-    if repeat:
-        row["repeat"] = repeat
-    return Shelf(1, [(24, row)])
-
-
-def lay_out(shelves: Iterable[Shelf]) -> list[Json]:
-    """The panels with their ids and places, shelf under shelf."""
-    placed: list[Json] = []
-    y = 0
-    for shelf in shelves:
-        x = 0
-        for width, panel in shelf.panels:
-            place = {"h": shelf.height, "w": width, "x": x, "y": y}
-            placed.append({"id": len(placed) + 1, "gridPos": place, **panel})
-            x += width
-        y += shelf.height
-    return placed
-
-
-def variable(name: str, label: str, query: str) -> Json:
-    """Lets one, several or all values of a label be chosen."""
-    return {
-        "name": name,
-        "label": label,
-        "type": "query",
-        "datasource": DATASOURCE,
-        "query": query,
-        "regex": "",
-        "refresh": 2,  # whenever the time range changes
-        "sort": 1,
-        "multi": True,
-        "includeAll": True,
-        "allValue": ".*",
-        "current": {"selected": True, "text": ["All"], "value": ["$__all"]},
-        "hide": 0,
-        "options": [],
-        "skipUrlSync": False,
-    }
-
-
-DATASOURCE_VARIABLE: Json = {
-    "name": "datasource",
-    "label": "Data source",
-    "type": "datasource",
-    "query": "prometheus",
-    "regex": "",
-    "refresh": 1,
-    "multi": False,
-    "includeAll": False,
-    "hide": 0,
-    "options": [],
-    "skipUrlSync": False,
-}
-
-
-def annotation(name: str, color: str, expr: str, title: str, tags: str) -> Json:
-    """Marks the moments at which an expression is positive. Grafana 10 reads ``expr``, later ones ``target``."""
-    return {
-        "name": name,
-        "enable": True,
-        "hide": False,
-        "iconColor": color,
-        "datasource": DATASOURCE,
-        "expr": expr,
-        "step": "60s",
-        "target": {"refId": "Anno", "expr": expr, "interval": "60s"},
-        "titleFormat": title,
-        "textFormat": "",
-        "tagKeys": tags,
-        "useValueForTime": False,
-    }
-
-
-def link_to(uid: str, title: str, tooltip: str) -> Json:
-    """A link to another dashboard, which keeps the time and what was chosen."""
-    return {
-        "type": "link",
-        "url": f"/d/{uid}",
-        "title": title,
-        "tooltip": tooltip,
-        "icon": "dashboard",
-        "keepTime": True,
-        "includeVars": True,
-        "asDropdown": False,
-        "targetBlank": False,
-        "tags": [],
-    }
-
-
-def account_link(uid: str, title: str) -> Json:
-    """A link of the cells that name an account: the other dashboard, for this account."""
-    url = f"/d/{uid}?${{datasource:queryparam}}&var-account=${{__value.raw:percentencode}}&${{__url_time_range}}"
-    return {"links": [{"title": title, "url": url}]}
-
-
-def dashboard(
-    uid: str,
-    title: str,
-    description: str,
-    shelves: Iterable[Shelf],
-    variables: Sequence[Json],
-    annotations: Sequence[Json],
-    links: Sequence[Json],
-    hours: int,
-) -> Json:
-    """A whole dashboard. It has no id and names no data source, so it can be imported and provisioned anywhere."""
-    return {
-        "uid": uid,
-        "title": title,
-        "description": description,
-        "tags": ["bybit"],
-        "schemaVersion": SCHEMA_VERSION,
-        "editable": True,
-        "graphTooltip": 1,
-        "timezone": "browser",
-        "time": {"from": f"now-{hours}h", "to": "now"},
-        "refresh": "30s",
-        "links": list(links),
-        "templating": {"list": [DATASOURCE_VARIABLE, *variables]},
-        "annotations": {"list": list(annotations)},
-        "panels": lay_out(shelves),
     }

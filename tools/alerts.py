@@ -6,7 +6,7 @@ It stands between ``<!-- alerts -->`` and ``<!-- /alerts -->``; a test compares 
 from __future__ import annotations
 
 import re
-from itertools import groupby
+from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -36,11 +36,23 @@ def alerts(runbooks: str) -> str:
     rows = []
     for name, its_rules in groupby(rules(), lambda rule: str(rule["alert"])):
         same = list(its_rules)
-        says = _LABEL.sub(lambda label: label[1].upper(), _OPTIONAL.sub("", same[0]["annotations"]["summary"]))
+        summaries = list(dict.fromkeys(_says(rule) for rule in same))
+        alike = _beginning(summaries)
+        says = alike + ", then ".join(summary.removeprefix(alike) for summary in summaries)
         severities = ", then ".join(rule["labels"]["severity"] for rule in same)
-        after = ", then ".join(rule.get("for", "at once") for rule in same)
+        after = ", then ".join(dict.fromkeys(rule.get("for", "at once") for rule in same))
         rows.append((f"[{name}]({runbooks}#{name.lower()})", severities, says, after))
     return table(("alert", "severity", "says", "after"), rows)
+
+
+def _says(rule: Rule) -> str:
+    return _LABEL.sub(lambda label: label[1].upper(), _OPTIONAL.sub("", rule["annotations"]["summary"]))
+
+
+def _beginning(texts: list[str]) -> str:
+    """What all of them begin with."""
+    letters = zip(*texts, strict=False)
+    return "".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, letters))
 
 
 def current(document: Path) -> str:

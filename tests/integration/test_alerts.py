@@ -332,6 +332,7 @@ SAME = {"job": "bybit", "account": "main", "coin": "USDT"}
         (("BybitAccountBanned", "critical"), ("BybitCredentialsRefused", "critical")),
         (("BybitAccountBanned", "critical"), ("BybitFiguresStale", "warning")),
         (("BybitLimitsExceeded", "warning"), ("BybitRateLimitNearlyUsed", "warning")),
+        (("BybitKeyExpires", "critical"), ("BybitKeyExpires", "warning")),
         (("BybitFreeBalanceFell", "critical"), ("BybitWithdrawalUnderWay", "warning")),
         (("BybitFreeBalanceFell", "critical"), ("BybitFreeBalanceLow", "warning")),
         (("BybitWithdrawalStuck", "warning"), ("BybitWithdrawalUnderWay", "warning")),

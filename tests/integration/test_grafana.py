@@ -16,8 +16,19 @@ from typing import Any
 import pytest
 import requests
 
-from bybit_exporter.sandbox import BANNED, UNLIMITED, Exchange, Holding, SandboxServer
-from tests.exporter_process import ROOT, ExporterProcess, config_for
+from bybit_exporter.sandbox import (
+    BANNED,
+    MEMBER_FROZEN,
+    UNLIMITED,
+    Exchange,
+    FundingHolding,
+    Holding,
+    SandboxServer,
+    Ticker,
+    UnifiedHolding,
+)
+from bybit_exporter.sandbox.demo import configuration
+from tests.exporter_process import ROOT, ExporterProcess
 from tests.real_prometheus import Prometheus
 from tests.support import eventually, require_real
 
@@ -29,12 +40,20 @@ TYPES = ROOT / "tests" / "grafana-types"
 DEADLINE_SECONDS = 60.0
 DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 ONLY_IN_TROUBLE = {
-    *(("Alerts", "A"), ("Banned or unknown", "Anno"), ("Failed polls by reason", "A")),
+    *(("Banned or unknown", "Anno"), ("Failed polls by reason", "A")),
     *(("Not shown", "A"), ("Not shown", "B"), ("Not shown", "C"), ("Accounts", "F")),
 }
 
 BEFORE = {"BTC": Holding("1.302604", "0.022527"), "USDT": Holding("1255440"), "SOL": Holding("7")}
 WITHDRAWING = {"USDT": Holding("1219796.88", "0", "35643.12")}
+
+TICKERS = {
+    "BTCUSDT": Ticker("64000", "64000"),
+    "SOLUSDT": Ticker("140", "140"),
+    "ETHUSDT": Ticker("3000", "3000"),
+    "USDTEUR": Ticker("0.92", "0.5"),  # so that nobody takes a USDT for a dollar
+}
+
 MISTAKES = {
     "no such kind of panel": ('"type": "stat"', '"type": "singlestat"'),
     "no such option": ('"reduceOptions"', '"reduceOption"'),
@@ -43,6 +62,15 @@ MISTAKES = {
     "no such key of a query": ('"instant": true', '"instantaneous": true'),
     "a value of the wrong type": ('"refresh": "30s"', '"refresh": false'),
 }
+
+WORTH = {
+    "spender": (1.302604 + 0.022527) * 64000 + 1255440 * 0.5 + 7 * 140,
+    "holder": 5 * 64000,
+    "margin": 2 * 64000 - 1000 * 0.5,
+    "vault": (420 + 2.5) * 0.5,
+    "group": 5 * 0.5,
+}
+"""In USD, of the accounts that are read while one has trouble. GIFT has no price."""
 
 A_DAY_AGO = {"BTC": 1.3, "USDT": 1255440, "ETH": 2.5}
 
@@ -70,9 +98,11 @@ class PrometheusWithRules(Prometheus):
         assert not answer.get("warnings"), answer
         return answer["data"]
 
-    def series(self, query: Mapping[str, Any], account: str = ".*", coin: str = ".*") -> list[Series]:
+    def series(
+        self, query: Mapping[str, Any], account: str = ".*", wallet: str = ".*", coin: str = ".*"
+    ) -> list[Series]:
         """What the query of a panel or of an annotation gives, with its variables filled in as Grafana does."""
-        expr = query["expr"].replace("$account", account).replace("$coin", coin)
+        expr = query["expr"].replace("$account", account).replace("$wallet", wallet).replace("$coin", coin)
         expr = expr.replace("$__rate_interval", "1m").replace("$__interval", f"{STEP_SECONDS}s")
         if query.get("instant"):
             answer = self.ask("query", query=expr)
@@ -85,7 +115,7 @@ class PrometheusWithRules(Prometheus):
 
 
 class World:
-    """An exchange with three accounts, the exporter that reads it, and the Prometheus that scrapes the exporter."""
+    """An exchange with an account of each kind, the exporter that reads it, and the Prometheus that scrapes it."""
 
     def __init__(self, exchange: Exchange, exporter: ExporterProcess, prometheus: PrometheusWithRules) -> None:
         self.exchange = exchange
@@ -138,6 +168,23 @@ def a_day_ago() -> str:
     return "\n".join([*lines, "# EOF", ""])
 
 
+def add_other_wallets(exchange: Exchange) -> None:
+    """Accounts of the names by which the demo's configuration knows their types, with a debt and a withdrawal."""
+    margin = {
+        "BTC": UnifiedHolding("2", "0.5", usd_value="128000"),
+        "USDT": UnifiedHolding("-1000", usd_value="-500", borrow_amount="1000"),
+    }
+    exchange.add_account("margin", unified=margin)
+    vault = {"USDT": FundingHolding("420", "417.5"), "GIFT": FundingHolding("2500")}
+    vault_account = exchange.add_account("vault", unified={}, funding=vault)
+    vault_account.withdraw("USDT", "2.5")
+    vault_account.key.expires_at = time.time() + 10 * DAY
+    group = exchange.add_account("group", unified={"USDT": UnifiedHolding("5")})
+    group.add_member("desk", {"USDT": FundingHolding("8", "6")})
+    group.add_member("lent", {"BTC": FundingHolding("1")}).status = MEMBER_FROZEN
+    exchange.tickers.update(TICKERS)
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("dashboards")
@@ -145,8 +192,10 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     exchange.add_account("spender", BEFORE)
     exchange.add_account("locked-out", {"BTC": Holding("3")})
     exchange.add_account("holder", {"BTC": Holding("5")})
+    add_other_wallets(exchange)
     with SandboxServer(exchange) as server:
-        config = config_for(exchange, server.base_url, "poll_interval: 1s\nstale_after: 3s")
+        config = configuration(exchange, server.base_url)
+        config = config.replace("poll_interval: 5s", "poll_interval: 1s\nstale_after: 3s")
         with ExporterProcess(config, directory) as exporter:
             prometheus = PrometheusWithRules(directory, exporter.base_url.removeprefix("http://"))
             prometheus.remember(a_day_ago())
@@ -205,7 +254,7 @@ def test_every_query_answers_with_series(trouble: World) -> None:
 
 
 def test_the_status_of_each_account_is_told_apart(trouble: World) -> None:
-    expected = {"holder": 1, "spender": 3, "locked-out": 0}
+    expected = {"holder": 1, "spender": 3, "locked-out": 0, "margin": 1, "vault": 1, "group": 1}
     eventually(lambda: {name: trouble.value("Status", account=name) for name in expected} == expected, DEADLINE_SECONDS)
 
 
@@ -241,6 +290,54 @@ def test_changes_are_against_yesterday(trouble: World) -> None:
     assert shown("B") == pytest.approx({("spender", "BTC"): 0.025131 / 1.3, ("spender", "ETH"): -1})
 
 
+def test_the_value_is_told_in_total_by_account_and_by_coin(trouble: World) -> None:
+    """A debt counts against it. The account whose figures have expired is not in it."""
+
+    def shown(title: str, label: str, ref: str = "A") -> dict[str, float]:
+        found = trouble.prometheus.series(query_of(title, ref))
+        return {one["metric"].get(label, ""): float(one["value"][1]) for one in found}
+
+    eventually(lambda: shown("Value by account", "account").keys() == WORTH.keys(), DEADLINE_SECONDS)
+    assert shown("Value by account", "account") == pytest.approx(WORTH)
+    assert trouble.value("Value in USD") == pytest.approx(sum(WORTH.values()))
+    usdt = 1255440 - 1000 + 420 + 2.5 + 5
+    bitcoins = 1.302604 + 0.022527 + 5 + 2
+    assert shown("Value by coin", "coin", "B") == pytest.approx({"BTC": bitcoins, "USDT": usdt, "SOL": 7})
+    assert shown("Value by coin", "coin") == pytest.approx({"BTC": bitcoins * 64000, "USDT": usdt / 2, "SOL": 7 * 140})
+    assert trouble.value("Balances now", "D", account="margin", coin="USDT") == -500
+    assert trouble.value("Changed in 24 h", "C", coin="BTC") == pytest.approx(0.025131 * 64000)
+
+
+def test_the_total_says_which_coins_it_lacks(trouble: World) -> None:
+    assert trouble.value("Without a price", coin="GIFT") == 2500
+    [_] = trouble.prometheus.series(query_of("Without a price", "A"))
+    assert trouble.value("Balances now", account="vault", coin="GIFT") == 2500
+    assert trouble.value("Balances now", "D", account="vault", coin="GIFT") is None
+
+
+def test_what_bybit_states_of_unified_accounts_is_told_beside(trouble: World) -> None:
+    assert trouble.value("Value by account", "B", account="margin") == 127500
+    assert trouble.value("Balances now", "E", account="margin", coin="BTC") == 2
+    assert trouble.value("Balances now", "F", account="margin", coin="USDT") == -500
+
+
+def test_subaccounts_are_told_apart_and_counted(trouble: World) -> None:
+    assert trouble.value("Subaccounts", account="group", subaccount="desk") == 1
+    assert trouble.value("Subaccounts", account="group", subaccount="lent") == 4
+    counted = {status: trouble.value("Subaccounts by status", status=status) for status in ("normal", "frozen")}
+    assert counted == {"normal": 1, "frozen": 1}
+    assert [trouble.value("Balances of subaccounts", ref, subaccount="desk") for ref in "ABC"] == [6, 2, 4]
+    assert trouble.value("Value of subaccounts") == 64000 + 4
+
+
+def test_keys_and_readings_beside_the_balances_are_told_by_account(trouble: World) -> None:
+    assert [trouble.value("Keys", ref, account="holder") for ref in "ABCD"] == [1, 1, 0, None]
+    assert trouble.value("Keys", "D", account="vault") == pytest.approx(10, abs=0.1)
+    assert [trouble.value("Other readings", ref, account="vault") for ref in "BCD"] == [1, None, None]
+    assert [trouble.value("Other readings", ref, account="group") for ref in "BCD"] == [None, 1, 1]
+    assert trouble.value("Prices") == 1
+
+
 def test_a_change_of_status_is_marked_once(trouble: World) -> None:
     eventually(lambda: trouble.prometheus.series(query_of("Banned or unknown", "Anno")), DEADLINE_SECONDS)
     [marked] = trouble.prometheus.series(query_of("Banned or unknown", "Anno"))
@@ -252,6 +349,14 @@ def test_of_one_account_nothing_but_that_account_is_shown(trouble: World) -> Non
     for title, query in queries():
         shown = {series["metric"].get("account") for series in trouble.prometheus.series(query, account="holder")}
         assert shown <= {"holder", None}, title
+
+
+def test_of_one_type_of_wallet_nothing_but_that_is_shown(trouble: World) -> None:
+    for title, query in queries():
+        if "$wallet" in query["expr"]:
+            found = trouble.prometheus.series(query, wallet="FUND")
+            assert {series["metric"].get("account_type") for series in found} <= {"FUND", None}, title
+            assert {series["metric"].get("account") for series in found} <= {"vault", None}, title
 
 
 def test_of_one_coin_nothing_but_that_coin_is_shown(trouble: World) -> None:
@@ -270,12 +375,15 @@ def test_the_variables_offer_every_account_and_coin(trouble: World) -> None:
 
     variables = json.loads((ROOT / "grafana" / "dashboards" / "bybit-balances.json").read_text())["templating"]["list"]
     asked = {
-        variable["name"]: variable["query"].removeprefix("label_values(").removesuffix(")") for variable in variables
+        variable["query"].removesuffix(")").rpartition(", ")[2]: variable["query"].removeprefix("label_values(")
+        for variable in variables
+        if variable["type"] == "query"
     }
     for label, expected in {
-        "account": ["holder", "locked-out", "spender"],
-        "coin": ["BTC", "ETH", "SOL", "USDT"],
+        "account": ["group", "holder", "locked-out", "margin", "spender", "vault"],
+        "account_type": ["FUND", "SPOT", "UNIFIED"],
+        "coin": ["BTC", "ETH", "GIFT", "SOL", "USDT"],
     }.items():
-        selector, _, name = asked[label].rpartition(", ")
-        assert name == label
-        assert offered(label, selector.replace("$account", ".*")) == expected
+        selector = asked[label].rpartition(", ")[0]
+        values = offered(label, selector.replace("$account", ".*").replace("$wallet", ".*"))
+        assert [value for value in values if value != "auto"] == expected  # as long as the type is not found

@@ -14,7 +14,7 @@ import yaml
 
 from bybit_exporter import durations
 from bybit_exporter.bybit.errors import RARELY_SECONDS, SILENCE_SECONDS
-from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES
+from bybit_exporter.metrics import ALL_FAMILIES
 from bybit_exporter.model import FailureReason
 from tests.support import require_real
 from tools.alerts import DOCUMENTS, RULES, RUNBOOKS, Rule, current, rules
@@ -86,7 +86,7 @@ def test_the_configuration_of_alertmanager_is_valid_and_holds_no_secret() -> Non
 def test_a_ban_pages_and_the_rest_is_mailed(rule: Rule) -> None:
     labels = [f"alertname={rule['alert']}", f"severity={rule['labels']['severity']}", "job=bybit", "account=main"]
     receiver = run("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels).split()
-    assert receiver == (["page"] if rule["alert"] == "BybitAccountBanned" else ["mail"])
+    assert receiver == (["page"] if rule["alert"] in ("BybitAccountBanned", "BybitSubaccountBanned") else ["mail"])
 
 
 def test_inhibitions_name_alerts_that_exist() -> None:
@@ -115,23 +115,26 @@ def test_every_alert_says_what_it_is_about_and_what_to_do(rule: Rule) -> None:
 @each_rule
 def test_no_notification_states_an_amount(rule: Rule) -> None:
     """Balances are private, and notifications pass through mail servers and pagers."""
-    assert not re.search(
-        r"\$value|\.Value|query|\$labels\.(?!account |coin |job |instance |endpoint |shard |total_shards )", str(rule)
-    )
+    shown = str((rule["labels"], rule["annotations"]))
+    allowed = "(sub)?account|coin|job|instance|endpoint|shard|total_shards"
+    assert not re.search(rf"\$value|\.Value|query|\$labels\.(?!({allowed}) )", shown)
 
 
-def test_a_critical_alert_that_follows_a_warning_differs_in_nothing_else() -> None:
+def test_a_critical_alert_that_follows_a_warning_differs_in_nothing_but_one_number() -> None:
+    """How long it has gone on, or what is left: Alertmanager takes the warning back, and nobody misses it."""
     for name in NAMES:
         first, *later = [rule for rule in ALERTS if rule["alert"] == name]
         for second in later:
             assert [rule["labels"]["severity"] for rule in (first, second)] == ["warning", "critical"]
-            assert {**first, "for": "", "labels": {}} == {**second, "for": "", "labels": {}}
-            assert durations.parse(second["for"]) > durations.parse(first["for"])
+            numbers = [re.findall(r"\d+", str({**rule, "labels": {}})) for rule in (first, second)]
+            texts = [re.sub(r"\d+\w*", "", str({**rule, "labels": {}})) for rule in (first, second)]
+            assert texts[0] == texts[1]
+            assert len({pair for pair in zip(*numbers, strict=True) if pair[0] != pair[1]}) == 1
+            assert durations.parse(second["for"]) >= durations.parse(first["for"])
 
 
 def test_rules_and_their_tests_know_only_metrics_that_exist() -> None:
-    exposed = {family.name for family in ACCOUNT_FAMILIES} | {family.name for family in EXPORTER_FAMILIES}
-    exposed |= {"up", "bybit:asset_free_min"}
+    exposed = {family.name for family in ALL_FAMILIES} | {"up", "bybit:asset_free_min"}
     tested = [series["series"] for group in TESTS for series in group["input_series"]]
     assert metrics_in(map(expression, ALERTS)) <= exposed
     assert metrics_in(tested) <= exposed
@@ -154,6 +157,18 @@ def test_alerts_on_polls_outlast_the_wait_after_one_failure(name: str) -> None:
         assert durations.parse(rule["for"]) > wait + LONGEST_POLL_INTERVAL_SECONDS
         windows = re.findall(r"(?:\[|offset )(\w+)", rule["expr"])
         assert all(durations.parse(window) > SILENCE_SECONDS + LONGEST_POLL_INTERVAL_SECONDS for window in windows)
+
+
+@each_rule
+def test_alerts_on_what_is_read_beside_the_balances_outlast_one_failure(rule: Rule) -> None:
+    """And come before an alert on the figures ends that they bring."""
+    names = {name for name in metrics_in([expression(rule)]) if re.fullmatch(r"bybit_\w+_up", name)}
+    if names:
+        assert durations.parse(rule["for"]) > SILENCE_SECONDS + LONGEST_POLL_INTERVAL_SECONDS
+        assert "and on (job, " in rule["expr"], "the alerts on polls say why the account is not read at all"
+    if "bybit_withdrawals_up" in names:
+        [under_way] = [each for each in ALERTS if each["alert"] == "BybitWithdrawalUnderWay"]
+        assert durations.parse(rule["for"]) <= durations.parse(under_way["keep_firing_for"])
 
 
 @each_alert

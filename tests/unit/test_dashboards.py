@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES
+from bybit_exporter.metrics import ALL_FAMILIES
 from grafana.__main__ import FOLDER, texts
 
 Json = dict[str, Any]
@@ -22,10 +22,9 @@ KINDS = {"row", "stat", "state-timeline", "table", "timeseries"}
 
 TARGET = {"job", "instance"}
 LABELS: dict[str, set[str]] = {
-    **{family.name: {*family.labels, *TARGET} for family in ACCOUNT_FAMILIES},
-    **{family.name: {*family.labels, *TARGET} for family in EXPORTER_FAMILIES},
+    **{family.name: {*family.labels, *TARGET} for family in ALL_FAMILIES},
     "up": TARGET,
-    "ALERTS": {"alertname", "alertstate", "severity", "account", "coin"},
+    "ALERTS": {"alertname", "alertstate", "severity", "account", "subaccount", "coin"},
 }
 
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
@@ -197,7 +196,7 @@ def test_variables_take_several_values_or_all() -> None:
         for variable in chosen:
             assert (variable["type"], variable["multi"], variable["includeAll"]) == ("query", True, True)
     names = [variable["name"] for variable in DASHBOARDS["bybit-balances.json"]["templating"]["list"]]
-    assert names == ["datasource", "account", "coin"]
+    assert names == ["datasource", "account", "wallet", "coin"]
 
 
 def test_the_dashboards_lead_to_each_other() -> None:
@@ -223,9 +222,35 @@ def test_a_ban_is_red_and_what_is_not_known_is_amber() -> None:
         assert colors == {"normal": "green", "banned": "red", "unknown": "orange", "no answer": "orange"}
 
 
+@each_dashboard
+def test_tables_are_sorted_by_a_column_that_they_have(dashboard: Json) -> None:
+    for panel in panels(dashboard):
+        for sorting in panel["options"].get("sortBy", ()):
+            [_, organize] = panel["transformations"]
+            assert sorting["displayName"] in organize["options"]["renameByName"].values()
+            assert sorting["desc"]
+
+
+def test_subaccounts_that_are_not_normal_come_first_and_in_red() -> None:
+    [table] = [panel for panel in panels(DASHBOARDS["bybit-balances.json"]) if panel["title"] == "Subaccounts"]
+    [override] = [each for each in table["fieldConfig"]["overrides"] if each["matcher"]["options"] == "Status"]
+    [[mapping]] = [part["value"] for part in override["properties"] if part["id"] == "mappings"]
+    by_rank = [(text["text"].lower(), text["color"]) for _, text in sorted(mapping["options"].items(), reverse=True)]
+    assert by_rank == [
+        ("frozen", "red"),
+        ("login banned", "red"),
+        ("unknown", "orange"),
+        ("normal", "green"),
+        ("no answer", "orange"),
+    ]
+    assert table["options"]["sortBy"] == [{"displayName": "Status", "desc": True}]
+
+
 def test_balances_are_shown_with_every_digit() -> None:
-    [table] = [panel for panel in panels(DASHBOARDS["bybit-balances.json"]) if panel["title"] == "Balances now"]
-    for override in table["fieldConfig"]["overrides"]:
-        properties = {part["id"]: part["value"] for part in override["properties"]}
-        if override["matcher"]["options"] in {"Free", "Frozen", "Withdrawing"}:
-            assert (properties["unit"], properties["decimals"]) == ("locale", 18)
+    exact = {"Free", "Frozen", "Withdrawing", "Equity"}
+    for table in panels(DASHBOARDS["bybit-balances.json"]):
+        if table["title"] in {"Balances now", "Balances of subaccounts"}:
+            for override in table["fieldConfig"]["overrides"]:
+                properties = {part["id"]: part["value"] for part in override["properties"]}
+                if override["matcher"]["options"] in exact:
+                    assert (properties["unit"], properties["decimals"]) == ("locale", 18)
