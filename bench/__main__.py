@@ -1,108 +1,21 @@
-"""Measures, and prints one table.
-
-Start: from the start of the process until every coin is on ``/metrics``. Scrapes: asked as Prometheus asks, on one
-connection kept alive (which the thirty lines' server closes each time) and on a new one each time. Memory: after those
-scrapes and as many polls as a minute brings at an interval of ten seconds. Both programs take turns in everything, and
-each ratio is the median of the ratios of neighbours, so that what else the machine does disturbs both alike.
-"""
+"""Measures, and prints tables: `python -m bench`, or one part of it: `python -m bench scale`."""
 
 from __future__ import annotations
 
-import statistics
-import tempfile
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TypeVar
+import argparse
 
-from .exchange import running_exchange
-from .programs import EXPORTER, POLL_SECONDS, THIRTY_LINES, Program, Running
-from .rendering import compare_rendering
+from . import scale, side_by_side
 
-STARTS = 8
-ROUNDS = 3
-POLLS = 6
-SCRAPE_TURNS = 8
-
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Row:
-    """A line of the table: pairs of measurements, the exporter's first."""
-
-    name: str
-    unit: str
-    per_unit: float
-    aim: float
-    pairs: list[tuple[float, float]] = field(default_factory=list)
-
-    def __str__(self) -> str:
-        ours, theirs = (statistics.median(side) / self.per_unit for side in zip(*self.pairs, strict=True))
-        ratio = statistics.median(our / their for our, their in self.pairs)
-        aim = f"at most {self.aim:.2f}: {'met' if ratio <= self.aim else 'MISSED'}"
-        return f"{self.name:36}{ours:10.2f} {self.unit}{theirs:13.2f} {self.unit}{ratio:9.2f}  {aim}"
-
-
-class Bench:
-    """Fills the rows of the table, in turns of the exporter and the thirty lines."""
-
-    def __init__(self, exchange_url: str, directory: Path) -> None:
-        self._exchange_url = exchange_url
-        self._directory = directory
-        self.start = Row("start to first figures", "ms", 1e-3, 1.25)
-        self.kept_alive = Row("scrape, connection kept alive", "ms", 1e-3, 1.0)
-        self.new = Row("scrape, new connection", "ms", 1e-3, 1.0)
-        self.memory = {kind: Row(f"memory ({kind}) after {POLLS} polls", "MB", 1e6, 1.25) for kind in ("Rss", "Pss")}
-        self.rendering = Row("rendering of the same series", "ms", 1e-3, 1.0)
-
-    def rows(self) -> Sequence[Row]:
-        return self.start, self.kept_alive, self.new, *self.memory.values(), self.rendering
-
-    def run(self) -> None:
-        self._seconds_to_start(EXPORTER)  # warm-up: compiles the modules, fills the system's cache
-        self._seconds_to_start(THIRTY_LINES)
-        for turn in range(STARTS):
-            self.start.pairs.append(_in_turns(turn, self._seconds_to_start, EXPORTER, THIRTY_LINES))
-        for turn in range(ROUNDS):
-            self._run_side_by_side(turn)
-        self.rendering.pairs.extend(compare_rendering())
-
-    def _running(self, program: Program) -> Running:
-        return Running(program, self._exchange_url, self._directory)
-
-    def _seconds_to_start(self, program: Program) -> float:
-        with self._running(program) as running:
-            return running.seconds_to_first_figures()
-
-    def _run_side_by_side(self, turn: int) -> None:
-        with self._running(EXPORTER) as ours, self._running(THIRTY_LINES) as theirs:
-            _in_turns(turn, Running.seconds_to_first_figures, ours, theirs)
-            for scrape_turn in range(SCRAPE_TURNS):
-                self.kept_alive.pairs.append(_in_turns(scrape_turn, Running.seconds_to_scrape, ours, theirs))
-                self.new.pairs.append(_in_turns(scrape_turn, Running.seconds_to_connect_and_scrape, ours, theirs))
-            time.sleep(max(0.0, (POLLS - 0.5) * POLL_SECONDS - min(ours.age_seconds, theirs.age_seconds)))
-            our_memory, their_memory = ours.memory_bytes(), theirs.memory_bytes()
-            for kind, row in self.memory.items():
-                row.pairs.append((our_memory[kind], their_memory[kind]))
-
-
-def _in_turns(turn: int, measure: Callable[[T], float], ours: T, theirs: T) -> tuple[float, float]:
-    """Both measured, now one first and now the other."""
-    if turn % 2:
-        their_value = measure(theirs)
-        return measure(ours), their_value
-    return measure(ours), measure(theirs)
+PARTS = {"thirty-lines": side_by_side.main, "scale": scale.main}
 
 
 def main() -> None:
-    """Takes about 40 seconds."""
-    with running_exchange() as exchange_url, tempfile.TemporaryDirectory() as directory:
-        bench = Bench(exchange_url, Path(directory))
-        bench.run()
-    print(f"{'':36}{EXPORTER.name:>13}{THIRTY_LINES.name:>16}{'ratio':>9}  aim")
-    print(*bench.rows(), sep="\n")
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measures the exporter, and prints tables.")
+    parser.add_argument("part", nargs="?", choices=PARTS, help="all if it is left out")
+    part = parser.parse_args().part
+    for name in [part] if part else PARTS:
+        PARTS[name]()
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from http.client import HTTPConnection
@@ -19,8 +19,9 @@ from .exchange import ACCOUNT, API_KEY, API_SECRET, HOLDINGS
 
 ROOT = Path(__file__).parent.parent
 POLL_SECONDS = 1
-DEADLINE_SECONDS = 20.0
+DEADLINE_SECONDS = 60.0
 SCRAPES_A_TURN = 25
+CONFIG = "config.yaml"
 
 ACCEPT = (
     "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.6,"
@@ -49,17 +50,23 @@ class Program:
     start: Callable[[Place], tuple[list[str], Mapping[str, str]]]
 
 
-def _exporter(place: Place) -> tuple[list[str], Mapping[str, str]]:
-    config = place.directory / "config.yaml"
-    config.write_text(
-        f"poll_interval: {POLL_SECONDS}s\n"
-        f"api: {{base_url: '{place.exchange_url}'}}\n"
-        "accounts:\n"
-        f"  - {{name: {ACCOUNT}, account_type: SPOT, coins: [{', '.join(HOLDINGS)}],"
-        f" api_key: {API_KEY}, api_secret: {API_SECRET}}}\n"
+def exporter(interval: float, accounts: Iterable[tuple[str, str, str]], coins: Iterable[str]) -> Program:
+    """The exporter with accounts (name, key, secret), each asked for these coins at this interval."""
+    listed = "".join(
+        f"  - {{name: {name}, account_type: SPOT, coins: [{', '.join(coins)}], api_key: {key}, api_secret: {secret}}}\n"
+        for name, key, secret in accounts
     )
-    flags = [f"--config.file={config}", f"--web.listen-address=127.0.0.1:{place.port}"]
-    return [str(ROOT / "exporter.py"), *flags], {}
+
+    def start(place: Place) -> tuple[list[str], Mapping[str, str]]:
+        config = place.directory / CONFIG
+        config.write_text(
+            f"poll_interval: {interval:g}s\napi: {{base_url: '{place.exchange_url}'}}\naccounts:\n{listed}"
+        )
+        config.chmod(0o600)
+        flags = [f"--config.file={config}", f"--web.listen-address=127.0.0.1:{place.port}"]
+        return [str(ROOT / "exporter.py"), *flags], {}
+
+    return Program("exporter", start)
 
 
 def _thirty_lines(place: Place) -> tuple[list[str], Mapping[str, str]]:
@@ -73,7 +80,7 @@ def _thirty_lines(place: Place) -> tuple[list[str], Mapping[str, str]]:
     }
 
 
-EXPORTER = Program("exporter", _exporter)
+EXPORTER = exporter(POLL_SECONDS, [(ACCOUNT, API_KEY, API_SECRET)], HOLDINGS)
 THIRTY_LINES = Program("thirty lines", _thirty_lines)
 
 
@@ -104,14 +111,29 @@ class Running:
 
     def seconds_to_first_figures(self) -> float:
         """Waits until ``/metrics`` shows every coin; the time that took from the start of the process."""
-        while not self._shows_figures():
+        return self._seconds_until(self._shows_figures)
+
+    def seconds_to_ready(self) -> float:
+        """Waits until every account has been polled; the time that took from the start of the process."""
+        return self._seconds_until(self._is_ready)
+
+    def _seconds_until(self, condition: Callable[[], bool]) -> float:
+        while not condition():
             if self._process.poll() is not None or self.age_seconds > DEADLINE_SECONDS:
-                raise RuntimeError(f"no figures; the program's log:\n{Path(self._log.name).read_text()}")
+                raise RuntimeError(f"not in time; the program's log:\n{Path(self._log.name).read_text()}")
             time.sleep(0.002)
         return self.age_seconds
 
+    def _is_ready(self) -> bool:
+        with closing(self.connection()) as connection:
+            try:
+                connection.request("GET", "/-/ready")
+                return connection.getresponse().status == 200
+            except OSError:
+                return False
+
     def _shows_figures(self) -> bool:
-        with closing(self._connection()) as connection:
+        with closing(self.connection()) as connection:
             try:
                 connection.request("GET", "/metrics")
                 exposition = connection.getresponse().read().decode()
@@ -121,20 +143,24 @@ class Running:
 
     def seconds_to_scrape(self) -> float:
         """The median of some scrapes, all on one connection."""
-        with closing(self._connection()) as connection:
+        with closing(self.connection()) as connection:
             return statistics.median(_seconds(lambda: _scrape(connection)) for _ in range(SCRAPES_A_TURN))
 
     def seconds_to_connect_and_scrape(self) -> float:
         """The median of some scrapes, each on a connection of its own."""
 
         def scrape() -> None:
-            with closing(self._connection()) as connection:
+            with closing(self.connection()) as connection:
                 _scrape(connection)
 
         return statistics.median(_seconds(scrape) for _ in range(SCRAPES_A_TURN))
 
-    def _connection(self) -> HTTPConnection:
+    def connection(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)
+
+    def cpu_seconds(self) -> float:
+        """What the process has used, in its own code and in the system's."""
+        return time.clock_gettime(~self._process.pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
 
     def memory_bytes(self) -> Mapping[str, int]:
         """``Rss`` and ``Pss`` as Linux accounts for them."""

@@ -32,8 +32,8 @@ ROUNDS, RENDERINGS_A_ROUND = 30, 20
 def compare_rendering() -> Iterator[tuple[float, float]]:
     """Seconds for one rendering by the store and by the client library, pair by pair."""
     store = _store()
-    registry = _registry(store.exposition().decode())
-    _check_same_series(store.exposition(), generate_latest(registry))
+    registry = registry_of(store.exposition().decode())
+    check_same_series(store.exposition(), generate_latest(registry))
     for _ in range(ROUNDS):
         yield _time(store.exposition), _time(lambda: generate_latest(registry))
 
@@ -69,7 +69,7 @@ def _store() -> Store:
     return store
 
 
-def _registry(exposition: str) -> CollectorRegistry:
+def registry_of(exposition: str) -> CollectorRegistry:
     """A registry whose metrics, of the client library, have every sample of the exposition."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
@@ -87,7 +87,7 @@ def _registry(exposition: str) -> CollectorRegistry:
     return registry
 
 
-def _check_same_series(ours: bytes, theirs: bytes) -> None:
+def check_same_series(ours: bytes, theirs: bytes) -> None:
     """The two shall not differ in work: same families, same samples."""
     first, second = ({line.partition(b" ")[0] for line in text.splitlines()} for text in (ours, theirs))
     assert first == second, first ^ second

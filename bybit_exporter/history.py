@@ -4,8 +4,8 @@ A series is one coin of one account: one point a minute, each the total of free,
 last known in that minute. A minute in which nothing was known (no poll succeeded, and the figures before had expired or
 polls had begun to fail by its beginning) is NaN: a line drawn from the points has a gap there.
 
-Bounded: `MAX_SERIES` series of `POINTS` doubles, about 13 MB with everything. The first to come have them; coins
-beyond that have no line.
+Bounded: `MAX_SERIES` series of `POINTS` floats of single precision, whose seven digits are more than a line can show:
+about 8 MB with everything. The first to come have them; coins beyond that have no line.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Hour:
         """Sets the latest minute. A coin that is new was unknown before; one that is gone is forgotten."""
         rings, place = {}, self.latest % POINTS
         for balance in balances:
-            ring = rings[balance.coin] = self.rings.get(balance.coin) or array("d", [math.nan]) * POINTS
+            ring = rings[balance.coin] = self.rings.get(balance.coin) or array("f", [math.nan]) * POINTS
             ring[place] = float(balance.total)
         self.rings = rings
 

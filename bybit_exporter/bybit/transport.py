@@ -118,6 +118,10 @@ class _TLSPool(HTTPSConnectionPool):
 
 
 class _Adapter(HTTPAdapter):
+    """All requests go to one host in one way, so the pool of connections is looked up once."""
+
+    _pool: Any = None
+
     def __init__(self, source_address: str | None, connections: int) -> None:
         self._source = (source_address, 0) if source_address else None
         super().__init__(pool_connections=1, pool_maxsize=connections)
@@ -131,6 +135,26 @@ class _Adapter(HTTPAdapter):
         if not proxy.lower().startswith("socks"):
             manager.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
         return manager
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        pool = self._pool
+        if pool is None:
+            pool = self._pool = super().get_connection_with_tls_context(*args, **kwargs)
+        return pool
+
+    def request_url(self, request: requests.PreparedRequest, proxies: Any) -> str:
+        return super().request_url(request, proxies) if proxies else request.path_url
+
+    def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
+        """Only what is read: no cookies, no encoding, no second copy of the headers."""
+        response = requests.Response()
+        response.request = req
+        response.raw, response.status_code, response.headers = resp, resp.status, resp.headers
+        return response
+
+    def close(self) -> None:
+        self._pool = None  # a request that is still to be made opens another, as `requests` does
+        super().close()
 
 
 def _tls_context() -> ssl.SSLContext:
@@ -174,7 +198,7 @@ class Transport:
         url = self._base_url + path + ("?" + query if query else "")
         _deadline.at = clock.now() + self._timeout_seconds
         try:
-            request = requests.Request("GET", url, dict(headers)).prepare()
+            request = _get(url, headers)
             with self._adapter.send(request, stream=True, verify=self._verify, proxies=self._proxies) as response:
                 body = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
             received_at = clock.now()
@@ -198,6 +222,14 @@ class Transport:
     def close(self) -> None:
         """Closes the idle connections."""
         self._adapter.close()
+
+
+def _get(url: str, headers: Mapping[str, str]) -> requests.PreparedRequest:
+    """The request as it is: `Request.prepare` would look for files, forms, cookies and hooks, and quote the query."""
+    request = requests.PreparedRequest()
+    request.method, request.url = "GET", url
+    request.headers = dict(headers)  # type: ignore[assignment]  # all that is sent, so no name needs to be found
+    return request
 
 
 def _root_cause(error: BaseException) -> BaseException:

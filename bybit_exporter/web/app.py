@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import gzip
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from isal import igzip
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
@@ -21,10 +21,10 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 FAST_COMPRESSION = 1
-"""Level 9, the client library's, takes ten times as long and saves little."""
+"""igzip's level that makes expositions smallest, at 2 GB/s."""
 
-OFF_THE_LOOP_BYTES = 256 << 10
-"""Bodies from this size are compressed in a thread, so that other clients need not wait."""
+OFF_THE_LOOP_BYTES = 1 << 20
+"""Bodies from this size, half a millisecond's work, are compressed in a thread, so that other clients need not wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,8 @@ def _text(status: int, text: str) -> Response:
 
 async def _compressed(body: bytes) -> bytes:
     if len(body) < OFF_THE_LOOP_BYTES:
-        return gzip.compress(body, FAST_COMPRESSION)
-    return await asyncio.to_thread(gzip.compress, body, FAST_COMPRESSION)
+        return igzip.compress(body, FAST_COMPRESSION)
+    return await asyncio.to_thread(igzip.compress, body, FAST_COMPRESSION)
 
 
 def prefers_openmetrics(accept: str) -> bool:

@@ -30,7 +30,7 @@ def sparkline(points: Sequence[float]) -> Sparkline | None:
     if not known:
         return None
     low, high = min(known), max(known)
-    description = f"total in the last hour: lowest {low:.10g}, highest {high:.10g}"
+    description = f"total in the last hour: lowest {low:.7g}, highest {high:.7g}"
     if len(known) < len(points):
         description += f", known for {len(known)} of {len(points)} minutes"
     return Sparkline(_path(points, low, high), _change(known), description)

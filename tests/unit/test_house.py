@@ -70,6 +70,7 @@ AT_HOME: dict[str, set[str]] = {
     "jinja2": {"web"},
     "yaml": {"strict_yaml"},
     "msgspec": {"bybit"},
+    "isal": {"web"},
 }
 """The libraries that are used in some rooms or modules only."""
 

@@ -20,7 +20,7 @@ from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.transport import MAX_BODY_BYTES, Response, Transport
 from bybit_exporter.sandbox import Exchange, SandboxServer, faults
 from tests.in_process import JumpingClock
-from tests.support import require_real
+from tests.support import eventually, require_real
 
 TIMEOUT = 0.5
 SLACK = 1.5
@@ -334,6 +334,16 @@ def test_a_kept_connection_that_has_died_is_not_noticed() -> None:
         transport = transport_to(server.base_url, 5.0)
         transport.get("/v5/market/time", "", {})
         server._listener.close_connections()
+        assert transport.get("/v5/market/time", "", {}).status == 200
+        transport.close()
+
+
+def test_idle_connections_are_closed_and_a_request_that_is_still_made_opens_another() -> None:
+    with SandboxServer(Exchange()) as server:
+        transport = transport_to(server.base_url, 5.0)
+        transport.get("/v5/market/time", "", {})
+        transport.close()
+        eventually(lambda: not server.open_connections)
         assert transport.get("/v5/market/time", "", {}).status == 200
         transport.close()
 

@@ -1,0 +1,227 @@
+"""What one process carries, from one account to a thousand, of 20 coins each: `python -m bench scale`.
+
+The exporter and the exchange are processes of their own. A scrape goes over HTTP, on one connection kept alive, until
+its last byte is read, while the accounts are polled: 50 a second, or each once a second if they are fewer. It is held
+against the client library's rendering of the same series alone, in this process and without HTTP: `generate_latest`,
+and for gzip `gzip.compress` after it, as that library's own server does. The CPU for a poll is all that the process
+uses while nobody scrapes, divided by the polls. Memory is what is resident after all that.
+"""
+
+from __future__ import annotations
+
+import gzip
+import platform
+import re
+import statistics
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from http.client import HTTPConnection
+from os import cpu_count
+from pathlib import Path
+
+from prometheus_client.exposition import generate_latest
+
+from bybit_exporter import config
+
+from .exchange import COINS, credentials, running_exchange
+from .programs import CONFIG, Running, exporter
+from .rendering import check_same_series, registry_of
+from .side_by_side import scrape_ratios
+
+SIZES = (1, 10, 100, 1000)
+POLLS_A_SECOND = 50
+WATCHED_INTERVALS, WATCHED_SECONDS = 3, 10.0
+"""Polls are watched for so long, at least."""
+SLACK_SECONDS = 1.0
+SCRAPES, PAUSE_SECONDS = 500, 0.01
+ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """Seconds of each, and of the client library's rendering of the same series."""
+
+    seconds: list[float]
+    library: float
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def p99(self) -> float:
+        return statistics.quantiles(self.seconds, n=100)[-1]
+
+    @property
+    def faster(self) -> float:
+        """So many times as fast as the client library."""
+        return self.library / self.median
+
+    @property
+    def spread(self) -> float:
+        return self.p99 / self.median
+
+    def __str__(self) -> str:
+        return f"{self.median * 1e3:.2f} ms | {_figure(self.faster)} times | {self.p99 * 1e3:.2f} ms"
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """What was measured with so many accounts."""
+
+    accounts: int
+    read_seconds: float
+    """For the configuration."""
+    ready_seconds: float
+    poll_seconds: float
+    missed: int
+    """Accounts that had fewer polls than intervals."""
+    plain: Scrapes
+    compressed: Scrapes
+    memory_bytes: int
+
+    def __str__(self) -> str:
+        cells = f"{self.poll_seconds * 1e3:.2f} ms | {self.memory_bytes / 1e6:.0f} MB | {self.ready_seconds:.1f} s"
+        return f"| {self.accounts:,} | {self.plain} | {self.compressed} | {cells} | {self.accounts - self.missed:,} |"
+
+
+HEADER = """
+| accounts | scrape | faster | p99 | gzip | faster | p99 | CPU for a poll | memory | ready after | polled in time |
+| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"""
+
+
+def measure(accounts: int, directory: Path) -> Scale:
+    """Starts everything, measures one thing after the other, and ends everything."""
+    interval = max(1.0, accounts / POLLS_A_SECOND)
+    program = exporter(interval, [credentials(index) for index in range(accounts)], COINS)
+    with (
+        running_exchange(accounts) as url,
+        Running(program, url, directory) as running,
+        closing(running.connection()) as connection,
+    ):
+        ready_seconds = running.seconds_to_ready()
+        poll_seconds, missed = _watch_polls(running, connection, interval)
+        plain, compressed = _library_seconds(_scrape(connection))
+        return Scale(
+            accounts,
+            _median_seconds(lambda: config.load(directory / CONFIG)),
+            ready_seconds,
+            poll_seconds,
+            missed,
+            Scrapes(list(_scrape_seconds(connection, "identity")), plain),
+            Scrapes(list(_scrape_seconds(connection, "gzip")), compressed),
+            running.memory_bytes()["Rss"],
+        )
+
+
+def _watch_polls(running: Running, connection: HTTPConnection, interval: float) -> tuple[float, int]:
+    """CPU seconds for a poll while nobody scrapes, and how many accounts were not polled once in each interval."""
+    intervals = max(WATCHED_INTERVALS, round(WATCHED_SECONDS / interval))
+    before, cpu_before = _polls(connection), running.cpu_seconds()
+    time.sleep(intervals * interval + SLACK_SECONDS)
+    cpu, polls = running.cpu_seconds() - cpu_before, _polls(connection)
+    polls.subtract(before)
+    return cpu / polls.total(), sum(count < intervals for count in polls.values())
+
+
+def _polls(connection: HTTPConnection) -> Counter[bytes]:
+    samples = re.findall(rb'^bybit_polls_total\{account="([^"]+)".* (\S+)$', _scrape(connection), re.MULTILINE)
+    return Counter({account: int(float(value)) for account, value in samples})
+
+
+def _scrape_seconds(connection: HTTPConnection, encoding: str) -> Iterator[float]:
+    for _ in range(SCRAPES):
+        time.sleep(PAUSE_SECONDS)
+        yield _seconds(lambda: _scrape(connection, encoding))
+
+
+def _scrape(connection: HTTPConnection, encoding: str = "identity") -> bytes:
+    connection.request("GET", "/metrics", headers={"Accept-Encoding": encoding})
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != 200 or response.headers.get("Content-Encoding", "identity") != encoding:
+        raise RuntimeError(f"scraped with status {response.status}")
+    return body
+
+
+def _library_seconds(exposition: bytes) -> tuple[float, float]:
+    """What the client library takes for these series, plain and compressed."""
+    registry = registry_of(exposition.decode())
+    check_same_series(exposition, generate_latest(registry))
+    return (
+        _median_seconds(lambda: generate_latest(registry)),
+        _median_seconds(lambda: gzip.compress(generate_latest(registry))),
+    )
+
+
+def _median_seconds(action: Callable[[], object]) -> float:
+    return statistics.median(_seconds(action) for _ in range(ROUNDS))
+
+
+def _seconds(action: Callable[[], object]) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _verdicts(most: Scale, kept_alive: float, new: float) -> Iterator[str]:
+    """The lines of the table of what must be true, with the largest size."""
+    worst = max(most.plain.spread, most.compressed.spread)
+    yield _at_least(
+        "plain scrape, against `generate_latest` on the same series", most.plain.faster, 60, "times as fast"
+    )
+    yield _at_least("gzip scrape, against the same plus `gzip.compress`", most.compressed.faster, 40, "times as fast")
+    yield _at_most("p99 of the scrapes while polls run at 50/s, over their median", worst, 2, "times")
+    yield _at_most("CPU for a poll, everything included", most.poll_seconds * 1e3, 1.5, "ms")
+    yield _at_most("memory", most.memory_bytes / 1e6, 80, "MB")
+    yield _at_most("accounts not polled in each of their intervals", most.missed, 0, "")
+    yield _at_most("reading the configuration", most.read_seconds, 0.3, "s")
+    yield _at_most(
+        "one account, four coins: scrape, against the client library's own server", max(kept_alive, new), 1, "times"
+    )
+
+
+def _at_least(what: str, value: float, least: float, unit: str) -> str:
+    return _verdict(what, value, f"at least {least:g} {unit}", unit, value >= least)
+
+
+def _at_most(what: str, value: float, most: float, unit: str) -> str:
+    return _verdict(what, value, f"at most {most:g} {unit}", unit, value <= most)
+
+
+def _verdict(what: str, value: float, aim: str, unit: str, is_met: bool) -> str:
+    return f"| {what} | {aim.strip()} | {_figure(value)} {unit}".rstrip() + f" | {'met' if is_met else 'MISSED'} |"
+
+
+def _figure(value: float) -> str:
+    """Three digits, without an exponent."""
+    return f"{value:.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _machine() -> str:
+    processor = re.search(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+    name = processor[1] if processor else platform.machine()
+    return f"{datetime.now(UTC):%d %B %Y}, {cpu_count()} cores ({name}), Python {platform.python_version()}"
+
+
+def _warm_up(directory: Path) -> None:
+    """Compiles the modules, which the first start would otherwise be measured with."""
+    with running_exchange(1) as url, Running(exporter(1, [credentials(0)], COINS), url, directory) as running:
+        running.seconds_to_ready()
+
+
+def main() -> None:
+    """Takes about four minutes. Prints the tables of docs/performance.md."""
+    print(f"Measured with `python -m bench scale` on {_machine()}.", HEADER, sep="\n", flush=True)
+    with tempfile.TemporaryDirectory() as name:
+        _warm_up(Path(name))
+        for accounts in SIZES:
+            scale = measure(accounts, Path(name))
+            print(scale, flush=True)
+    print(f"\n| {SIZES[-1]:,} accounts of {len(COINS)} coins | aim | measured | |\n| --- | --- | --- | --- |")
+    print(*_verdicts(scale, *scrape_ratios()), sep="\n")
