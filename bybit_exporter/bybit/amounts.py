@@ -28,11 +28,17 @@ def amount(text: str, path: str) -> Decimal:
     return Decimal(text) if rounded else ZERO  # no negative zero, and no exponent without bounds
 
 
-def minus(whole: Decimal, part: Decimal) -> Decimal:
-    """What is left of an amount."""
-    return _EXACT.subtract(whole, part)
+def minus(whole: Decimal, part: Decimal, path: str) -> Decimal:
+    """What is left of an amount. Raises BybitError as `amount` does."""
+    return _within_a_float(_EXACT.subtract(whole, part), path)
 
 
-def plus(one: Decimal, other: Decimal) -> Decimal:
-    """The sum of two amounts."""
-    return _EXACT.add(one, other)
+def plus(one: Decimal, other: Decimal, path: str) -> Decimal:
+    """The sum of two amounts. Raises BybitError as `amount` does."""
+    return _within_a_float(_EXACT.add(one, other), path)
+
+
+def _within_a_float(result: Decimal, path: str) -> Decimal:
+    if not math.isfinite(float(result)):
+        raise BybitError(MALFORMED, f"{path}: the result is larger than a float")
+    return result

@@ -128,7 +128,7 @@ def unified_snapshot(result: UnifiedResult, coins: tuple[str, ...] | None) -> Ac
         locked = amount(held.locked, f"{path}.locked")
         return Balance(
             held.coin,
-            free=minus(amount(held.wallet_balance, f"{path}.walletBalance"), locked),
+            free=minus(amount(held.wallet_balance, f"{path}.walletBalance"), locked, path),
             frozen=locked,
             equity=amount(held.equity, f"{path}.equity"),
             usd_value=amount(held.usd_value, f"{path}.usdValue"),
@@ -167,7 +167,7 @@ def fund_snapshot(result: FundResult, coins: tuple[str, ...] | None) -> AccountS
 
     def balance(held: FundCoin, path: str) -> Balance:
         free = amount(held.transfer_balance, f"{path}.transferBalance")
-        return Balance(held.coin, free, frozen=minus(amount(held.wallet_balance, f"{path}.walletBalance"), free))
+        return Balance(held.coin, free, minus(amount(held.wallet_balance, f"{path}.walletBalance"), free, path))
 
     balances = (balance(held, f"result.balance[{index}]") for index, held in enumerate(result.balance))
     return _snapshot(balances, "result.balance", coins, _NOT_HELD_FUND)

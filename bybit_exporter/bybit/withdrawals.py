@@ -56,7 +56,8 @@ def under_way(rows: Iterable[Withdrawal]) -> Mapping[str, Decimal]:
     """
     sums: dict[str, Decimal] = {}
     for index, row in enumerate(rows):
-        quantity = amount(row.amount, f"result.rows[{index}].amount")
+        path = f"result.rows[{index}].amount"
+        quantity = amount(row.amount, path)
         if row.status not in ENDED:
-            sums[row.coin] = plus(sums.get(row.coin, ZERO), quantity)
+            sums[row.coin] = plus(sums.get(row.coin, ZERO), quantity, path)
     return sums

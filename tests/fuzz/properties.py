@@ -8,7 +8,7 @@ import math
 import socket
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
 from functools import cache
@@ -22,11 +22,24 @@ from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.exchange_clock import ExchangeClock
 from bybit_exporter.bybit.gate import Gate
+from bybit_exporter.bybit.keys import read_api_key
+from bybit_exporter.bybit.prices import read_prices
 from bybit_exporter.bybit.signing import sign_hmac
+from bybit_exporter.bybit.subaccounts import read_subaccount_balances, read_subaccounts
 from bybit_exporter.bybit.transport import Response, Transport
-from bybit_exporter.bybit.wallets import SpotResult, read_wallet
+from bybit_exporter.bybit.wallets import SpotResult, find_account_type, read_wallet
+from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.metrics import render_account
-from bybit_exporter.model import Account, AccountSnapshot, AccountState, AccountType, FailureReason, PollResult, Secret
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountState,
+    AccountType,
+    Balance,
+    FailureReason,
+    PollResult,
+    Secret,
+)
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"
@@ -47,7 +60,7 @@ class Canned(Transport):
 
 
 def client_on(transport: Transport) -> Client:
-    return Client(transport, ExchangeClock(5.0), Gate(1e9), recv_window_seconds=5.0)
+    return Client(transport, ExchangeClock(5.0), Gate(1e9, sleep=lambda _: None), recv_window_seconds=5.0)
 
 
 # An answer: its status, its headers, its body.
@@ -86,9 +99,9 @@ envelopes = st.fixed_dictionaries(
 
 
 @st.composite
-def twisted(draw: st.DrawFn) -> Any:
+def twisted(draw: st.DrawFn, honest: st.SearchStrategy[Any]) -> Any:
     """An honest envelope in which one value, somewhere, is anything at all, or gone."""
-    envelope = draw(envelopes)
+    envelope = draw(honest)
     place: Any = envelope
     while True:
         keys = list(place) if isinstance(place, dict) else list(range(len(place)))
@@ -120,7 +133,7 @@ def encoded(value: Any) -> bytes:
 
 bodies = (
     envelopes.map(encoded)
-    | twisted().map(encoded)
+    | twisted(envelopes).map(encoded)
     | spliced(envelopes.map(encoded))
     | anything.map(encoded)
     | st.binary(max_size=300)
@@ -183,6 +196,84 @@ def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
     state = AccountState(ACCOUNT).after(PollResult(snapshot, 0.0, 0.0, 0.0))
     lines = b"".join(render_account(state)).splitlines()
     assert all(line.startswith(b"bybit_") and line.count(b"\n") == 0 for line in lines)
+
+
+# The answers of the other wallets, and those that are read beside the polls.
+
+coins = st.sampled_from(["BTC", "ETH", "USDT"]) | st.text(max_size=4)
+flags = st.integers(-1, 7)
+UNIFIED_COIN = {"coin": coins, "walletBalance": amounts, "locked": amounts, "equity": amounts, "usdValue": amounts}
+FUND_COIN = {"coin": coins, "walletBalance": amounts, "transferBalance": amounts}
+WITHDRAWAL = {"coin": coins, "amount": amounts, "status": st.sampled_from(["Pending", "success"]) | st.text(max_size=4)}
+MEMBER = {"uid": st.text(min_size=1, max_size=3), "username": st.text(max_size=3), "status": flags}
+TICKER = {"symbol": st.builds(str.__add__, coins, coins), "lastPrice": amounts, "usdIndexPrice": amounts}
+
+
+def rows(fields: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
+    return st.lists(st.fixed_dictionaries(dict(fields)), max_size=3)
+
+
+OTHERS: Mapping[str, tuple[Callable[[Client], Any], Mapping[str, st.SearchStrategy[Any]]]] = {
+    "unified": (
+        lambda client: read_wallet(client, ACCOUNT, AccountType.UNIFIED),
+        {"list": st.lists(st.fixed_dictionaries({"coin": rows(UNIFIED_COIN)}), max_size=2)},
+    ),
+    "fund": (lambda client: read_wallet(client, ACCOUNT, AccountType.FUND), {"balance": rows(FUND_COIN)}),
+    "withdrawals": (
+        lambda client: read_withdrawals(client, ACCOUNT),
+        {"rows": rows(WITHDRAWAL), "nextPageCursor": st.just("") | st.text(max_size=2)},
+    ),
+    "key": (
+        lambda client: read_api_key(client, ACCOUNT),
+        {"readOnly": flags, "ips": st.lists(st.text(max_size=3)), "expiredAt": st.datetimes().map(str) | st.text()},
+    ),
+    "account info": (lambda client: find_account_type(client, ACCOUNT), {"unifiedMarginStatus": flags}),
+    "subaccounts": (
+        lambda client: read_subaccounts(client, ACCOUNT),
+        {"subMembers": rows(MEMBER), "nextCursor": st.just("0") | st.text(max_size=2)},
+    ),
+    "balances of a subaccount": (
+        lambda client: read_subaccount_balances(client, ACCOUNT, "1"),
+        {"balance": rows(FUND_COIN)},
+    ),
+    "prices": (read_prices, {"list": rows(TICKER)}),
+}
+
+
+def other_answers(name: str) -> st.SearchStrategy[tuple[str, bytes]]:
+    honest = st.fixed_dictionaries({"retCode": st.just(0), "result": st.fixed_dictionaries(dict(OTHERS[name][1]))})
+    return st.tuples(st.just(name), (honest | twisted(honest)).map(encoded) | spliced(honest.map(encoded)))
+
+
+others = st.sampled_from(list(OTHERS)).flatmap(other_answers)
+
+
+def any_other_answer_gives_what_it_says_or_a_bybit_error(case: tuple[str, bytes]) -> None:
+    name, body = case
+    read, _ = OTHERS[name]
+    try:
+        answer = read(client_on(Canned(Response(200, {}, body, clock.now()))))
+    except BybitError as error:
+        is_fit_for_a_log(error)
+        return
+    for number in numbers_in(answer if isinstance(answer, AccountType) else answer.result):
+        assert number.is_finite()
+        assert math.isfinite(float(number))
+
+
+def numbers_in(value: Any) -> Iterator[Decimal]:
+    """Every amount of what has been read, wherever in it."""
+    if isinstance(value, Decimal):
+        yield value
+    elif isinstance(value, Mapping):
+        yield from numbers_in(list(value.values()))
+    elif isinstance(value, list | tuple):
+        for each in value:
+            yield from numbers_in(each)
+    elif isinstance(value, AccountSnapshot):
+        yield from numbers_in(value.balances)
+    elif isinstance(value, Balance):
+        yield from numbers_in((value.free, value.frozen, value.equity, value.usd_value))
 
 
 # The raw bytes of an HTTP answer, on a socket.
@@ -359,7 +450,8 @@ class Property(NamedTuple):
 
 
 PROPERTIES = {
-    "answer": Property(responses, an_answer_gives_a_snapshot_or_a_bybit_error, 0.55),
+    "answer": Property(responses, an_answer_gives_a_snapshot_or_a_bybit_error, 0.35),
+    "other answers": Property(others, any_other_answer_gives_what_it_says_or_a_bybit_error, 0.2),
     "http": Property(http_answers, http_gives_a_snapshot_or_a_bybit_error, 0.05),
     "configuration": Property(files, a_file_gives_a_configuration_or_a_configuration_error, 0.25),
     "signature": Property(st.tuples(secrets, secrets, parameters), a_request_is_signed_as_it_is_sent, 0.15),

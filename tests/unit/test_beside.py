@@ -97,6 +97,11 @@ def test_an_amount_that_is_no_number_is_malformed_even_if_it_has_ended() -> None
     assert str(error) == 'result.rows[1].amount: not a finite decimal number: "much"'
 
 
+def test_a_sum_beyond_a_float_is_malformed() -> None:
+    error = refusal(read_withdrawals, Exchange(rows(("BTC", "1.7e308", "Pending"), ("BTC", "1.7e308", "Pending"))))
+    assert (error.reason, str(error)) == ("malformed", "result.rows[1].amount: the result is larger than a float")
+
+
 def test_pages_that_repeat_end() -> None:
     exchange = Exchange(rows(cursor="a"), rows(cursor="b"), rows(cursor="a"))
     assert refusal(read_withdrawals, exchange).reason is FailureReason.MALFORMED
