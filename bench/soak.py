@@ -22,6 +22,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import dataclass, field
+from decimal import Decimal
 from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
@@ -29,7 +30,15 @@ from random import Random
 from bybit_exporter import log
 from bybit_exporter.config import ApiConfig, Config
 from bybit_exporter.model import Account, AccountType, Secret
-from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer, faults
+from bybit_exporter.sandbox import (
+    UNLIMITED,
+    Exchange,
+    FundingHolding,
+    Holding,
+    SandboxServer,
+    UnifiedHolding,
+    faults,
+)
 from bybit_exporter.sandbox import Account as Held
 from bybit_exporter.sandbox.messages import Fault, Response, Wire
 from bybit_exporter.service import Service
@@ -101,12 +110,26 @@ def holdings(number: int, account: str) -> dict[str, Holding]:
     }
 
 
+def hold(held: Held, number: int) -> None:
+    """Put that into the wallet that is read; in those of unified accounts what is frozen is a part of the whole."""
+    held.holdings = holdings(number, held.name)
+    whole = {coin: (str(number + Decimal(holding.frozen)), holding) for coin, holding in held.holdings.items()}
+    held.unified.rows = {coin: UnifiedHolding(all_, holding.frozen) for coin, (all_, holding) in whole.items()}
+    held.funding.rows = {coin: FundingHolding(all_, holding.free) for coin, (all_, holding) in whole.items()}
+
+
+def account_type(account: str) -> AccountType:
+    """One in three of each, by the number in its name."""
+    return (AccountType.SPOT, AccountType.UNIFIED, AccountType.FUND)[int(account.split()[1]) % 3]
+
+
 def serve(accounts: int, wire: Connection) -> None:
     """The exchange's process."""
     exchange = Exchange(limits=UNLIMITED, history=100)
     exchange.fault = at_random = AtRandom(1)
     for index in range(accounts):
         held = exchange.add_account(f"account {index}")
+        held.mode = "classic" if account_type(held.name) is AccountType.SPOT else "unified"
         held.behaviour = _count
     with SandboxServer(exchange) as server:
         keys = [(held.name, held.api_key, held.api_secret) for held in exchange.accounts.values()]
@@ -120,7 +143,12 @@ def serve(accounts: int, wire: Connection) -> None:
 
 
 def _count(held: Held, _: float) -> None:
-    held.holdings = holdings(held.request_count, held.name)
+    hold(held, held.request_count)
+
+
+def kinds(account: str) -> tuple[str, ...]:
+    """The figures that are of one answer; withdrawals of other wallets have an answer of their own, or none."""
+    return ("free", "frozen", "withdrawing") if account_type(account) is AccountType.SPOT else ("free", "frozen")
 
 
 _SAMPLE = re.compile(
@@ -148,7 +176,8 @@ class Scraper:
     def _check(self, text: str) -> None:
         read: dict[str, dict[tuple[str, str], float]] = {}
         for kind, account, coin, value in _SAMPLE.findall(text):
-            read.setdefault(account, {})[kind, coin] = float(value)
+            if kind in kinds(account):
+                read.setdefault(account, {})[kind, coin] = float(value)
         for account, values in read.items():
             number = int(values["free", COINS[0]])
             expected = {
@@ -159,6 +188,7 @@ class Scraper:
                     ("frozen", holding.frozen),
                     ("withdrawing", holding.withdraw),
                 )
+                if kind in kinds(account)
             }
             self.checked += len(values)
             if values != expected:
@@ -205,7 +235,8 @@ def exchange_process(accounts: int) -> Iterator[tuple[str, list[tuple[str, str, 
 def service_for(base_url: str, keys: list[tuple[str, str, str]]) -> Service:
     """The exporter, less what the configuration file would not allow."""
     accounts = tuple(
-        Account(name, AccountType.SPOT, None, Secret(key), Secret(secret), INTERVAL, 1.0) for name, key, secret in keys
+        Account(name, account_type(name), None, Secret(key), Secret(secret), INTERVAL, 1.0)
+        for name, key, secret in keys
     )
     api = ApiConfig(base_url=base_url, timeout_seconds=TIMEOUT, max_requests_per_second=1e6)
     return Service(Config(api, accounts), lambda: Config(api, accounts))
