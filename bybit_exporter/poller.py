@@ -135,7 +135,8 @@ class Poller:
             wait = task.wait_seconds(outcome, client.clock.now())
         with self._changed:
             next_at = self._schedule.postpone(task, ended + wait, waiting=error is not None)
-            silent_until = client.gate.closed_until
+            # Only a poll that has met the closed gate holds the others: it counts that failure, which alerts look at.
+            silent_until = client.gate.closed_until if task.is_poll else 0.0
             held = self._schedule.hold(silent_until) if silent_until > ended else []
         for other, due in held:
             other.reschedule(_wall(due))

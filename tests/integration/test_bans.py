@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 import requests
 
-from bybit_exporter.sandbox import BANNED, UNLIMITED, Exchange, Refusal, SandboxServer, faults
+from bybit_exporter.sandbox import BANNED, TICKERS, UNLIMITED, Exchange, Refusal, SandboxServer, faults
 from bybit_exporter.sandbox.messages import Fault, Response, Wire
 from tests.exporter_process import ExporterProcess, config_for
 from tests.in_process import HOLDINGS, JumpingClock, Running
-from tests.support import eventually
+from tests.support import eventually, polls_of
 
 NAMES = tuple(f"a{number}" for number in range(5))
 
@@ -106,6 +106,21 @@ def test_a_retry_of_what_was_under_way_is_not_sent(clock: JumpingClock) -> None:
         eventually(lambda: running.failures("ip_rate_limit", "a1") == 1)
         assert running.exchange.request_count == before
         assert running.value("bybit_next_poll_timestamp_seconds", account="a1") > time.time() + 500  # type: ignore[operator]
+
+
+def test_a_block_that_something_beside_the_polls_has_met_first_is_counted_by_one_of_them(clock: JumpingClock) -> None:
+    """Or else nobody would be told why the figures end."""
+    running = Running(*NAMES)
+    running.exchange.faults[TICKERS] = faults.access_too_frequent()
+    with running:
+        eventually(lambda: sum(running.failures("ip_rate_limit", name) for name in NAMES) == 1)
+        before = running.exchange.request_count
+        clock.jump(500.0)
+        assert asked_within(running, 1.0) == 0
+        assert running.exchange.request_count == before
+        running.exchange.faults.clear()
+        clock.jump(120.0)
+        eventually(lambda: all_up(running))
 
 
 def test_nothing_bursts_when_the_silence_ends(clock: JumpingClock) -> None:
@@ -238,7 +253,7 @@ def test_an_account_that_is_banned_from_the_start() -> None:
         running.wait_for(1.0, "bybit_account_status", status="banned")
         assert running.value("bybit_up") == 0
         assert running.value("bybit_asset_free", coin="BTC") is None
-        asked = [recorded.at for recorded in running.main.requests]
-        eventually(lambda: running.main.request_count >= len(asked) + 5)
-    asked = [recorded.at for recorded in running.main.requests]
+        before = len(polls_of(running.main))
+        eventually(lambda: len(polls_of(running.main)) >= before + 5)
+    asked = [recorded.at for recorded in polls_of(running.main)]
     assert all(later - earlier < 2.0 for earlier, later in itertools.pairwise(asked))
