@@ -5,13 +5,25 @@ The accounts are the demo's, put through an hour and a bit on a clock of their o
 
 from __future__ import annotations
 
-from bybit_exporter.bybit.errors import BANNED
-from bybit_exporter.bybit.wallets import Spot, SpotAsset, SpotResult, spot_snapshot
+import dataclasses
+from collections.abc import Mapping
+
+from bybit_exporter.bybit.client import Client
+from bybit_exporter.bybit.errors import BybitError
+from bybit_exporter.bybit.exchange_clock import ExchangeClock
+from bybit_exporter.bybit.gate import Gate
+from bybit_exporter.bybit.keys import read_api_key
+from bybit_exporter.bybit.prices import read_prices
+from bybit_exporter.bybit.subaccounts import read_subaccounts
+from bybit_exporter.bybit.transport import Response, Transport
+from bybit_exporter.bybit.wallets import find_account_type, read_wallet
+from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.cli import DEMO_POLL_INTERVAL_SECONDS
 from bybit_exporter.config import STALE_AFTER_INTERVALS
-from bybit_exporter.model import PollResult
-from bybit_exporter.sandbox import Account
-from bybit_exporter.sandbox.demo import demo_exchange
+from bybit_exporter.metrics import Shelf
+from bybit_exporter.model import Account, AccountType, Known, Secret
+from bybit_exporter.sandbox import Exchange, Request
+from bybit_exporter.sandbox.demo import configuration_of, demo_exchange
 from tests.browser.chromium import Chromium
 from tests.browser.site import Site, at
 from tests.exporter_process import ROOT
@@ -23,26 +35,63 @@ SHOWN_SECONDS = 4020.0
 """By then the account that is banned now and then is."""
 
 
-def demo_site() -> Site:
+class InProcess(Transport):
+    """Asks the embedded exchange without a socket."""
+
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
+
+    def get(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
+        sent = {name.lower(): value for name, value in headers.items()}
+        answer = self._exchange.handle(Request("GET", path, query, sent))
+        return Response(answer.status, answer.headers, answer.body, 0.0)
+
+
+class Demo(Site):
     """The demo after so long, had it been polled all the time."""
-    stale_after = STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS
-    names = ("trading", "treasury", "banned-now-and-then")
-    site = Site(*names, demo=True, earlier=SHOWN_SECONDS, stale_after=stale_after)
-    exchange = demo_exchange(site.clock)
-    for _ in range(round(SHOWN_SECONDS / DEMO_POLL_INTERVAL_SECONDS)):
-        site.clock.now += DEMO_POLL_INTERVAL_SECONDS
-        for name in names:
-            site.record(name, poll(exchange.accounts[name], site.clock.now))
-    return site
 
+    def __init__(self) -> None:
+        stale_after = STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS
+        super().__init__(demo=True, earlier=SHOWN_SECONDS, stale_after=stale_after)
+        exchange = demo_exchange(self.clock)
+        gate = Gate(1e9, sleep=lambda _: None)
+        self.client = Client(InProcess(exchange), ExchangeClock(5.0, self.clock), gate, recv_window_seconds=5.0)
+        self.accounts = {row["name"]: self._account(row, stale_after) for row in configuration_of(exchange)}
+        self.store.replace_accounts(self.accounts.values())
+        for _ in range(round(SHOWN_SECONDS / DEMO_POLL_INTERVAL_SECONDS)):
+            self.clock.now += DEMO_POLL_INTERVAL_SECONDS
+            for account in self.accounts.values():
+                self._poll(account)
+        for account in self.accounts.values():
+            self._read_beside(account)
+        self._put(Shelf.PRICES, None, read_prices(self.client).result)
 
-def poll(account: Account, now: float) -> PollResult:
-    assert account.behaviour
-    account.behaviour(account, now)
-    if account.refusal:
-        return at(now, BANNED.reason, BANNED.advice)
-    assets = [SpotAsset(coin, held.free, held.frozen, held.withdraw) for coin, held in account.holdings.items()]
-    return at(now, spot_snapshot(SpotResult(Spot(account.status, assets)), None))
+    def _account(self, row: Mapping[str, str], stale_after: float) -> Account:
+        secrets = Secret(row["api_key"]), Secret(row["api_secret"])
+        account = Account(row["name"], AccountType(row["account_type"]), None, *secrets, stale_after / 3, stale_after)
+        if account.account_type is AccountType.AUTO:
+            account = dataclasses.replace(account, account_type=find_account_type(self.client, account))
+        return dataclasses.replace(account, subaccounts="subaccounts" in row)
+
+    def _poll(self, account: Account) -> None:
+        now = self.clock.now
+        try:
+            self.record(account.name, at(now, read_wallet(self.client, account, account.account_type).result))
+            if account.account_type is AccountType.FUND:
+                under_way = Known(read_withdrawals(self.client, account).result, now, 180.0, up=True)
+                self.store.withdrawals(account, lambda _: under_way)
+        except BybitError as error:
+            self.record(account.name, at(now, error.reason, f"{error}; {error.rule.advice}"))
+
+    def _read_beside(self, account: Account) -> None:
+        if account.name != "banned-now-and-then":
+            self._put(Shelf.API_KEY, account, read_api_key(self.client, account).result)
+        if account.subaccounts:
+            self._put(Shelf.SUBACCOUNTS, account, read_subaccounts(self.client, account).result)
+
+    def _put(self, shelf: Shelf, account: Account | None, value: object) -> None:
+        known = Known(value, self.clock.now, 180.0, up=True)
+        self.store.put(shelf, account, lambda _: known)
 
 
 def main() -> None:
@@ -53,7 +102,7 @@ def main() -> None:
 
 
 def take(browser: Chromium) -> None:
-    with demo_site() as site:
+    with Demo() as site:
         browser.visit(site.base_url, VIEWPORT)
         browser.screenshot(str(PICTURE), True)
 
