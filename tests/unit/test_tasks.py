@@ -1,0 +1,118 @@
+"""The balances of subaccounts: whose turn it is, and what a failure of one means for the others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+import pytest
+
+from bybit_exporter import tasks
+from bybit_exporter.bybit.client import Answer, Client
+from bybit_exporter.bybit.errors import BybitError, rule_for_ret_code
+from bybit_exporter.bybit.paging import PAUSE_SECONDS
+from bybit_exporter.journal import Journal
+from bybit_exporter.metrics import Shelf
+from bybit_exporter.model import (
+    Account,
+    AccountType,
+    Balance,
+    ExporterState,
+    Known,
+    Secret,
+    Subaccount,
+    SubaccountStatus,
+)
+from bybit_exporter.store import Store
+from bybit_exporter.tasks import BESIDE_SECONDS, Desk, SubaccountBalances, Turn
+from tests.support import FakeClock
+
+MASTER = Account("master", AccountType.FUND, None, Secret("k"), Secret("s"), 10.0, 30.0, True, True)
+HELD = (Balance("USDT", Decimal(7), Decimal(0)),)
+
+
+class Round:
+    """The task on a clock of its own, with a client that is not asked."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.clock = FakeClock(1000.0)
+        self.store = Store(ExporterState(True, 0.0), self.clock)
+        self.store.replace_accounts([MASTER])
+        self.task = SubaccountBalances(MASTER, PAUSE_SECONDS, Desk(self.store, Journal()))
+        self.asked: list[str] = []
+        monkeypatch.setattr("bybit_exporter.clock.now", self.clock)
+        monkeypatch.setattr(tasks, "read_subaccount_balances", self._read)
+
+    def _read(self, client: Client, account: Account, uid: str) -> Answer[Sequence[Balance]]:
+        self.asked.append(uid)
+        return Answer(HELD, {}, 0.0, 0.0, self.clock.now, self.clock.now)
+
+    def members(self, *names: str) -> None:
+        """There are these subaccounts, and no others."""
+        found = [Subaccount(name, name, SubaccountStatus.NORMAL, "1") for name in names]
+        self.store.put(Shelf.SUBACCOUNTS, MASTER, lambda _: Known(found, self.clock.now, 180.0, up=True))
+        self.store.keep_subaccounts(MASTER, names)
+
+    def turn(self, refusal: int = 0) -> float:
+        """One turn, refused with this retCode if there is one. Returns how long nothing is to be asked after it."""
+        outcome: Answer[Sequence[Balance]] | BybitError | None = self.task.ask(None)  # type: ignore[arg-type]
+        if outcome is not None:
+            if refusal:
+                outcome = BybitError(rule_for_ret_code(refusal), "refused")
+            now = self.clock.now
+            self.task.take_in(outcome, Turn(now, now, 0.0, now, 0.0))
+        return self.task.wait_seconds(outcome, 0.0)
+
+    def shown(self) -> list[str]:
+        """The subaccounts of which a balance is shown."""
+        lines = self.store.exposition().decode().splitlines()
+        return [line.split('"')[3] for line in lines if line.startswith("bybit_subaccount_asset_free{")]
+
+
+@pytest.fixture
+def a_round(monkeypatch: pytest.MonkeyPatch) -> Round:
+    return Round(monkeypatch)
+
+
+def test_each_has_its_turn_and_none_twice_a_minute(a_round: Round) -> None:
+    a_round.members("one", "two", "three")
+    waits = [a_round.turn() for _ in range(4)]
+    assert a_round.asked == ["one", "two", "three"]
+    assert waits[2:] == [BESIDE_SECONDS, BESIDE_SECONDS], "then nobody is due for a minute"
+    a_round.clock.now += BESIDE_SECONDS
+    assert a_round.turn() <= 0
+    assert a_round.asked[3:] == ["one"]
+
+
+def test_who_is_new_comes_first_and_who_has_gone_is_forgotten(a_round: Round) -> None:
+    a_round.members("one", "two")
+    a_round.turn()
+    a_round.members("one", "new")
+    a_round.turn()
+    a_round.turn()
+    assert a_round.asked == ["one", "new"]
+    assert a_round.shown() == ["one", "new"]
+
+
+def test_who_goes_while_its_balance_is_read_is_not_shown(a_round: Round) -> None:
+    a_round.members("one", "two")
+    outcome = a_round.task.ask(None)  # type: ignore[arg-type]
+    assert outcome
+    a_round.members("two")
+    a_round.task.take_in(outcome, Turn(1000.0, 1000.0, 0.0, 1000.0, 0.0))
+    assert a_round.shown() == []
+
+
+@pytest.mark.parametrize("code", [10005, 10001, 131001])
+def test_a_refusal_of_one_leaves_the_others_their_turn(a_round: Round, code: int) -> None:
+    a_round.members("one", "two")
+    assert a_round.turn(refusal=code) <= 0
+    a_round.turn()
+    assert a_round.shown() == ["two"]
+
+
+@pytest.mark.parametrize("code", [10003, 10004, 10007, 10010, 33004])
+def test_a_refusal_of_the_key_is_one_of_all(a_round: Round, code: int) -> None:
+    """Or else a dead key is tried two or three times a second."""
+    a_round.members("one", "two")
+    assert a_round.turn(refusal=code) == 300.0
