@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 import pytest
+from structlog.testing import capture_logs
 
 from bybit_exporter import tasks
 from bybit_exporter.bybit.client import Answer, Client
@@ -109,6 +110,20 @@ def test_a_refusal_of_one_leaves_the_others_their_turn(a_round: Round, code: int
     assert a_round.turn(refusal=code) <= 0
     a_round.turn()
     assert a_round.shown() == ["two"]
+
+
+def test_a_failure_is_told_once_and_again_after_it_has_ended(a_round: Round) -> None:
+    a_round.members("one", "two")
+    with capture_logs() as events:
+        a_round.turn(refusal=10001)
+        a_round.turn(refusal=10001)
+        a_round.members("three")  # those that failed have gone
+        a_round.turn()
+        a_round.members("four")
+        a_round.turn(refusal=10001)
+    told = [event["event"] for event in events if event["log_level"] != "debug"]
+    begun, ended = "the balances of subaccounts cannot be read", "the balances of subaccounts can be read again"
+    assert told == [begun, ended, begun]
 
 
 @pytest.mark.parametrize("code", [10003, 10004, 10007, 10010, 33004])
