@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from . import clock
 from .bybit.client import Answer, Client
-from .bybit.errors import RARELY_SECONDS, BybitError, Then, advice
+from .bybit.errors import NO_PERMISSION, RARELY_SECONDS, BybitError, Then, advice
 from .bybit.keys import read_api_key
 from .bybit.paging import PAUSE_SECONDS
 from .bybit.prices import read_prices
@@ -199,7 +199,7 @@ class Withdrawals(Beside[Mapping[str, Decimal]]):
         self.desk.store.withdrawals(self.owner, lambda _: read)
 
     def fail(self, error: BybitError) -> None:
-        if error.rule.then is Then.RARELY:  # the key may not read them, which is no fault
+        if error.rule is NO_PERMISSION:  # the key may not read them, which is no fault
             self.desk.store.withdrawals(self.owner, lambda _: None)
         else:
             self.desk.store.withdrawals(self.owner, Known.failed)
@@ -274,6 +274,8 @@ class SubaccountBalances(Task[Sequence[Balance]]):
 
     def take_in(self, outcome: Answer[Sequence[Balance]] | BybitError, turn: Turn) -> None:
         (member,) = self.asking
+        if member.name not in {each.name for each in self.desk.store.subaccounts(self.owner)}:
+            return  # it has gone, or has another name, since it was asked for
         self.desk.store.limited(self.owner, outcome.rate_limits)
         was_failing = bool(self.failing)
         if isinstance(outcome, BybitError):
@@ -288,12 +290,15 @@ class SubaccountBalances(Task[Sequence[Balance]]):
         round_seconds = max(BESIDE_SECONDS, self.interval_seconds * len(self.due))
         read = Known(outcome.result, outcome.asked_at, STALE_AFTER_INTERVALS * round_seconds, up=True)
         self.desk.store.put(Shelf.SUBACCOUNT_BALANCES, self.owner, lambda _: read, member.name)
-        if was_failing and not self.failing:
+        if not self.failing:
             self.desk.journal.readable(self.owner, turn.ended, self.what)
 
     def wait_seconds(self, outcome: Answer[Sequence[Balance]] | BybitError | None, exchange_now: float) -> float:
-        """After a refusal of one the others have their turn. A limit is for all, and the polls need some of it."""
-        if isinstance(outcome, BybitError) and outcome.rule.then is Then.RESET:
+        """After a refusal of one the others have their turn, unless it is the key that is refused, which all share.
+
+        A limit is for all, too, and the polls need some of it.
+        """
+        if isinstance(outcome, BybitError) and (outcome.rule.then is Then.RESET or outcome.refuses_key):
             return outcome.wait_seconds(exchange_now)
         if outcome and any(limit.remaining <= LEFT_FOR_POLLS for limit in outcome.rate_limits.values()):
             return IDLE_SECONDS

@@ -139,6 +139,8 @@ def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> 
     return Rule(Reason.AUTH, Then.RARELY, advice, ret_codes, http_statuses)
 
 
+NO_PERMISSION = _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005)
+
 TABLE: tuple[Rule, ...] = (
     NETWORK,
     TIMEOUT,
@@ -151,7 +153,7 @@ TABLE: tuple[Rule, ...] = (
         10003,
     ),
     _auth("the signature is wrong: api_secret does not belong to api_key", 10004),
-    _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005),
+    NO_PERMISSION,
     _auth(
         "the exchange does not accept the key: check that it still exists and is active",
         10007,
@@ -211,6 +213,11 @@ class BybitError(Exception):
     def reason(self) -> Reason:
         return self.rule.reason
 
+    @property
+    def refuses_key(self) -> bool:
+        """Whether the key is refused whatever it asks for."""
+        return self.rule.reason is Reason.AUTH and self.rule is not NO_PERMISSION
+
     def wait_seconds(self, exchange_now: float) -> float:
         """How long the account must not be asked; 0 means until its next interval.
 
@@ -230,6 +237,8 @@ _INSTEAD = {
     AccountType.SPOT: "this is a unified account, which has no classic spot wallet: write account_type: UNIFIED instead"
     " of account_type: SPOT; if it could be read before, look whether Bybit has banned the user",
     AccountType.UNIFIED: "this is a classic account: write account_type: SPOT instead of account_type: UNIFIED",
+    AccountType.AUTO: "its type is found out again, since it may have been upgraded; if this goes on, look whether"
+    " Bybit has banned the user",
 }
 
 
@@ -237,6 +246,18 @@ def advice(error: BybitError, account_type: AccountType) -> str:
     """What to tell the user about a failure of an account that is configured with this type."""
     if error.reason is Reason.ACCOUNT_MODE:
         return _INSTEAD.get(account_type, error.rule.advice)
+    return error.rule.advice
+
+
+def advice_beside(error: BybitError) -> str:
+    """What to tell the user about a failure of something that is read beside the polls: they say what type it is."""
+    if error.reason is Reason.ACCOUNT_MODE:
+        return "the exchange does not offer this here: check api.base_url and any proxy on the way"
+    if error.rule is NO_PERMISSION:
+        return (
+            "the key lacks a permission, or is not one of a master account; for subaccounts tick Account Transfer or"
+            " Subaccount Transfer (read-only is enough)"
+        )
     return error.rule.advice
 
 

@@ -114,6 +114,13 @@ def test_pages_without_end_end() -> None:
     assert len(exchange.asked) == MAX_PAGES
 
 
+@pytest.mark.parametrize("end", [{}, {"nextPageCursor": None}, {"nextPageCursor": ""}, {"nextPageCursor": "0"}])
+def test_the_last_page_names_no_other(end: dict[str, Any]) -> None:
+    exchange = Exchange(rows(("BTC", "1", "Pending"), cursor="a"), {"rows": [], **end})
+    assert read_withdrawals(exchange.client, MAIN).result == {"BTC": 1}
+    assert len(exchange.asked) == 2
+
+
 def test_a_failed_page_fails_the_whole() -> None:
     exchange = Exchange(rows(("BTC", "1", "Pending"), cursor="a"), b'{"retCode": 10001, "retMsg": "no CANARYKEY"}')
     error = refusal(read_withdrawals, exchange)
@@ -136,6 +143,8 @@ def key_info(**changes: Any) -> dict[str, Any]:
         (key_info(ips=["192.0.2.1", "192.0.2.2"], expiredAt=""), ApiKey(True, True, None)),
         (key_info(expiredAt="1970-01-01T00:00:00Z"), ApiKey(True, False, None)),
         (key_info(ips=[]), ApiKey(True, False, 1797924025.0)),
+        (key_info(ips=[""]), ApiKey(True, False, 1797924025.0)),
+        (key_info(ips=None, expiredAt=None), ApiKey(True, False, None)),
         ({"readOnly": 1}, ApiKey(True, False, None)),
     ],
 )
@@ -193,9 +202,9 @@ def test_subaccounts_over_all_pages() -> None:
 def test_each_subaccount_has_a_name_of_its_own_and_stands_once() -> None:
     """Or else a series would stand twice. Who joins meanwhile moves others to the next page."""
     first = members(member("1", "same"), member("2", "same"), member("3", ""), cursor="3")
-    exchange = Exchange(first, members(member("3", "", 4), member("4", "other")))
-    found = read_subaccounts(exchange.client, MAIN).result
-    assert [each.name for each in found] == ["1", "2", "3", "other"]
+    second = members(member("3", "", 4), member("4", "other"), member("5", "1"), {**member("6", ""), "username": None})
+    found = read_subaccounts(Exchange(first, second).client, MAIN).result
+    assert [each.name for each in found] == ["1", "2", "3", "other", "5", "6"]
     assert found[2].status is SubaccountStatus.FROZEN, "the later answer counts"
 
 
@@ -241,6 +250,13 @@ def test_the_order_of_the_pairs_does_not_matter() -> None:
     assert prices(*rows) == prices(*reversed(rows)) == {"ABC": Decimal("2.05")}
 
 
+def test_no_coin_has_the_price_of_another() -> None:
+    assert prices(("AVAXUSD", "30", "31"), ("AVAXUSDT", "30", ""), ("AVAUSDT", "0.5", "")) == {
+        "AVAX": 30,
+        "AVA": Decimal("0.5"),
+    }
+
+
 def test_a_price_of_nothing_is_none() -> None:
     assert prices(("ABCUSDT", "0", "0"), ("DEFUSDT", "", ""), ("GHIUSDT", "-1", "")) == {}
 
@@ -260,7 +276,9 @@ def test_a_price_that_is_no_number_makes_the_whole_malformed() -> None:
         ("1INCHUSDT", "1INCH", "USDT"),
         ("ETHFIUSDT", "ETHFI", "USDT"),
         ("USDEUSDC", "USDE", "USDC"),
-        ("ABCRLUSD", "ABC", "RLUSD"),
+        ("ABCUSD", "ABC", "USD"),
+        ("ABCRLUSD", "", ""),
+        ("AVAXUSD", "", ""),
         ("USDT", "", ""),
         ("NONSENSE", "", ""),
         ("", "", ""),
