@@ -265,6 +265,7 @@ def _start_web(
 
 def _collect_rarely() -> None:
     """Lets no scrape wait for a search through all objects, which takes 50 ms with a thousand accounts."""
+    gc.collect()
     gc.freeze()  # what is loaded stays
     gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
