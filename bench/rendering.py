@@ -77,7 +77,7 @@ def registry_of(exposition: str) -> CollectorRegistry:
     for family in text_string_to_metric_families(exposition):
         if family.name.startswith("process_"):
             continue
-        labels = list(family.samples[0].labels)
+        labels = list(family.samples[0].labels) if family.samples else ["of_none"]
         metric = (Counter if family.type == "counter" else Gauge)(
             family.name, family.documentation, labels, registry=registry
         )

@@ -16,8 +16,8 @@ from typing import Generic, Protocol, TypeVar
 FIRST_ROUND_SECONDS = 1.0
 """The first round of polls is spread over this time, or longer where the limit on requests asks for it."""
 
-BESIDE_PART = 0.1
-"""The part of the permitted rate of requests that the first round of tasks other than polls uses."""
+POLLS_SHARE = 0.5
+"""The share of the permitted rate of requests that the first round of polls uses; the rest is for retries and more."""
 
 
 class Task(Protocol):
@@ -30,8 +30,8 @@ class Task(Protocol):
     def interval_seconds(self) -> float: ...
 
     @property
-    def is_poll(self) -> bool:
-        """Whether it reads the wallet of an account; these come first."""
+    def share(self) -> float:
+        """The share of the permitted rate of requests that the first round of tasks of its kind uses."""
 
 
 T = TypeVar("T", bound=Task)
@@ -65,8 +65,8 @@ class Schedule(Generic[T]):
     def replace(self, tasks: Iterable[T], now: float, requests_per_second: float, *, keep: bool = True) -> None:
         """Takes up exactly these tasks from now on.
 
-        A task that is what it was keeps its times, unless ``keep`` is false. New polls use half of the permitted rate
-        for their first round, other new tasks a tenth; the rest is for retries and others.
+        A task that is what it was keeps its times, unless ``keep`` is false. New ones are spread: the first poll is due
+        at once, what is beside the polls a little later.
         """
         kept = self._entries if keep else {}
         self._entries = {}
@@ -77,11 +77,13 @@ class Schedule(Generic[T]):
                 entry = _Entry(task, now, now)
                 new.append(entry)
             self._entries[task.key] = entry
-        polls = [entry for entry in new if entry.task.is_poll]
-        spacing = max(FIRST_ROUND_SECONDS / max(len(polls), 1), 2 / requests_per_second)
-        _spread(polls, now, spacing)
-        beside = 1 / (BESIDE_PART * requests_per_second)
-        _spread((entry for entry in new if not entry.task.is_poll), now + beside, beside)
+        for share in {entry.task.share for entry in new}:
+            alike = [entry for entry in new if entry.task.share == share]
+            spacing = 1 / (share * requests_per_second)
+            if share == POLLS_SHARE:
+                _spread(alike, now, max(FIRST_ROUND_SECONDS / len(alike), spacing))
+            else:
+                _spread(alike, now + spacing, spacing)
         self._heap = []
         for entry in self._entries.values():
             self._push(entry)

@@ -32,6 +32,7 @@ from .model import (
     PollResult,
     Subaccount,
 )
+from .schedule import POLLS_SHARE
 from .store import Store
 
 T = TypeVar("T")
@@ -80,6 +81,7 @@ class Task(Generic[T]):
     desk: Desk = field(compare=False, repr=False)
 
     is_poll = False
+    share = 0.1
     what = ""
     """What is read, as the log calls it."""
 
@@ -117,6 +119,7 @@ class Wallet(Task[AccountSnapshot]):
     """The poll of an account."""
 
     is_poll = True
+    share = POLLS_SHARE
     what = "account"
 
     def ask(self, client: Client) -> Answer[AccountSnapshot]:
@@ -209,6 +212,7 @@ class ApiKeyCheck(Beside[ApiKey]):
     """What the exchange says of the account's key."""
 
     what, shelf = "key", Shelf.API_KEY
+    share = 0.03  # there is no hurry, and a thousand at once would be felt each hour
 
     def ask(self, client: Client) -> Answer[ApiKey]:
         return read_api_key(client, self.owner)

@@ -33,7 +33,7 @@ ROOMS: dict[str, set[str]] = {
     "store": {"clock", "exposition", "history", "metrics", "model"},
     "bybit": {"", "clock", "model", "rsa"},
     "journal": {"bybit", "durations", "model"},
-    "tasks": {"bybit", "clock", "journal", "metrics", "model", "store"},
+    "tasks": {"bybit", "clock", "journal", "metrics", "model", "schedule", "store"},
     "poller": {"bybit", "clock", "durations", "schedule", "store", "tasks"},
     "service": {"bybit", "clock", "config", "journal", "model", "poller", "sharding", "store", "tasks"},
     "web": {"", "clock", "durations", "metrics", "model", "schema", "secret_files", "sharding", "store"},

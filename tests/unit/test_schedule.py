@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_exporter.schedule import FIRST_ROUND_SECONDS, Schedule
+from bybit_exporter.schedule import FIRST_ROUND_SECONDS, POLLS_SHARE, Schedule
 
 RATE = 100.0
 
@@ -20,7 +20,7 @@ RATE = 100.0
 class Task:
     key: str
     interval_seconds: float
-    is_poll: bool = True
+    share: float = POLLS_SHARE
 
 
 def account(name: str = "a", interval: float = 10.0) -> Task:
@@ -197,3 +197,15 @@ def test_whatever_polls_take_they_stay_on_the_grid_and_never_overlap(
         assert following - (time + durations[index]) <= interval * (1 + 1e-6)
     grid = [(time - start) / interval for time in times]
     assert all(abs(step - round(step)) < 1e-3 for step in grid)
+
+
+def test_what_is_beside_the_polls_comes_a_little_later_and_in_its_own_share() -> None:
+    polls = [Task(f"poll {number}", 600.0) for number in range(100)]
+    beside = [Task(f"beside {number}", 600.0, share=0.1) for number in range(100)]
+    rare = [Task(f"rare {number}", 600.0, share=0.02) for number in range(100)]
+    made = schedule(*polls, *beside, *rare)
+    first = made.take_due(0.0)
+    assert [task.key for task in first] == ["poll 0"]
+    due = [*first, *made.take_due(2.0001)]
+    begun = {share: sum(task.share == share for task in due) for share in (POLLS_SHARE, 0.1, 0.02)}
+    assert begun == {POLLS_SHARE: 100, 0.1: 20, 0.02: 4}
