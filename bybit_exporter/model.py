@@ -225,6 +225,8 @@ class AccountState:
     account: Account
     found_type: AccountType | None = None
     """What `AccountType.AUTO` has turned out to be."""
+    type_refused: bool = False
+    """Whether the exchange has refused that type since: the account may have been upgraded."""
     up: bool | None = None
     polls: int = 0
     failures: Mapping[FailureReason, int] = field(default_factory=lambda: dict.fromkeys(FailureReason, 0))
@@ -246,6 +248,17 @@ class AccountState:
     def account_type(self) -> AccountType:
         """The wallet that is read, as far as it is known."""
         return self.found_type or self.account.account_type
+
+    @property
+    def asked_type(self) -> AccountType:
+        """The wallet to ask for; AUTO if that is to be found out, or found out again."""
+        return self.account.account_type if self.type_refused else self.account_type
+
+    def found(self, account_type: AccountType) -> AccountState:
+        """The state once the type has been found out. What was known of another wallet is not true of this one."""
+        changed = self.found_type not in (None, account_type)
+        known = replace(self, balances=None, status=None) if changed else self
+        return replace(known, found_type=account_type, type_refused=False)
 
     @property
     def holdings(self) -> tuple[Balance, ...] | None:
@@ -294,7 +307,7 @@ class AccountState:
         if reason is FailureReason.BANNED:
             return replace(failed, status=AccountStatus.BANNED, status_at=result.asked_at)
         if reason is FailureReason.ACCOUNT_MODE:
-            return replace(failed, found_type=None)  # the account may have been upgraded: it is found out again
+            return replace(failed, type_refused=True)
         return failed
 
     def as_of(self, now: float) -> AccountState:

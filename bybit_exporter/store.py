@@ -138,14 +138,14 @@ class Store:
         return published is not None and published.state.account is account
 
     def account_type(self, account: Account) -> AccountType:
-        """The account's type, as far as it is known."""
+        """The type of the wallet to ask for; AUTO if that is to be found out."""
         published = self._accounts.get(account.name)
-        return published.state.account_type if published else account.account_type
+        return published.state.asked_type if published else account.account_type
 
     def found(self, account: Account, account_type: AccountType) -> None:
         """Takes in of which type an account is."""
         with self._writing:
-            self._update(account, lambda state: replace(state, found_type=account_type))
+            self._update(account, lambda state: state.found(account_type))
 
     def record(self, account: Account, result: PollResult, next_poll_timestamp: float) -> None:
         """Takes in how a poll ended, and when the account is asked next (Unix time).

@@ -278,6 +278,7 @@ def test_auto_is_asked_once_and_again_when_the_account_has_changed(monkeypatch: 
         held.unified.update({"ETH": UnifiedHolding("3", "1")})
         serving.wait_for(0.0, "bybit_up")
         assert serving.value("bybit_poll_failures_total", reason="account_mode") == 1
+        assert serving.value("bybit_asset_free", account_type="SPOT", coin="ETH") == 1, "until it is known better"
         clock.jump(301.0)
         serving.wait_for(2.0, "bybit_asset_free", account_type="UNIFIED", coin="ETH")
         assert {

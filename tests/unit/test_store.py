@@ -183,6 +183,26 @@ def test_the_result_of_a_poll_that_a_reload_has_overtaken_is_dropped(store: Stor
     assert series(store, "bybit_next_poll_timestamp_seconds") is None
 
 
+@pytest.mark.parametrize(("again", "free"), [(AccountType.SPOT, 11.53485), (AccountType.UNIFIED, None)])
+def test_figures_of_one_wallet_are_never_shown_as_those_of_another(
+    store: Store, again: AccountType, free: float | None
+) -> None:
+    main = dataclasses.replace(account(), account_type=AccountType.AUTO)
+    store.replace_accounts([main])
+    store.found(main, AccountType.SPOT)
+    store.record(main, success(0.0), 0.0)
+    store.record(main, failure(1.0, FailureReason.ACCOUNT_MODE), 0.0)
+    assert series(store, "bybit_asset_free", account_type="SPOT") == 11.53485, "a failure changes no balance"
+    assert store.account_type(main) is AccountType.AUTO, "it is found out again"
+    store.record(main, failure(2.0), 0.0)
+    assert store.account_type(main) is AccountType.AUTO, "also if that fails"
+    store.found(main, again)
+    assert series(store, "bybit_asset_free") == free
+    assert series(store, "bybit_account_status", status="normal") == (free and 1)
+    assert series(store, "bybit_up", account_type=again) == 0
+    assert store.account_type(main) is again
+
+
 def test_reschedule(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
