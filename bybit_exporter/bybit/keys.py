@@ -21,7 +21,7 @@ class ApiKeyResult(msgspec.Struct, rename="camel"):
 
     read_only: int
     ips: list[str] | None = None
-    expired_at: str = ""
+    expired_at: str | None = None
 
 
 @hides_key
@@ -41,7 +41,7 @@ def api_key(result: ApiKeyResult) -> ApiKey:
     Raises:
         BybitError: ``malformed``, if the date at which the key expires is none.
     """
-    ips = result.ips or []
+    ips = [ip for ip in result.ips or () if ip]
     return ApiKey(
         read_only=result.read_only == 1,
         ip_bound=bool(ips) and EVERYWHERE not in ips,
@@ -49,7 +49,7 @@ def api_key(result: ApiKeyResult) -> ApiKey:
     )
 
 
-def _expiry(text: str) -> float | None:
+def _expiry(text: str | None) -> float | None:
     """Unix time; None for no date, or the beginning of time, which is written for none."""
     if not text:
         return None

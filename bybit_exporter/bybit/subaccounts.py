@@ -23,7 +23,7 @@ class Member(msgspec.Struct):
 
     uid: Annotated[str, msgspec.Meta(min_length=1)]
     status: int
-    username: str = ""
+    username: str | None = None
 
 
 class MembersPage(msgspec.Struct, rename="camel"):
@@ -49,7 +49,7 @@ def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subacc
 def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
     """The subaccounts, each once, under names that tell them apart: the user name, or else the UID."""
     by_uid = {member.uid: member for member in members}  # who joins or leaves meanwhile may move others to another page
-    named = Counter(member.username for member in by_uid.values())
+    named = Counter([*(member.username for member in by_uid.values()), *by_uid])  # a name may be the UID of another
     return [
         Subaccount(
             uid=member.uid,

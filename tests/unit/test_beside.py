@@ -136,6 +136,8 @@ def key_info(**changes: Any) -> dict[str, Any]:
         (key_info(ips=["192.0.2.1", "192.0.2.2"], expiredAt=""), ApiKey(True, True, None)),
         (key_info(expiredAt="1970-01-01T00:00:00Z"), ApiKey(True, False, None)),
         (key_info(ips=[]), ApiKey(True, False, 1797924025.0)),
+        (key_info(ips=[""]), ApiKey(True, False, 1797924025.0)),
+        (key_info(ips=None, expiredAt=None), ApiKey(True, False, None)),
         ({"readOnly": 1}, ApiKey(True, False, None)),
     ],
 )
@@ -193,9 +195,9 @@ def test_subaccounts_over_all_pages() -> None:
 def test_each_subaccount_has_a_name_of_its_own_and_stands_once() -> None:
     """Or else a series would stand twice. Who joins meanwhile moves others to the next page."""
     first = members(member("1", "same"), member("2", "same"), member("3", ""), cursor="3")
-    exchange = Exchange(first, members(member("3", "", 4), member("4", "other")))
-    found = read_subaccounts(exchange.client, MAIN).result
-    assert [each.name for each in found] == ["1", "2", "3", "other"]
+    second = members(member("3", "", 4), member("4", "other"), member("5", "1"), {**member("6", ""), "username": None})
+    found = read_subaccounts(Exchange(first, second).client, MAIN).result
+    assert [each.name for each in found] == ["1", "2", "3", "other", "5", "6"]
     assert found[2].status is SubaccountStatus.FROZEN, "the later answer counts"
 
 
