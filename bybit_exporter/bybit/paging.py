@@ -26,19 +26,19 @@ def read_pages(
     params: Mapping[str, str],
     page: type[T],
     cursor: str,
-    next_cursor: Callable[[T], str],
+    next_cursor: Callable[[T], str | None],
 ) -> Answer[list[T]]:
     """All pages, one after the other. As old as the first, and said by the last of the limit.
 
-    ``cursor`` is the parameter that asks for a further page, ``next_cursor`` reads its value off a page: ``""`` or
-    ``"0"`` after the last.
+    ``cursor`` is the parameter that asks for a further page, ``next_cursor`` reads its value off a page: none,
+    ``""`` or ``"0"`` after the last.
 
     Raises:
         BybitError: whatever went wrong with any of them, or ``malformed`` if they do not end.
     """
     answer = client.get(path, params, page, account)
     asked_at, pages, seen = answer.asked_at, [answer.result], {""}
-    while (position := next_cursor(answer.result)) not in ("", "0"):
+    while (position := next_cursor(answer.result)) not in (None, "", "0"):
         if position in seen or len(pages) == MAX_PAGES:
             raise BybitError(MALFORMED, f"the pages of {path} do not end")
         seen.add(position)

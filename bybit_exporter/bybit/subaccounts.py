@@ -30,7 +30,7 @@ class MembersPage(msgspec.Struct, rename="camel"):
     """https://bybit-exchange.github.io/docs/v5/user/page-subuid"""
 
     sub_members: list[Member] | None
-    next_cursor: str = ""
+    next_cursor: str | None = None
 
 
 @hides_key

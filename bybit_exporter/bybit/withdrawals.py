@@ -31,7 +31,7 @@ class WithdrawalsPage(msgspec.Struct, rename="camel"):
     """https://bybit-exchange.github.io/docs/v5/asset/withdraw/withdraw-record"""
 
     rows: list[Withdrawal] | None
-    next_page_cursor: str = ""
+    next_page_cursor: str | None = None
 
 
 @hides_key

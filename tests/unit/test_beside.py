@@ -114,6 +114,13 @@ def test_pages_without_end_end() -> None:
     assert len(exchange.asked) == MAX_PAGES
 
 
+@pytest.mark.parametrize("end", [{}, {"nextPageCursor": None}, {"nextPageCursor": ""}, {"nextPageCursor": "0"}])
+def test_the_last_page_names_no_other(end: dict[str, Any]) -> None:
+    exchange = Exchange(rows(("BTC", "1", "Pending"), cursor="a"), {"rows": [], **end})
+    assert read_withdrawals(exchange.client, MAIN).result == {"BTC": 1}
+    assert len(exchange.asked) == 2
+
+
 def test_a_failed_page_fails_the_whole() -> None:
     exchange = Exchange(rows(("BTC", "1", "Pending"), cursor="a"), b'{"retCode": 10001, "retMsg": "no CANARYKEY"}')
     error = refusal(read_withdrawals, exchange)
