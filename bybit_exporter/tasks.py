@@ -12,7 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from . import clock
 from .bybit.client import Answer, Client
-from .bybit.errors import RARELY_SECONDS, BybitError, Then, advice
+from .bybit.errors import NO_PERMISSION, RARELY_SECONDS, BybitError, Then, advice
 from .bybit.keys import read_api_key
 from .bybit.paging import PAUSE_SECONDS
 from .bybit.prices import read_prices
@@ -199,7 +199,7 @@ class Withdrawals(Beside[Mapping[str, Decimal]]):
         self.desk.store.withdrawals(self.owner, lambda _: read)
 
     def fail(self, error: BybitError) -> None:
-        if error.rule.then is Then.RARELY:  # the key may not read them, which is no fault
+        if error.rule is NO_PERMISSION:  # the key may not read them, which is no fault
             self.desk.store.withdrawals(self.owner, lambda _: None)
         else:
             self.desk.store.withdrawals(self.owner, Known.failed)

@@ -139,6 +139,8 @@ def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> 
     return Rule(Reason.AUTH, Then.RARELY, advice, ret_codes, http_statuses)
 
 
+NO_PERMISSION = _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005)
+
 TABLE: tuple[Rule, ...] = (
     NETWORK,
     TIMEOUT,
@@ -151,7 +153,7 @@ TABLE: tuple[Rule, ...] = (
         10003,
     ),
     _auth("the signature is wrong: api_secret does not belong to api_key", 10004),
-    _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005),
+    NO_PERMISSION,
     _auth(
         "the exchange does not accept the key: check that it still exists and is active",
         10007,

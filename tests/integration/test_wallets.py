@@ -237,6 +237,16 @@ def test_a_key_that_may_not_read_withdrawals_has_no_such_series_and_is_told_once
     assert len([event for event in told() if "withdrawals" in event["event"]]) == 1
 
 
+@pytest.mark.parametrize("fault", [faults.Status(404), faults.Status(403)], ids=["404", "403"])
+def test_any_other_refusal_of_the_withdrawals_is_a_fault(fault: faults.Status) -> None:
+    """Or else nobody would hear that a theft is not seen any more."""
+    four = Four()
+    four.fund.faults[WITHDRAWALS] = fault
+    with four:
+        four.wait_for(0.0, "bybit_withdrawals_up", account="fund")
+        four.wait_for(1.0, "bybit_up", account="fund")
+
+
 def test_a_coin_that_is_all_on_its_way_out_is_shown() -> None:
     with Four() as four:
         four.fund.funding.rows = {"BTC": FundingHolding("8.25")}
