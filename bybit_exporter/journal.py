@@ -16,6 +16,7 @@ from .model import (
     AccountStatus,
     ApiKey,
     FailureReason,
+    Secret,
     Subaccount,
     SubaccountStatus,
 )
@@ -34,8 +35,8 @@ class _Told:
     failed_at: float = 0.0
     status: tuple[AccountStatus, str] = (AccountStatus.NORMAL, "")
     unlisted: set[str] = field(default_factory=set)
-    key: tuple[bool, bool] = (True, False)
-    """Whether it was read-only, and whether it was to expire soon."""
+    key: tuple[Secret | None, bool, bool] = (None, True, False)
+    """Which it was, whether it was read-only, and whether it was to expire soon."""
     subaccounts: dict[str, tuple[SubaccountStatus, str]] = field(default_factory=dict)
     """Those that were not normal."""
 
@@ -108,12 +109,14 @@ class Journal:
         told, log = self._of(account, ACCOUNT)
         left = None if key.expiry_timestamp is None else key.expiry_timestamp - now_timestamp
         expires_soon = left is not None and left < EXPIRES_SOON_SECONDS
-        was_read_only, was_expiring = told.key
+        known, was_read_only, was_expiring = told.key
+        if known != account.api_key:  # another one
+            was_read_only, was_expiring = True, False
         if was_read_only and not key.read_only:
             log.warning("this key can do more than read: make a read-only one for the exporter, and delete this one")
         if expires_soon and not was_expiring:
             log.warning("the key expires soon: make a new one", expires_in=durations.show(max(0, round(left or 0))))
-        told.key = key.read_only, expires_soon
+        told.key = account.api_key, key.read_only, expires_soon
 
     def subaccounts(self, account: Account, members: Sequence[Subaccount]) -> None:
         """Takes in the state of an account's subaccounts."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
@@ -18,7 +19,7 @@ from bybit_exporter.bybit.errors import (
     rule_for_ret_code,
 )
 from bybit_exporter.journal import Journal
-from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, Secret
+from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, ApiKey, Secret
 
 MAIN = Account("main", AccountType.SPOT, ("BTC",), Secret("k"), Secret("s"), 10.0, 30.0)
 OTHER = Account("other", AccountType.SPOT, ("BTC",), Secret("k"), Secret("s"), 10.0, 30.0)
@@ -140,6 +141,19 @@ def test_a_ban_is_an_error_told_once(journal: Journal, events: Events) -> None:
         "the exchange reports the account as normal again",
     ]
     assert events[0]["log_level"] == "error"
+
+
+def test_what_is_wrong_with_a_key_is_told_once_and_again_of_the_next_one(journal: Journal, events: Events) -> None:
+    trades, renewed = ApiKey(False, False, 1000.0), dataclasses.replace(MAIN, api_key=Secret("another"))
+    for account in (MAIN, MAIN, renewed, renewed):
+        journal.key(account, trades, 0.0)
+    assert [event.split(":")[0] for event in told(events)] == 2 * [
+        "this key can do more than read",
+        "the key expires soon",
+    ]
+    journal.key(renewed, ApiKey(True, False, None), 0.0)
+    journal.key(renewed, trades, 0.0)
+    assert len(told(events)) == 6
 
 
 def test_accounts_are_told_apart(journal: Journal, events: Events) -> None:
