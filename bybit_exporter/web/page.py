@@ -20,7 +20,7 @@ from markupsafe import Markup
 
 from .. import __version__, clock
 from ..metrics import Shelf
-from ..model import AccountState, ApiKey, Balance, Subaccount
+from ..model import AccountState, ApiKey, Balance, Known, Subaccount
 from ..sharding import ALONE, Shard
 from ..store import Store
 from .query import SORTS, Query
@@ -88,7 +88,8 @@ def render(
     """The page as it is now, and the Content-Security-Policy to send with it. ``now`` is Unix time."""
     query = Query.of(parameters)
     wall = now()
-    prices: Mapping[str, Decimal] = store.beside(Shelf.PRICES).value or {}
+    known_prices: Known[Mapping[str, Decimal]] = store.beside(Shelf.PRICES)
+    prices = known_prices.value or {}
     everything = [_shown(state, store, prices, wall) for state in store.accounts()]
     full, brief = _lay_out(_matching(everything, query))
     for shown in full:
@@ -96,6 +97,8 @@ def render(
     html = _template.render(
         wall=wall,
         prices=prices,
+        prices_fail=known_prices.up is False,
+        not_counted=sum(shown.state.holdings is None for shown in everything),
         worth=sum((shown.worth for shown in everything if shown.worth), Worth(Decimal(0))) if prices else None,
         now=store.now(),
         full=full,
@@ -112,14 +115,14 @@ def render(
 
 
 def _shown(state: AccountState, store: Store, prices: Mapping[str, Decimal], wall: float) -> Shown:
-    subaccounts: Sequence[Subaccount] = store.beside(Shelf.SUBACCOUNTS, state.account).value or ()
-    key: ApiKey | None = store.beside(Shelf.API_KEY, state.account).value
+    subaccounts: Known[Sequence[Subaccount]] = store.beside(Shelf.SUBACCOUNTS, state.account)
+    key: Known[ApiKey] = store.beside(Shelf.API_KEY, state.account)
     return Shown(
         state,
         badges(state, key, subaccounts, wall),
         state.holdings,
         worth=worth(state.holdings, prices) if prices and state.holdings else None,
-        subaccounts=subaccounts,
+        subaccounts=subaccounts.value or (),
     )
 
 

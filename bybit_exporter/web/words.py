@@ -16,6 +16,7 @@ from ..model import (
     AccountStatus,
     ApiKey,
     FailureReason,
+    Known,
     Subaccount,
     SubaccountStatus,
 )
@@ -51,10 +52,13 @@ _STATUS = {
 
 
 def badges(
-    state: AccountState, key: ApiKey | None = None, subaccounts: Sequence[Subaccount] = (), wall: float = 0.0
+    state: AccountState, key: Known[ApiKey], subaccounts: Known[Sequence[Subaccount]], wall: float
 ) -> list[Badge]:
     """What to say of the account in a word or two, the worst first. ``wall`` is the Unix time of now."""
-    said = [*_of_account(state), *_of_key(key, wall), *_of_subaccounts(subaccounts)]
+    beside = {"Withdrawals": state.withdrawals, "Subaccounts": subaccounts, "Key": key}
+    said = [*_of_account(state), *_of_key(key.value, wall), *_of_subaccounts(subaccounts.value or ())]
+    if state.up:  # else it is said already, and why
+        said += [Badge(Level.WARN, f"{what} not read") for what, known in beside.items() if known and known.up is False]
     return sorted(said, key=lambda badge: badge.severity)
 
 

@@ -424,6 +424,33 @@ def test_what_it_is_worth_and_which_coins_are_missing_in_that(site: Site) -> Non
     assert "USD" not in section(site, "main")
 
 
+def test_a_total_says_that_accounts_are_missing_in_it() -> None:
+    """Or else half of the money seems to be gone when an account cannot be read."""
+    site = Site("main", "other", "third")
+    put(site, Shelf.PRICES, {"ETH": Decimal(3000)}, None)
+    site.read("main", {"ETH": "1"})
+    assert "All together ≈ 3,000.00 USD, not counting 2 accounts without current figures" in page(site).texts("p")
+    site.read("other", {"ETH": "1"})
+    filtered = page(site, q="main").texts("p")
+    assert "All together ≈ 6,000.00 USD, not counting 1 account without current figures" in filtered
+    site.read("third", {})
+    assert "All together ≈ 6,000.00 USD" in page(site).texts("p")
+
+
+def test_what_is_not_read_beside_the_balances_is_said(site: Site) -> None:
+    """Or else an account looks well while nobody can see its key or its subaccounts."""
+    main = site.accounts["main"]
+    site.store.put(Shelf.PRICES, None, Known.failed)
+    assert any("the prices cannot be read" in text for text in page(site).texts("p"))
+    for shelf in (Shelf.API_KEY, Shelf.SUBACCOUNTS):
+        site.store.put(shelf, main, Known.failed)
+    site.store.withdrawals(main, Known.failed)
+    unread = ["Withdrawals not read", "Subaccounts not read", "Key not read"]
+    assert page(site).texts("span", "badge")[:-1] == [*unread, "Normal"]
+    site.fail("main", FailureReason.NETWORK, "no")
+    assert page(site).texts("span", "badge")[:-1] == ["Reading fails", "Normal"]
+
+
 def test_a_total_names_no_more_than_a_few_of_the_coins_it_misses(site: Site) -> None:
     put(site, Shelf.PRICES, {"X": Decimal(1)}, None)
     site.read("main", {f"C{number}": "1" for number in range(5)} | {"NOTHING": "0"})
