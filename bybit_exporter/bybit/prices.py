@@ -64,6 +64,6 @@ def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:
-    """The coin and what it is quoted in; two empty texts if that cannot be told."""
-    quote = max((quote for quote in QUOTES if symbol.endswith(quote)), key=len, default="")
-    return (symbol.removesuffix(quote), quote) if quote and quote != symbol else ("", "")
+    """The coin and what it is quoted in; two empty texts if that cannot be told: AVAXUSD may be of AVA or of AVAX."""
+    quotes = [quote for quote in QUOTES if symbol.endswith(quote) and symbol != quote]
+    return (symbol.removesuffix(quotes[0]), quotes[0]) if len(quotes) == 1 else ("", "")

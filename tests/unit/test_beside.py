@@ -250,6 +250,13 @@ def test_the_order_of_the_pairs_does_not_matter() -> None:
     assert prices(*rows) == prices(*reversed(rows)) == {"ABC": Decimal("2.05")}
 
 
+def test_no_coin_has_the_price_of_another() -> None:
+    assert prices(("AVAXUSD", "30", "31"), ("AVAXUSDT", "30", ""), ("AVAUSDT", "0.5", "")) == {
+        "AVAX": 30,
+        "AVA": Decimal("0.5"),
+    }
+
+
 def test_a_price_of_nothing_is_none() -> None:
     assert prices(("ABCUSDT", "0", "0"), ("DEFUSDT", "", ""), ("GHIUSDT", "-1", "")) == {}
 
@@ -269,7 +276,9 @@ def test_a_price_that_is_no_number_makes_the_whole_malformed() -> None:
         ("1INCHUSDT", "1INCH", "USDT"),
         ("ETHFIUSDT", "ETHFI", "USDT"),
         ("USDEUSDC", "USDE", "USDC"),
-        ("ABCRLUSD", "ABC", "RLUSD"),
+        ("ABCUSD", "ABC", "USD"),
+        ("ABCRLUSD", "", ""),
+        ("AVAXUSD", "", ""),
         ("USDT", "", ""),
         ("NONSENSE", "", ""),
         ("", "", ""),
