@@ -274,6 +274,8 @@ class SubaccountBalances(Task[Sequence[Balance]]):
 
     def take_in(self, outcome: Answer[Sequence[Balance]] | BybitError, turn: Turn) -> None:
         (member,) = self.asking
+        if member.name not in {each.name for each in self.desk.store.subaccounts(self.owner)}:
+            return  # it has gone, or has another name, since it was asked for
         self.desk.store.limited(self.owner, outcome.rate_limits)
         was_failing = bool(self.failing)
         if isinstance(outcome, BybitError):
@@ -292,8 +294,11 @@ class SubaccountBalances(Task[Sequence[Balance]]):
             self.desk.journal.readable(self.owner, turn.ended, self.what)
 
     def wait_seconds(self, outcome: Answer[Sequence[Balance]] | BybitError | None, exchange_now: float) -> float:
-        """After a refusal of one the others have their turn. A limit is for all, and the polls need some of it."""
-        if isinstance(outcome, BybitError) and outcome.rule.then is Then.RESET:
+        """After a refusal of one the others have their turn, unless it is the key that is refused, which all share.
+
+        A limit is for all, too, and the polls need some of it.
+        """
+        if isinstance(outcome, BybitError) and (outcome.rule.then is Then.RESET or outcome.refuses_key):
             return outcome.wait_seconds(exchange_now)
         if outcome and any(limit.remaining <= LEFT_FOR_POLLS for limit in outcome.rate_limits.values()):
             return IDLE_SECONDS

@@ -213,6 +213,11 @@ class BybitError(Exception):
     def reason(self) -> Reason:
         return self.rule.reason
 
+    @property
+    def refuses_key(self) -> bool:
+        """Whether the key is refused whatever it asks for."""
+        return self.rule.reason is Reason.AUTH and self.rule is not NO_PERMISSION
+
     def wait_seconds(self, exchange_now: float) -> float:
         """How long the account must not be asked; 0 means until its next interval.
 

@@ -130,6 +130,23 @@ def test_after_a_refusal_of_one_the_others_have_their_turn(a_round: Callable[...
     assert refused.asked[2:] == ["b"], "a refusal is not repeated each minute"
 
 
+@pytest.mark.parametrize("code", [10003, 10004, 10007, 10010, 33004])
+def test_a_refusal_of_the_key_is_one_of_all(a_round: Callable[..., Round], code: int) -> None:
+    """Or else a dead key is tried two or three times a second."""
+    dead = a_round("a", "b")
+    dead.fails["a"] = BybitError(rule_for_ret_code(code), f"retCode {code}")
+    assert dead.turn() == RARELY_SECONDS
+
+
+def test_who_leaves_while_its_balance_is_read_is_not_shown(a_round: Callable[..., Round]) -> None:
+    leaving = a_round("a", "b")
+    outcome = leaving.task.ask(None)  # type: ignore[arg-type]  # the exchange is a function
+    assert outcome
+    leaving.are_there("b")
+    leaving.task.take_in(outcome, Turn(1000.0, 1000.0, 0.0, 0.0, 0.0))
+    assert b'bybit_subaccount_balances_up{account="master",subaccount="a"}' not in leaving.store.exposition()
+
+
 def test_a_limit_that_is_used_up_is_waited_for(a_round: Callable[..., Round]) -> None:
     limited = a_round("a", "b")
     limited.fails["a"] = BybitError(RATE_LIMIT, "retCode 10006", reset_at_ms=2500)
