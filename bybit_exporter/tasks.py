@@ -290,7 +290,7 @@ class SubaccountBalances(Task[Sequence[Balance]]):
         round_seconds = max(BESIDE_SECONDS, self.interval_seconds * len(self.due))
         read = Known(outcome.result, outcome.asked_at, STALE_AFTER_INTERVALS * round_seconds, up=True)
         self.desk.store.put(Shelf.SUBACCOUNT_BALANCES, self.owner, lambda _: read, member.name)
-        if was_failing and not self.failing:
+        if not self.failing:
             self.desk.journal.readable(self.owner, turn.ended, self.what)
 
     def wait_seconds(self, outcome: Answer[Sequence[Balance]] | BybitError | None, exchange_now: float) -> float:

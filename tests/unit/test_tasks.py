@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from bybit_exporter import clock, tasks
 from bybit_exporter.bybit.client import Answer, Client
@@ -145,6 +146,21 @@ def test_who_leaves_while_its_balance_is_read_is_not_shown(a_round: Callable[...
     leaving.are_there("b")
     leaving.task.take_in(outcome, Turn(1000.0, 1000.0, 0.0, 0.0, 0.0))
     assert b'bybit_subaccount_balances_up{account="master",subaccount="a"}' not in leaving.store.exposition()
+
+
+def test_a_failure_is_told_once_and_again_after_it_has_ended(a_round: Callable[..., Round]) -> None:
+    failing = a_round("a", "b")
+    failing.fails = {name: BybitError(NETWORK, "reset") for name in ("a", "b", "d")}
+    with capture_logs() as events:
+        failing.turn()
+        failing.turn()
+        failing.are_there("c")  # those that failed have gone
+        failing.turn()
+        failing.are_there("d")
+        failing.turn()
+    told = [event["event"] for event in events if event["log_level"] != "debug"]
+    begun, ended = "the balances of subaccounts cannot be read", "the balances of subaccounts can be read again"
+    assert told == [begun, ended, begun]
 
 
 def test_a_limit_that_is_used_up_is_waited_for(a_round: Callable[..., Round]) -> None:
