@@ -237,6 +237,8 @@ _INSTEAD = {
     AccountType.SPOT: "this is a unified account, which has no classic spot wallet: write account_type: UNIFIED instead"
     " of account_type: SPOT; if it could be read before, look whether Bybit has banned the user",
     AccountType.UNIFIED: "this is a classic account: write account_type: SPOT instead of account_type: UNIFIED",
+    AccountType.AUTO: "its type is found out again, since it may have been upgraded; if this goes on, look whether"
+    " Bybit has banned the user",
 }
 
 
@@ -244,6 +246,18 @@ def advice(error: BybitError, account_type: AccountType) -> str:
     """What to tell the user about a failure of an account that is configured with this type."""
     if error.reason is Reason.ACCOUNT_MODE:
         return _INSTEAD.get(account_type, error.rule.advice)
+    return error.rule.advice
+
+
+def advice_beside(error: BybitError) -> str:
+    """What to tell the user about a failure of something that is read beside the polls: they say what type it is."""
+    if error.reason is Reason.ACCOUNT_MODE:
+        return "the exchange does not offer this here: check api.base_url and any proxy on the way"
+    if error.rule is NO_PERMISSION:
+        return (
+            "the key lacks a permission, or is not one of a master account; for subaccounts tick Account Transfer or"
+            " Subaccount Transfer (read-only is enough)"
+        )
     return error.rule.advice
 
 

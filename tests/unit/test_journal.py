@@ -156,6 +156,25 @@ def test_what_is_wrong_with_a_key_is_told_once_and_again_of_the_next_one(journal
     assert len(told(events)) == 6
 
 
+@pytest.mark.parametrize(
+    ("account", "what", "code", "says"),
+    [
+        (None, "prices", 10008, "api.base_url"),
+        (MAIN, "subaccounts", 10008, "api.base_url"),
+        (MAIN, "subaccounts", 10005, "Subaccount Transfer"),
+        (MAIN, "account", 10005, "account's assets"),
+        (MAIN, "account", 10008, "write account_type: UNIFIED instead of account_type: SPOT"),
+        (dataclasses.replace(MAIN, account_type=AccountType.AUTO), "account", 10008, "found out again"),
+    ],
+)
+def test_the_advice_is_about_what_is_read(
+    account: Account | None, what: str, code: int, says: str, journal: Journal, events: Events
+) -> None:
+    journal.failed(account, BybitError(rule_for_ret_code(code), "refused"), 0.0, 10.0, what)
+    assert says in events[0]["advice"]
+    assert ("account_type:" in events[0]["advice"]) == ("account_type:" in says)
+
+
 def test_accounts_are_told_apart(journal: Journal, events: Events) -> None:
     journal.failed(MAIN, REFUSED, 0.0, 10.0)
     journal.failed(OTHER, REFUSED, 0.0, 10.0)
