@@ -25,7 +25,7 @@ from bybit_exporter.model import (
     SubaccountStatus,
 )
 from bybit_exporter.store import Store
-from bybit_exporter.tasks import BESIDE_SECONDS, Desk, SubaccountBalances, Turn, tasks_of
+from bybit_exporter.tasks import BESIDE_SECONDS, Desk, SubaccountBalances, Subaccounts, Turn, tasks_of
 from tests.support import FakeClock
 
 MASTER = Account("master", AccountType.UNIFIED, None, Secret("k"), Secret("s"), 10.0, 30.0, True, True)
@@ -167,6 +167,20 @@ def test_a_limit_that_is_used_up_is_waited_for(a_round: Callable[..., Round]) ->
     limited = a_round("a", "b")
     limited.fails["a"] = BybitError(RATE_LIMIT, "retCode 10006", reset_at_ms=2500)
     assert limited.turn() == 2.5
+
+
+@pytest.mark.parametrize(("lasted", "shown_for"), [(5.0, 180.0), (100.0, 300.0)])
+def test_what_takes_longer_to_read_than_its_interval_is_shown_until_it_is_read_again(
+    a_round: Callable[..., Round], lasted: float, shown_for: float
+) -> None:
+    many = a_round()
+    task = Subaccounts(MASTER, BESIDE_SECONDS, many.task.desk)
+    listed = [Subaccount("1", "one", SubaccountStatus.NORMAL, "1")]
+    task.take_in(Answer(listed, {}, 0.0, 0.0, 1000.0, 1000.0 + lasted), Turn(1000.0, 1000.0 + lasted, 0.0, 0.0, 0.0))
+    many.clock.now = 1000.0 + shown_for - 1
+    assert many.store.beside(Shelf.SUBACCOUNTS, MASTER).value == listed
+    many.clock.now += 1
+    assert many.store.beside(Shelf.SUBACCOUNTS, MASTER).value is None
 
 
 def test_what_is_asked_for_each_kind_of_account() -> None:
