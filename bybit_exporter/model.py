@@ -192,10 +192,6 @@ class Known(Generic[T]):
     up: bool | None = None
     """Whether the latest reading succeeded."""
 
-    def read(self, value: T, read_at: float, stale_after_seconds: float) -> Known[T]:
-        """Once a reading has succeeded."""
-        return Known(value, read_at, stale_after_seconds, up=True)
-
     def failed(self) -> Known[T]:
         """Once a reading has failed: the value stays until it expires."""
         return replace(self, up=False)
@@ -257,7 +253,7 @@ class AccountState:
     def found(self, account_type: AccountType) -> AccountState:
         """The state once the type has been found out. What was known of another wallet is not true of this one."""
         changed = self.found_type not in (None, account_type)
-        known = replace(self, balances=None, status=None) if changed else self
+        known = replace(self, balances=None, status=None, rate_limits={}) if changed else self
         return replace(known, found_type=account_type, type_refused=False)
 
     @property
