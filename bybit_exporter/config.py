@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -232,7 +233,7 @@ def _coins(section: Section) -> Callable[[Any], tuple[str, ...] | None]:
                 section.report(f"coins[{index}]", f"{schema.shown(coin)} is not an upper-case coin name")
             elif coin in value[:index]:
                 section.report(f"coins[{index}]", f"{schema.shown(coin)} is listed twice")
-        return tuple(str(coin) for coin in value)
+        return tuple(sys.intern(str(coin)) for coin in value)  # one text for all accounts
 
     return convert
 

@@ -35,7 +35,8 @@ class Poller:
         self._store = store
         self._schedule: Schedule[Task[Any]] = Schedule()
         self._client: Client | None = None
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed, self._idle = threading.Condition(lock), threading.Condition(lock)
         self._queue: SimpleQueue[tuple[Client, Task[Any]]] = SimpleQueue()
         self._unfinished = 0
         self._workers: list[threading.Thread] = []
@@ -60,7 +61,7 @@ class Poller:
         with self._changed:
             for task in tasks:
                 self._submit(task)
-            self._changed.wait_for(lambda: not self._unfinished)
+            self._idle.wait_for(lambda: not self._unfinished)
 
     def end_waits(self) -> None:
         """Asks at once whomever a refusal has put off."""
@@ -76,7 +77,7 @@ class Poller:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
-            self._changed.wait_for(lambda: not self._unfinished, patience_seconds)
+            self._idle.wait_for(lambda: not self._unfinished, patience_seconds)
 
     def _run(self) -> None:
         with self._changed:
@@ -113,7 +114,7 @@ class Poller:
                 self._schedule.finished(task)  # only now that it is stored: nothing newer may be overwritten by it
                 self._unfinished -= 1
                 if not self._unfinished:
-                    self._changed.notify_all()
+                    self._idle.notify_all()
 
     def _take_up(self, client: Client, task: Task[Any]) -> None:
         started = clock.now()

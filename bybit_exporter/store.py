@@ -8,7 +8,7 @@ expired by then is left out.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any, Generic, Protocol, Self, TypeVar
@@ -235,29 +235,30 @@ class Store:
 
     def exposition(self, *, openmetrics: bool = False) -> bytes:
         """Everything, in the Prometheus text format or in OpenMetrics."""
+        return b"".join(map(b"".join, self.families(openmetrics=openmetrics)))
+
+    def families(self, *, openmetrics: bool = False) -> list[Sequence[bytes]]:
+        """The exposition, family by family, each in pieces to be joined: what belongs together, but no copy of it."""
         now = self.now()
         coins: set[str] = set()
-        parts: list[bytes] = []
+        families: list[Sequence[bytes]] = []
 
-        def write(families: Sequence[Family[Any]], published: Iterable[_Published[Any]]) -> None:
+        def add(rows: Sequence[Family[Any]], published: Iterable[_Published[Any]]) -> None:
             shown = [each.as_of(now) for each in published]
             coins.update(*(its_coins for _, its_coins in shown))
-            for family, *lines in zip(families, *(its_lines for its_lines, _ in shown), strict=True):
-                parts.append(family.header(openmetrics=openmetrics))
-                parts.extend(lines)
+            for family, *lines in zip(rows, *(its_lines for its_lines, _ in shown), strict=True):
+                families.append((family.header(openmetrics=openmetrics), *lines))
 
-        write(ACCOUNT_FAMILIES, list(self._accounts.values()))
-        for shelf, families in BESIDE.items():
-            write(families, list(self._beside[shelf].values()))
-        write((COIN_PRICE,), [])
-        parts.extend(self._price_lines(coins, now))
+        add(ACCOUNT_FAMILIES, list(self._accounts.values()))
+        for shelf, rows in BESIDE.items():
+            add(rows, list(self._beside[shelf].values()))
+        families.append((COIN_PRICE.header(openmetrics=openmetrics), self._price_lines(coins)))
         for family in EXPORTER_FAMILIES:
-            parts += [family.header(openmetrics=openmetrics), family.lines("", self._exporter)]
+            families.append((family.header(openmetrics=openmetrics), family.lines("", self._exporter)))
         process = generate_openmetrics if openmetrics else generate_latest
-        parts.append(process(self._process))
-        return b"".join(parts)
+        families.append([process(self._process)])
+        return families
 
-    def _price_lines(self, coins: Iterable[str], now: float) -> Iterator[bytes]:
+    def _price_lines(self, coins: Iterable[str]) -> bytes:
         prices: Mapping[str, Decimal] = self.beside(Shelf.PRICES).value or {}
-        shown = {coin: float(prices[coin]) for coin in sorted(coins) if coin in prices}
-        yield COIN_PRICE.lines("", shown)
+        return COIN_PRICE.lines("", {coin: float(prices[coin]) for coin in sorted(coins) if coin in prices})

@@ -5,6 +5,7 @@ Each poll is one request, however many coins are configured.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Annotated
@@ -79,7 +80,7 @@ def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountS
 
     def balance(asset: SpotAsset, path: str) -> Balance:
         return Balance(
-            asset.coin,
+            sys.intern(asset.coin),  # one text for all accounts
             free=amount(asset.free, f"{path}.free"),
             frozen=amount(asset.frozen, f"{path}.frozen"),
             withdrawing=amount(asset.withdraw, f"{path}.withdraw"),
@@ -127,7 +128,7 @@ def unified_snapshot(result: UnifiedResult, coins: tuple[str, ...] | None) -> Ac
     def balance(held: UnifiedCoin, path: str) -> Balance:
         locked = amount(held.locked, f"{path}.locked")
         return Balance(
-            held.coin,
+            sys.intern(held.coin),
             free=minus(amount(held.wallet_balance, f"{path}.walletBalance"), locked, path),
             frozen=locked,
             equity=amount(held.equity, f"{path}.equity"),
@@ -167,7 +168,9 @@ def fund_snapshot(result: FundResult, coins: tuple[str, ...] | None) -> AccountS
 
     def balance(held: FundCoin, path: str) -> Balance:
         free = amount(held.transfer_balance, f"{path}.transferBalance")
-        return Balance(held.coin, free, minus(amount(held.wallet_balance, f"{path}.walletBalance"), free, path))
+        return Balance(
+            sys.intern(held.coin), free, minus(amount(held.wallet_balance, f"{path}.walletBalance"), free, path)
+        )
 
     balances = (balance(held, f"result.balance[{index}]") for index, held in enumerate(result.balance))
     return _snapshot(balances, "result.balance", coins, _NOT_HELD_FUND)

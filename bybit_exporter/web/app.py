@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from isal import igzip
+from isal import isal_zlib
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from ..sharding import ALONE, Shard
 from ..store import Store
@@ -23,8 +24,11 @@ OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 FAST_COMPRESSION = 1
 """igzip's level that makes expositions smallest, at 2 GB/s."""
 
-OFF_THE_LOOP_BYTES = 1 << 20
-"""Bodies from this size, half a millisecond's work, are compressed in a thread, so that other clients need not wait."""
+GZIP = 16 + isal_zlib.MAX_WBITS
+"""The format, as zlib's functions are told of it."""
+
+LARGE_BYTES = 1 << 20
+"""Bodies from this size are not held as a whole, and compressed in a thread: it is half a millisecond's work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +68,15 @@ class _Endpoints:
 
     async def metrics(self, request: Request) -> Response:
         openmetrics = prefers_openmetrics(request.headers.get("Accept", ""))
-        body = self.store.exposition(openmetrics=openmetrics)
+        families = self.store.families(openmetrics=openmetrics)
         headers = {"Vary": "Accept, Accept-Encoding"}
         headers["Content-Type"] = OPENMETRICS if openmetrics else TEXT
         if quality(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip", "*"):
             headers["Content-Encoding"] = "gzip"
-            body = await _compressed(body)
-        return Response(body, headers=headers)
+            return Response(await _compressed(families), headers=headers)
+        if _size(families) < LARGE_BYTES:
+            return Response(_joined(families), headers=headers)
+        return _JoinedAsItIsRead(families, headers)
 
     async def status_page(self, request: Request) -> Response:
         async with self.rendering:
@@ -110,10 +116,37 @@ def _text(status: int, text: str) -> Response:
     return PlainTextResponse(text + "\n", status)
 
 
-async def _compressed(body: bytes) -> bytes:
-    if len(body) < OFF_THE_LOOP_BYTES:
-        return igzip.compress(body, FAST_COMPRESSION)
-    return await asyncio.to_thread(igzip.compress, body, FAST_COMPRESSION)
+class _JoinedAsItIsRead(Response):
+    """A body that is joined as it is read, so that no client makes the process hold a copy of everything."""
+
+    def __init__(self, parts: Sequence[Sequence[bytes]], headers: Mapping[str, str]) -> None:
+        super().__init__(headers={**headers, "Content-Length": str(_size(parts))})
+        self._parts = parts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        for part in self._parts:
+            await send({"type": "http.response.body", "body": b"".join(part), "more_body": True})
+        await send({"type": "http.response.body"})
+
+
+def _size(parts: Sequence[Sequence[bytes]]) -> int:
+    return sum(sum(map(len, part)) for part in parts)
+
+
+def _joined(parts: Sequence[Sequence[bytes]]) -> bytes:
+    return b"".join(map(b"".join, parts))
+
+
+async def _compressed(parts: Sequence[Sequence[bytes]]) -> bytes:
+    if _size(parts) < LARGE_BYTES:
+        return _compress(parts)
+    return await asyncio.to_thread(_compress, parts)
+
+
+def _compress(parts: Sequence[Sequence[bytes]]) -> bytes:
+    gzip = isal_zlib.compressobj(FAST_COMPRESSION, wbits=GZIP)
+    return b"".join([*(gzip.compress(b"".join(part)) for part in parts), gzip.flush()])
 
 
 def prefers_openmetrics(accept: str) -> bool:
