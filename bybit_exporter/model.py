@@ -257,7 +257,7 @@ class AccountState:
     def found(self, account_type: AccountType) -> AccountState:
         """The state once the type has been found out. What was known of another wallet is not true of this one."""
         changed = self.found_type not in (None, account_type)
-        known = replace(self, balances=None, status=None) if changed else self
+        known = replace(self, balances=None, status=None, rate_limits={}) if changed else self
         return replace(known, found_type=account_type, type_refused=False)
 
     @property

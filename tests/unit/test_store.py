@@ -199,6 +199,7 @@ def test_figures_of_one_wallet_are_never_shown_as_those_of_another(
     store.found(main, again)
     assert series(store, "bybit_asset_free") == free
     assert series(store, "bybit_account_status", status="normal") == (free and 1)
+    assert series(store, "bybit_api_rate_limit_remaining_requests") == (free and 59), "nor the limit of its endpoint"
     assert series(store, "bybit_up", account_type=again) == 0
     assert store.account_type(main) is again
 
