@@ -168,8 +168,13 @@ class Beside(Task[T]):
 
     def put(self, answer: Answer[T]) -> None:
         """Stores what has been read."""
-        read = Known(answer.result, answer.asked_at, self.stale_after_seconds, up=True)
+        read = self._known(answer)
         self.desk.store.put(self.shelf, self.account, lambda _: read)
+
+    def _known(self, answer: Answer[T]) -> Known[T]:
+        """What has been read, until it expires. Very many pages may take longer than the interval."""
+        longest_turn = STALE_AFTER_INTERVALS * (answer.received_at - answer.asked_at)
+        return Known(answer.result, answer.asked_at, max(self.stale_after_seconds, longest_turn), up=True)
 
     def fail(self, error: BybitError) -> None:
         """Stores that it could not be read."""
@@ -198,7 +203,7 @@ class Withdrawals(Beside[Mapping[str, Decimal]]):
         return read_withdrawals(client, self.owner)
 
     def put(self, answer: Answer[Mapping[str, Decimal]]) -> None:
-        read = Known(answer.result, answer.asked_at, self.stale_after_seconds, up=True)
+        read = self._known(answer)
         self.desk.store.withdrawals(self.owner, lambda _: read)
 
     def fail(self, error: BybitError) -> None:
