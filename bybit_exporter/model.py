@@ -192,10 +192,6 @@ class Known(Generic[T]):
     up: bool | None = None
     """Whether the latest reading succeeded."""
 
-    def read(self, value: T, read_at: float, stale_after_seconds: float) -> Known[T]:
-        """Once a reading has succeeded."""
-        return Known(value, read_at, stale_after_seconds, up=True)
-
     def failed(self) -> Known[T]:
         """Once a reading has failed: the value stays until it expires."""
         return replace(self, up=False)
