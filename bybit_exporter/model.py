@@ -64,6 +64,9 @@ class FailureReason(StrEnum):
     INTERNAL = "internal"
 
 
+NO_FAILURES: Mapping[FailureReason, int] = dict.fromkeys(FailureReason, 0)
+
+
 class Secret:
     """A text that no log, traceback, format string or pickle shows. `reveal` is the only way to it."""
 
@@ -225,7 +228,7 @@ class AccountState:
     """Whether the exchange has refused that type since: the account may have been upgraded."""
     up: bool | None = None
     polls: int = 0
-    failures: Mapping[FailureReason, int] = field(default_factory=lambda: dict.fromkeys(FailureReason, 0))
+    failures: Mapping[FailureReason, int] = field(default_factory=lambda: NO_FAILURES)
     poll_duration_seconds: float | None = None
     last_success_timestamp: float | None = None
     next_poll_timestamp: float | None = None

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -80,7 +81,11 @@ def _account_lines(state: AccountState) -> tuple[Lines, frozenset[str]]:
 
 
 def _coins(balances: Iterable[Balance] | None) -> frozenset[str]:
-    return frozenset(balance.coin for balance in balances or ())
+    return _set_of(tuple(balance.coin for balance in balances or ()))
+
+
+_set_of: Callable[[tuple[str, ...]], frozenset[str]] = lru_cache(maxsize=1024)(frozenset)
+"""Most accounts hold the same coins: one set for all of them."""
 
 
 class _Beside(_Published[Known[Any]]):

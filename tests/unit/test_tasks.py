@@ -183,19 +183,6 @@ def test_what_takes_longer_to_read_than_its_interval_is_shown_until_it_is_read_a
     assert many.store.beside(Shelf.SUBACCOUNTS, MASTER).value is None
 
 
-@pytest.mark.parametrize(("lasted", "shown_for"), [(5.0, 180.0), (100.0, 300.0)])
-def test_what_takes_longer_to_read_than_its_interval_is_shown_until_it_is_read_again(
-    a_round: Round, lasted: float, shown_for: float
-) -> None:
-    task = Subaccounts(MASTER, BESIDE_SECONDS, a_round.task.desk)
-    listed = [Subaccount("1", "one", SubaccountStatus.NORMAL, "1")]
-    task.take_in(Answer(listed, {}, 0.0, 0.0, 1000.0, 1000.0 + lasted), Turn(1000.0, 1000.0 + lasted, 0.0, 0.0, 0.0))
-    a_round.clock.now = 1000.0 + shown_for - 1
-    assert a_round.store.beside(Shelf.SUBACCOUNTS, MASTER).value == listed
-    a_round.clock.now += 1
-    assert a_round.store.beside(Shelf.SUBACCOUNTS, MASTER).value is None
-
-
 def test_what_is_asked_for_each_kind_of_account() -> None:
     desk = Desk(Store(ExporterState(True, 0.0)), Journal())
 
