@@ -6,7 +6,7 @@ import ipaddress
 import os
 import re
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
             top.report("stale_after", f"{durations.show(stale_after)} is shorter than {longer}")
             break
     top.finish()
-    warnings = warnings_of(file for reader in secrets for file in reader.files)
+    warnings = warnings_of(file for reader in secrets for file in reader.files) + _twice(accounts)
     return Config(api, tuple(accounts), prices_interval, tuple(warnings))
 
 
@@ -133,6 +133,19 @@ def _subaccounts(section: Section) -> dict[str, bool]:
     balances = more.take("balances", schema.one_of([AccountType.FUND]), "")
     more.finish()
     return {"subaccounts": True, "subaccount_balances": bool(balances)}
+
+
+def _twice(accounts: Iterable[Account]) -> list[str]:
+    """A warning for each key whose subaccounts would be read by several entries, beyond what the exchange allows."""
+    names: dict[Secret, list[str]] = {}
+    for account in accounts:
+        if account.subaccounts:
+            names.setdefault(account.api_key, []).append(schema.shown(account.name))
+    return [
+        f"the accounts {', '.join(each)} have the same key: write subaccounts in one of them only"
+        for each in names.values()
+        if len(each) > 1
+    ]
 
 
 def _report_duplicates(sections: Sequence[Section], names: Sequence[str]) -> None:

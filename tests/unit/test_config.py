@@ -255,6 +255,18 @@ def test_a_device_without_end_is_not_read_for_ever() -> None:
         config.load("/dev/zero", {})
 
 
+def test_subaccounts_of_one_key_in_two_entries_are_warned_of(directory: Path) -> None:
+    text = """
+        accounts:
+          - {name: trading, account_type: UNIFIED, api_key: k, api_secret: s, subaccounts: true}
+          - {name: funding, account_type: FUND, api_key: k, api_secret: s, subaccounts: {balances: FUND}}
+          - {name: other, account_type: FUND, api_key: k2, api_secret: s2, subaccounts: true}
+        """
+    (directory / "twice.yaml").write_text(textwrap.dedent(text))
+    warned = [each for each in config.load(directory / "twice.yaml", {}).warnings if "same key" in each]
+    assert warned == ['the accounts "trading", "funding" have the same key: write subaccounts in one of them only']
+
+
 def test_all_problems_at_once_in_the_order_of_the_document(directory: Path) -> None:
     text = """
         poll_interval: 100ms
