@@ -30,6 +30,9 @@ ACCOUNT = "account"
 class _Told:
     """What the log has last said of an account, or of something that is read beside it."""
 
+    account: Account | None = None
+    log: structlog.stdlib.BoundLogger | None = None
+    """With the account's name; made once, since every poll asks for it."""
     failure: tuple[FailureReason, str, Account | None] | None = None
     """With the account as it was configured, so that a failure that outlasts a change of it is told again."""
     failed_at: float = 0.0
@@ -135,6 +138,8 @@ class Journal:
 
     def _of(self, account: Account | None, what: str) -> tuple[_Told, structlog.stdlib.BoundLogger]:
         told = self._told.setdefault((account.name if account else "", what), _Told())
-        if account is None:
-            return told, _log
-        return told, _log.bind(account=account.name, account_type=account.account_type.value)
+        if told.log is None or told.account is not account:
+            told.account, told.log = account, _log
+            if account:
+                told.log = _log.bind(account=account.name, account_type=account.account_type.value)
+        return told, told.log

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 
@@ -271,42 +271,35 @@ class AccountState:
         gone = under_way.keys() - {each.coin for each in listed}  # everything of it is on its way out
         return listed + tuple(Balance(coin, _ZERO, _ZERO, under_way[coin]) for coin in sorted(gone))
 
-    def after(self, result: PollResult) -> AccountState:
-        """The state once a poll has ended. A failure changes no balance."""
-        polled = replace(
+    def after(self, result: PollResult, next_poll_timestamp: float | None = None) -> AccountState:
+        """The state once a poll has ended, and the next has a time (Unix). A failure changes no balance."""
+        if isinstance(result.outcome, AccountSnapshot):
+            ended = _of_success(result.outcome, result)
+        else:
+            ended = self._of_failure(result.outcome, result)
+        return replace(
             self,
             polls=self.polls + 1,
             poll_duration_seconds=result.duration_seconds,
+            next_poll_timestamp=next_poll_timestamp or self.next_poll_timestamp,
             message=result.message,
-        ).limited(result.rate_limits, result.asked_at)
-        if isinstance(result.outcome, AccountSnapshot):
-            return polled._succeeded(result.outcome, result)
-        return polled._failed(result.outcome, result)
+            **self._of_limits(result.rate_limits, result.asked_at),
+            **ended,
+        )
 
     def limited(self, rate_limits: Mapping[str, RateLimit], at: float) -> AccountState:
         """The state once an answer has said what is left of a limit."""
-        if not rate_limits:
-            return self
-        return replace(self, rate_limits={**self.rate_limits, **rate_limits}, rate_limits_at=at)
+        return replace(self, **self._of_limits(rate_limits, at))
 
-    def _succeeded(self, snapshot: AccountSnapshot, result: PollResult) -> AccountState:
-        return replace(
-            self,
-            up=True,
-            reason=None,
-            last_success_timestamp=result.ended_timestamp,
-            balances=snapshot.balances,
-            balances_at=result.asked_at,
-            status=snapshot.status,
-            status_at=result.asked_at,
-        )
+    def _of_limits(self, rate_limits: Mapping[str, RateLimit], at: float) -> dict[str, Any]:
+        return {"rate_limits": {**self.rate_limits, **rate_limits}, "rate_limits_at": at} if rate_limits else {}
 
-    def _failed(self, reason: FailureReason, result: PollResult) -> AccountState:
-        failed = replace(self, up=False, reason=reason, failures={**self.failures, reason: self.failures[reason] + 1})
+    def _of_failure(self, reason: FailureReason, result: PollResult) -> dict[str, Any]:
+        failed = {"up": False, "reason": reason, "failures": {**self.failures, reason: self.failures[reason] + 1}}
         if reason is FailureReason.BANNED:
-            return replace(failed, status=AccountStatus.BANNED, status_at=result.asked_at)
+            return {**failed, "status": AccountStatus.BANNED, "status_at": result.asked_at}
         if reason is FailureReason.ACCOUNT_MODE:
-            return replace(failed, type_refused=True)
+            return {**failed, "type_refused": True}
         return failed
 
     def as_of(self, now: float) -> AccountState:
@@ -334,6 +327,18 @@ class AccountState:
         shown_since = [at for what, at in parts if what is not None]
         of_the_poll = min(shown_since) + self.account.stale_after_seconds if shown_since else float("inf")
         return min(of_the_poll, self.withdrawals.valid_until) if self.withdrawals else of_the_poll
+
+
+def _of_success(snapshot: AccountSnapshot, result: PollResult) -> dict[str, Any]:
+    return {
+        "up": True,
+        "reason": None,
+        "last_success_timestamp": result.ended_timestamp,
+        "balances": snapshot.balances,
+        "balances_at": result.asked_at,
+        "status": snapshot.status,
+        "status_at": result.asked_at,
+    }
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,7 +125,7 @@ class Poller:
         if outcome is None or next_at is None:  # there was nothing to ask, or the task was taken out meanwhile
             return
         task.take_in(outcome, Turn(started, ended, _wall(ended), next_at, _wall(next_at)))
-        self._store.update_exporter(clock_offset_seconds=client.clock.offset_seconds)
+        self._store.clock_offset(client.clock.offset_seconds)
         _log.debug("asked", what=task.what, account=task.key[1], seconds=round(ended - started, 3))
 
     def _settle(self, client: Client, task: Task[Any], outcome: Outcome, ended: float) -> float | None:

@@ -158,9 +158,7 @@ class Store:
         The result of a poll that a reload has overtaken is dropped.
         """
         with self._writing:
-            state = self._update(
-                account, lambda state: replace(state.after(result), next_poll_timestamp=next_poll_timestamp)
-            )
+            state = self._update(account, lambda state: state.after(result, next_poll_timestamp))
             if state:
                 read = isinstance(result.outcome, AccountSnapshot)
                 self.history.record(account, result.asked_at, state.holdings if read else None)
@@ -222,6 +220,11 @@ class Store:
         """Takes in a change of fields of `ExporterState`."""
         with self._writing:
             self._exporter = replace(self._exporter, **changes)
+
+    def clock_offset(self, seconds: float | None) -> None:
+        """Takes in the exchange's clock minus ours, which hardly ever moves."""
+        if seconds != self._exporter.clock_offset_seconds:
+            self.update_exporter(clock_offset_seconds=seconds)
 
     def accounts(self) -> list[AccountState]:
         """What may be shown of each account now, in the order of the configuration."""

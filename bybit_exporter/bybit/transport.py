@@ -179,7 +179,7 @@ class _Adapter(HTTPAdapter):
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
         """Only what is read: no cookies, no encoding, no second copy of the headers."""
         response = requests.Response.__new__(requests.Response)
-        response._content_consumed = False  # type: ignore[attr-defined]  # what `close` looks at
+        response._content_consumed = False  # what `close` looks at
         response.request = req
         response.raw, response.status_code, response.headers = resp, resp.status, resp.headers
         return response
