@@ -64,6 +64,8 @@ class _Published(Generic[S]):
     What remains of them later is rendered when asked for.
     """
 
+    __slots__ = ("_render", "_rendered", "state")
+
     def __init__(self, state: S, render: Callable[[S], tuple[Lines, frozenset[str]]]) -> None:
         self.state = state
         self._render = render
@@ -90,6 +92,8 @@ _set_of: Callable[[tuple[str, ...]], frozenset[str]] = lru_cache(maxsize=1024)(f
 
 class _Beside(_Published[Known[Any]]):
     """What is known of something beside the polls of an account; no account stands for the whole exporter."""
+
+    __slots__ = ("account",)
 
     def __init__(self, shelf: Shelf, account: Account | None, subaccount: str, known: Known[Any]) -> None:
         self.account = account
