@@ -217,7 +217,7 @@ class ApiKeyCheck(Beside[ApiKey]):
     """What the exchange says of the account's key."""
 
     what, shelf = "key", Shelf.API_KEY
-    share = 0.01  # there is no hurry, and a thousand at once would be felt each hour
+    share = 0.03  # there is no hurry, and a thousand at once would be felt each hour
 
     def ask(self, client: Client) -> Answer[ApiKey]:
         return read_api_key(client, self.owner)
