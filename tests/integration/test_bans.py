@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from bybit_exporter.sandbox import BANNED, TICKERS, UNLIMITED, Exchange, Refusal, SandboxServer, faults
+from bybit_exporter.sandbox import ASSET_INFO, BANNED, TICKERS, UNLIMITED, Exchange, Refusal, SandboxServer, faults
 from bybit_exporter.sandbox.messages import Fault, Response, Wire
 from tests.exporter_process import ExporterProcess, config_for
 from tests.in_process import HOLDINGS, JumpingClock, Running
@@ -146,7 +146,9 @@ def test_nothing_bursts_when_a_reload_ends_the_silence(clock: JumpingClock) -> N
 
 
 def asked_since(running: Running, since: float) -> list[float]:
-    return [recorded.at for recorded in running.exchange.requests if recorded.at >= since]
+    """When accounts were polled; what is read beside the polls is spread by itself."""
+    polls = [recorded for recorded in running.exchange.requests if recorded.request.path == ASSET_INFO]
+    return [recorded.at for recorded in polls if recorded.at >= since]
 
 
 def most_within(moments: list[float], seconds: float) -> int:
