@@ -44,10 +44,15 @@ TABLES: Mapping[str, Callable[[], str]] = {"metrics": metrics, "troubleshooting"
 
 def current(text: str) -> str:
     """The text with every table as the code has it."""
-    for name, make in TABLES.items():
+    return with_tables(text, TABLES)
+
+
+def with_tables(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
+    """The text with each of these tables in its place."""
+    for name, make in tables.items():
         before, begin, rest = text.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- /{name} -->")
-        assert end, f"README.md has no place for the table {name}"
+        assert end, f"there is no place for the table {name}"
         text = f"{before}{begin}\n{make()}\n\n{end}{after}"
     return text
 

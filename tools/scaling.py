@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.readme import table
+from tools.readme import table, with_tables
 
 SCALING = Path(__file__).parent.parent / "docs" / "scaling.md"
 
@@ -134,12 +134,7 @@ TABLES = {"plan": plan, "shard": shard}
 
 def current(text: str) -> str:
     """The text with every table as it follows from the figures."""
-    for name, make in TABLES.items():
-        before, begin, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition(f"<!-- /{name} -->")
-        assert end, f"scaling.md has no place for the table {name}"
-        text = f"{before}{begin}\n{make()}\n\n{end}{after}"
-    return text
+    return with_tables(text, TABLES)
 
 
 if __name__ == "__main__":
