@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import functools
 import re
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -183,7 +184,7 @@ def _envelope(response: Response) -> _Envelope:
 
 def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
     try:
-        return msgspec.json.decode(raw, type=kind)
+        return _decoder(kind).decode(raw)
     except RecursionError:
         raise BybitError(MALFORMED, "the answer is nested too deeply") from None
     except msgspec.ValidationError as error:
@@ -195,6 +196,19 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
         raise BybitError(MALFORMED, f"{field}: {fault}", seen=_value_at(raw, path)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise BybitError(MALFORMED, f"not JSON ({error})", seen=_beginning(raw)) from None
+
+
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {}
+_making_decoders = threading.Lock()
+
+
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """The decoder of a schema, made by one thread at a time: two at once may crash the process (msgspec 0.22.0)."""
+    decoder = _decoders.get(kind)
+    if decoder is None:
+        with _making_decoders:
+            decoder = _decoders[kind] = msgspec.json.Decoder(kind)
+    return decoder
 
 
 _MISSING = re.compile(r"Object missing required field `(\w+)`")

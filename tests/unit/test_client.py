@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,6 +20,7 @@ from bybit_exporter.bybit.gate import Gate
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import SpotResult, read_wallet
 from bybit_exporter.model import Account, AccountType, RateLimit, Secret
+from tests.exporter_process import ROOT
 from tests.support import FakeClock, bybit_headers
 
 PATH = "/v5/asset/transfer/query-asset-info"
@@ -393,3 +396,35 @@ def test_a_success_is_decided_by_the_code_alone() -> None:
     for message in ("OK", "success", "SUCCESS", "", None, "error"):
         body: Any = json.dumps({"retCode": 0, "retMsg": message, "result": RESULT}).encode()
         assert Bench(status(200, body)).ask().result.spot.assets == []
+
+
+FIRST_ANSWERS = """
+import sys, threading
+import msgspec
+from bybit_exporter.bybit.client import Client
+from tests.unit.test_client import Bench, reply
+
+THREADS = 8
+bench = Bench(reply(result={"inner": {f"f{number}": "" for number in range(8)}}))
+bench.gate.requests_per_second = 1e9
+sys.setswitchinterval(1e-6)
+for _ in range(100):
+    inner = msgspec.defstruct("Inner", [(f"f{number}", "str") for number in range(8)])
+    outer = msgspec.defstruct("Outer", [("inner", inner), ("more", "list[str]", msgspec.field(default_factory=list))])
+    together, answers = threading.Barrier(THREADS), []
+
+    def ask():
+        together.wait()
+        answers.append(bench.client.get("/path", {}, outer))
+
+    threads = [threading.Thread(target=ask) for _ in range(THREADS)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+    assert len(answers) == THREADS
+"""
+
+
+def test_the_first_answers_of_a_kind_may_come_together() -> None:
+    """In a process of its own, since it is the interpreter that would crash."""
+    ended = subprocess.run([sys.executable, "-c", FIRST_ANSWERS], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (ended.returncode, ended.stderr) == (0, "")
