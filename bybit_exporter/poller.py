@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import threading
+from collections import deque
 from collections.abc import Sequence
-from queue import SimpleQueue
 from typing import Any
 
 import structlog
@@ -20,8 +20,11 @@ from .tasks import Task, Turn
 MAX_WORKERS = 256
 """So many tasks can hang at the same time before others wait for them."""
 
+ENOUGH_WAITING = 2
+"""So many workers wait for the next turns; the others sleep until there are fewer."""
+
 LONGEST_NAP_SECONDS = 1.0
-"""The scheduler looks at the clock at least this often, since its own waits stop while the machine sleeps."""
+"""Whoever waits looks at the clock at least this often, since waits stop while the machine sleeps."""
 
 _log = structlog.get_logger()
 
@@ -29,19 +32,22 @@ Outcome = Answer[Any] | BybitError | None
 
 
 class Poller:
-    """Takes up tasks until it is stopped."""
+    """Takes up tasks until it is stopped.
+
+    Whoever has nothing to do waits for a turn that nobody else waits for, and then takes it himself: so each turn wakes
+    one thread. There is always one that waits, as long as there may be more threads.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._schedule: Schedule[Task[Any]] = Schedule()
         self._client: Client | None = None
         lock = threading.RLock()
-        self._changed, self._idle = threading.Condition(lock), threading.Condition(lock)
-        self._queue: SimpleQueue[tuple[Client, Task[Any]]] = SimpleQueue()
+        self._changed, self._needed, self._idle = (threading.Condition(lock) for _ in range(3))
+        self._once: deque[Task[Any]] = deque()
         self._unfinished = 0
-        self._workers: list[threading.Thread] = []
-        self._stopping = False
-        self._scheduler = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._workers = self._waiting = self._spare = 0
+        self._started = self._stopping = False
 
     def replace(self, client: Client, tasks: Sequence[Task[Any]], *, keep: bool = True) -> None:
         """Takes up exactly these tasks from now on, with this client.
@@ -54,14 +60,17 @@ class Poller:
             self._changed.notify_all()
 
     def start(self) -> None:
-        self._scheduler.start()
+        with self._changed:
+            self._started = True
+            self._call_worker()
 
     def run_once(self, tasks: Sequence[Task[Any]]) -> None:
         """Takes up each task one time, and returns when all have ended."""
         with self._changed:
-            for task in tasks:
-                self._submit(task)
-            self._idle.wait_for(lambda: not self._unfinished)
+            self._once.extend(tasks)
+            for _ in tasks:
+                self._call_worker()
+            self._idle.wait_for(lambda: not self._once and not self._unfinished)
 
     def end_waits(self) -> None:
         """Asks at once whomever a refusal has put off."""
@@ -77,36 +86,28 @@ class Poller:
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
+            self._needed.notify_all()
             self._idle.wait_for(lambda: not self._unfinished, patience_seconds)
 
-    def _run(self) -> None:
-        with self._changed:
-            while not self._stopping:
-                for task in self._schedule.take_due(clock.now()):
-                    self._submit(task)
-                nap = self._schedule.next_at - clock.now()
-                self._changed.wait(min(max(nap, 0.0), LONGEST_NAP_SECONDS))
-
-    def _submit(self, task: Task[Any]) -> None:
-        """Hands the task to a worker; to a new one if all are busy and there may be more."""
-        assert self._client is not None
-        self._unfinished += 1
-        self._queue.put((self._client, task))
-        if len(self._workers) < min(self._unfinished, MAX_WORKERS):
-            worker = threading.Thread(target=self._work, name=f"poll-{len(self._workers)}", daemon=True)
+    def _call_worker(self) -> None:
+        """Has one more worker wait for a turn: one that was not needed, or else a new one if there may be more."""
+        if self._spare:
+            self._spare -= 1
+            self._needed.notify()
+        elif self._workers < MAX_WORKERS:
+            worker = threading.Thread(target=self._work, name=f"poll-{self._workers}", daemon=True)
             try:
                 worker.start()
             except RuntimeError as error:  # the system allows no more threads: those that there are take turns
-                _log.debug("cannot start a worker", workers=len(self._workers), error=str(error))
+                _log.debug("cannot start a worker", workers=self._workers, error=str(error))
             else:
-                self._workers.append(worker)
+                self._workers += 1
 
     def _work(self) -> None:
-        while True:
-            client, task = self._queue.get()
+        while (taken := self._next()) is not None:
+            client, task = taken
             try:
-                if not self._stopping:
-                    self._take_up(client, task)
+                self._take_up(client, task)
             except Exception:
                 with contextlib.suppress(Exception):  # it may be the log that fails
                     _log.exception("the end of a poll was lost", what=task.what, account=task.key[1])
@@ -115,6 +116,37 @@ class Poller:
                 self._unfinished -= 1
                 if not self._unfinished:
                     self._idle.notify_all()
+
+    def _next(self) -> tuple[Client, Task[Any]] | None:
+        """Waits until there is something to do; None if there will be nothing any more."""
+        with self._changed:
+            task = None
+            while task is None:
+                if self._stopping or not (self._started or self._once):
+                    self._workers -= 1
+                    return None
+                if self._once:
+                    task = self._once.popleft()
+                elif self._waiting < ENOUGH_WAITING:
+                    task = self._wait_for_a_turn()
+                else:
+                    self._spare += 1
+                    self._needed.wait()
+            assert self._client is not None
+            self._unfinished += 1
+            if self._started and not self._waiting:
+                self._call_worker()
+            return self._client, task
+
+    def _wait_for_a_turn(self) -> Task[Any] | None:
+        """The task whose turn has come; None if it was not to be, and there may be another to wait for."""
+        turn = self._schedule.reserve()
+        nap = LONGEST_NAP_SECONDS if turn is None else min(turn.due - clock.now(), LONGEST_NAP_SECONDS)
+        if nap > 0:
+            self._waiting += 1
+            self._changed.wait(nap)
+            self._waiting -= 1
+        return self._schedule.take(turn, clock.now()) if turn and not self._stopping else None
 
     def _take_up(self, client: Client, task: Task[Any]) -> None:
         started = clock.now()

@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, NamedTuple, Protocol, TypeVar
 
 FIRST_ROUND_SECONDS = 1.0
 """The first round of polls is spread over this time, or longer where the limit on requests asks for it."""
@@ -54,6 +54,13 @@ class _Entry(Generic[T]):
         return following if following > moment else following + interval  # rounding
 
 
+class Turn(NamedTuple, Generic[T]):
+    """A turn of a task that somebody waits for."""
+
+    due: float
+    entry: _Entry[T]
+
+
 class Schedule(Generic[T]):
     """The tasks and their next turns."""
 
@@ -88,16 +95,27 @@ class Schedule(Generic[T]):
         for entry in self._entries.values():
             self._push(entry)
 
-    def take_due(self, now: float) -> list[T]:
-        """The tasks to be taken up now. One that still runs misses its turn."""
-        due = []
-        while (entry := self._first()) is not None and entry.due <= now:
-            if not entry.running:
-                entry.running = True
-                entry.waiting = False
-                due.append(entry.task)
-            self._move(entry, entry.next_after(now))
-        return due
+    def reserve(self) -> Turn[T] | None:
+        """The first turn that nobody else waits for; None if there is none. `take` ends the reservation."""
+        entry = self._first()
+        if entry is None:
+            return None
+        heapq.heappop(self._heap)
+        return Turn(entry.due, entry)
+
+    def take(self, turn: Turn[T], now: float) -> T | None:
+        """The task, if its turn has come; it misses it if it still runs. None leaves the turn to whoever is next."""
+        entry = turn.entry
+        if not self._is_current(entry, turn.due):
+            return None
+        if turn.due > now:
+            self._push(entry)
+            return None
+        self._move(entry, entry.next_after(now))
+        if entry.running:
+            return None
+        entry.running, entry.waiting = True, False
+        return entry.task
 
     def postpone(self, task: T, not_before: float, *, waiting: bool = True) -> float | None:
         """Lets the task's next turn come no earlier than this. ``waiting``: `release` ends it.
@@ -156,10 +174,14 @@ class Schedule(Generic[T]):
         """The entry that is due first; what was moved since it was pushed is dropped."""
         while self._heap:
             due, _, entry = self._heap[0]
-            if entry.due == due and self._entries.get(entry.task.key) is entry:
+            if self._is_current(entry, due):
                 return entry
             heapq.heappop(self._heap)
         return None
+
+    def _is_current(self, entry: _Entry[T], due: float) -> bool:
+        """Whether that is still the entry's next turn, and the entry has not been taken out."""
+        return entry.due == due and self._entries.get(entry.task.key) is entry
 
 
 def _spread(entries: Iterable[_Entry[T]], start: float, spacing: float) -> None:
