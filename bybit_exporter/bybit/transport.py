@@ -8,16 +8,17 @@ the deadline of the request that the thread is making. Only the resolver's own t
 from __future__ import annotations
 
 import http.client
+import re
 import socket
 import ssl
 import threading
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
 import requests
+from msgspec import Struct
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
@@ -97,36 +98,75 @@ def _connect(host: str, port: int, options: Any, source: str | None) -> socket.s
     raise failure
 
 
-def _parse_headers(fp: Any) -> http.client.HTTPMessage:
+class _Headers(dict[str, str]):
+    """The first header of each name, whatever the case of its letters."""
+
+    def get(self, name: str, default: Any = None) -> Any:
+        return super().get(name.lower(), default)
+
+
+def _parse_headers(fp: Any) -> _Headers:
     """As `http.client.parse_headers`, but without the parser for e-mails, which takes a fifth of a whole poll."""
-    message = http.client.HTTPMessage()
-    name = value = ""
-    for line in http.client._read_headers(fp):  # type: ignore[attr-defined]  # bounds their length and number
-        text = line.decode("iso-8859-1").rstrip("\r\n")
-        if text[:1] in (" ", "\t"):
-            value = f"{value} {text.strip()}"  # a header that goes on
-            continue
-        if name:
-            message.set_raw(name, value)
-        name, colon, value = text.partition(":")
-        if text and not colon:
+    lines = http.client._read_headers(fp)  # type: ignore[attr-defined]  # bounds their length and number
+    text = _FOLD.sub(" ", b"".join(lines).decode("iso-8859-1"))
+    headers = _Headers()
+    for line in text.rstrip().split("\n"):
+        name, colon, value = line.partition(":")
+        if colon:
+            headers.setdefault(name.lower(), value.strip())
+        elif line:
             raise http.client.HTTPException("a header without a colon")
-        value = value.strip()
-    if name:
-        message.set_raw(name, value)
-    return message
+    return headers
+
+
+_FOLD = re.compile(r"\r?\n[ \t]+")
+"""Where a header goes on in the next line."""
 
 
 class _Response(http.client.HTTPResponse):
-    """`http.client`'s own, which in its own code finds our parser under that name."""
+    """`http.client`'s own answer, which goes to `requests` as it is: urllib3's around it would only be read once."""
 
-    begin = FunctionType(
+    begin = FunctionType(  # which in its own code finds our parser under that name
         http.client.HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": _parse_headers}, "begin"
     )
+    version_string, length_remaining = "HTTP/1", None  # for urllib3's log
+    _pool: Any = None
+    _connection: Any = None
+    """Lent by the pool; None once it has it back."""
+
+    def read(self, amt: int | None = None, decode_content: bool = False) -> bytes:
+        """So much of the body. The connection is free for others if that was all of it.
+
+        Raises:
+            http.client.IncompleteRead: if it breaks off.
+            zlib.error: if it is compressed, which nobody has asked for, and that badly.
+        """
+        body = super().read(amt)
+        if self.length and (amt is None or len(body) < amt):
+            raise http.client.IncompleteRead(body, self.length)
+        if self.isclosed() and self._connection is not None:
+            self._pool._put_conn(self._connection)
+            self._pool = self._connection = None
+        if decode_content and self.headers.get("Content-Encoding") in ("gzip", "deflate"):
+            return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, amt or 0)
+        return body
+
+    def close(self) -> None:
+        super().close()
+        if self._connection is not None:
+            self._connection.close()
 
 
 class _Connection(HTTPConnection):
     response_class = _Response
+    getresponse = http.client.HTTPConnection.getresponse  # type: ignore[assignment]  # without urllib3's own around it
+
+    def putheader(self, header: str, *values: Any) -> None:  # type: ignore[override]
+        """As `http.client` has it, but what is no text of one line is looked for once, not with two patterns."""
+        line = f"{header}: {values[0]}"
+        if not line.isprintable():
+            raise ValueError(f"the header {header} is not a line of text")
+        self._buffer.append(line.encode("iso-8859-1"))  # type: ignore[attr-defined]
 
     def _new_conn(self) -> socket.socket:
         try:
@@ -141,11 +181,11 @@ class _TLSConnection(_Connection, HTTPSConnection):
 
 
 class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
+    ConnectionCls = _Connection  # type: ignore[assignment]
 
 
 class _TLSPool(HTTPSConnectionPool):
-    ConnectionCls = _TLSConnection
+    ConnectionCls = _TLSConnection  # type: ignore[assignment]
 
 
 class _Adapter(HTTPAdapter):
@@ -197,8 +237,7 @@ def _tls_context() -> ssl.SSLContext:
     return context
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(Struct, frozen=True):
     """Status, headers (case-insensitive), the whole body, and when its last byte was read (staleness clock)."""
 
     status: int
@@ -235,7 +274,7 @@ class Transport:
                 body = response.raw.read(MAX_BODY_BYTES + 1, decode_content=True)
             received_at = clock.now()
             _deadline.remaining()  # what arrived while the process was stopped is no news
-        except (requests.RequestException, HTTPError, OSError) as error:
+        except (requests.RequestException, HTTPError, http.client.HTTPException, zlib.error, OSError) as error:
             raise self._failure(error) from error
         if len(body) > MAX_BODY_BYTES:
             raise BybitError(MALFORMED, f"the answer is larger than {MAX_BODY_BYTES} bytes")

@@ -328,6 +328,52 @@ def test_connections_are_kept_alive() -> None:
         transport.close()
 
 
+@pytest.mark.parametrize(
+    ("head", "reusable"),
+    [
+        (b"Content-Length: 2\r\n\r\n{}", True),
+        (b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n", True),
+        (b"Content-Length: 2\r\nConnection: close\r\n\r\n{}", False),
+        (b"Content-Length: %d\r\n\r\n%s" % (MAX_BODY_BYTES + 2, b" " * (MAX_BODY_BYTES + 2)), False),
+    ],
+    ids=["of that length", "in chunks", "the last", "not read to its end"],
+)
+def test_a_connection_serves_once_more_if_its_answer_was_read(head: bytes, reusable: bool) -> None:
+    used = []
+
+    def play(connection: socket.socket) -> None:
+        while connection.recv(65536):
+            used.append(connection)
+            connection.sendall(b"HTTP/1.1 200 OK\r\n" + head)
+
+    with peer(play) as url:
+        transport = transport_to(url, 5.0)
+        for _ in range(2):
+            with suppress(BybitError):
+                transport.get("/", "", {})
+        transport.close()
+    assert len(used) == 2
+    assert (used[0] is used[1]) is reusable
+
+
+def test_of_headers_of_one_name_the_first_counts_however_it_is_written() -> None:
+    answer = b"HTTP/1.1 200 OK\r\nx-bapi-LIMIT: 60\r\nX-Bapi-Limit: 6\r\nX-Long: a\r\n\t b\r\nContent-Length: 0\r\n\r\n"
+    with peer(answer) as url:
+        headers = ask(url).headers
+    assert [headers.get(name) for name in ("X-Bapi-Limit", "x-long", "X-None")] == ["60", "a b", None]
+
+
+@pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\nb", "a\x00b"])
+def test_a_header_is_one_line_and_else_nothing_is_sent(value: str) -> None:
+    seen = []
+    with peer(lambda connection: seen.append(connection.recv(65536))) as url:
+        transport = transport_to(url)
+        with pytest.raises(ValueError, match="not a line of text"):
+            transport.get("/", "", {"X-BAPI-API-KEY": value})
+        transport.close()
+    assert not [request for request in seen if request]
+
+
 def test_a_kept_connection_that_has_died_is_not_noticed() -> None:
     exchange = Exchange()
     with SandboxServer(exchange) as server:
