@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import threading
@@ -18,13 +19,33 @@ from .guard import Guard
 from .live import LiveWebConfig
 
 SHUTDOWN_SECONDS = 1
+TICK_SECONDS = 1.0
+"""How often the web configuration is looked at."""
 
 
 class _Server(uvicorn.Server):
+    """uvicorn's, but it is told when to end, instead of looking ten times a second."""
+
+    _loop: asyncio.AbstractEventLoop | None = None
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._ending = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
         for listener in sockets or []:  # asyncio makes the queue as short as what it accepts at once
             listener.listen(limits.QUEUED_BY_KERNEL)
+
+    async def main_loop(self) -> None:
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._ending.wait(), TICK_SECONDS)
+
+    def end(self) -> None:
+        """Has it end soon; any thread may call."""
+        self.should_exit = True
+        if self._loop:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._ending.set)
 
 
 class WebServer:
@@ -73,7 +94,7 @@ class WebServer:
 
     def stop(self) -> None:
         """Ends the server, and waits a moment for answers under way."""
-        self._server.should_exit = True
+        self._server.end()
         self._thread.join(SHUTDOWN_SECONDS + 0.5)
 
     def _run(self) -> None:
