@@ -33,22 +33,27 @@ class _Hour:
     known_until: float = -math.inf
     """When the latest figures stop to hold: when they expire, or when a poll fails."""
     rings: dict[str, array[float]] = field(default_factory=dict)
+    balances: Sequence[Balance] = ()
+    """The latest. They become points when their minute ends, or when somebody looks."""
+    is_drawn: bool = True
 
     def advance(self, minute: int) -> None:
         """Fills the minutes up to this one: with the latest figures where those held at its beginning."""
+        if not self.is_drawn and minute > self.latest:
+            self.draw()
         for each in range(max(self.latest, minute - POINTS) + 1, minute + 1):
             held = each * STEP_SECONDS < self.known_until
             for ring in self.rings.values():
                 ring[each % POINTS] = ring[self.latest % POINTS] if held else math.nan
         self.latest = max(self.latest, minute)
 
-    def put(self, balances: Sequence[Balance]) -> None:
+    def draw(self) -> None:
         """Sets the latest minute. A coin that is new was unknown before; one that is gone is forgotten."""
         rings, place = {}, self.latest % POINTS
-        for balance in balances:
+        for balance in self.balances:
             ring = rings[balance.coin] = self.rings.get(balance.coin) or array("f", [math.nan]) * POINTS
             ring[place] = float(balance.total)
-        self.rings = rings
+        self.rings, self.is_drawn = rings, True
 
 
 class History:
@@ -64,7 +69,7 @@ class History:
         kept = {account.name: account for account in accounts}
         with self._lock:
             for name in [name for name, hour in self._hours.items() if kept.get(name) is not hour.account]:
-                self._room += len(self._hours.pop(name).rings)
+                self._room += len(self._hours.pop(name).balances)
 
     def record(self, account: Account, asked_at: float, balances: Sequence[Balance] | None) -> None:
         """Takes in what a poll brought; None if it failed: the figures are unknown until the next success."""
@@ -73,9 +78,9 @@ class History:
             hour = self._hours.setdefault(account.name, _Hour(account, minute))
             if balances is not None:
                 hour.advance(minute)
-                self._room += len(hour.rings)
-                hour.put(balances[: self._room])
-                self._room -= len(hour.rings)
+                self._room += len(hour.balances)
+                hour.balances, hour.is_drawn = balances[: self._room], False
+                self._room -= len(hour.balances)
                 hour.known_until = asked_at + account.stale_after_seconds
             else:
                 hour.known_until = min(hour.known_until, asked_at)
@@ -86,6 +91,8 @@ class History:
             hour = self._hours.get(account.name)
             if hour is None:
                 return {}
+            if not hour.is_drawn:
+                hour.draw()
             hour.advance(int(now // STEP_SECONDS))
             oldest = (hour.latest + 1) % POINTS
             return {coin: ring[oldest:] + ring[:oldest] for coin, ring in hour.rings.items()}
