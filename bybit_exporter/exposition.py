@@ -37,17 +37,19 @@ class Family(Generic[S]):
         """The sample lines of a state. ``labels`` are those of all of them, each after a comma."""
         if labels:
             head = f"{self.name}{{{labels[1:]}"
-            return "".join([f"{head}{more}}} {number(value)}\n" for more, value in self.samples(state)]).encode()
+            # What the library leaves as Python writes it is not taken through its hands.
+            return "".join(
+                [
+                    f"{head}{more}}} {repr(float(value)) if -1e6 < value < 1e6 else number(value)}\n"
+                    for more, value in self.samples(state)
+                ]
+            ).encode()
         samples = ((more[1:], number(value)) for more, value in self.samples(state))
         return "".join([f"{self.name}{{{m}}} {v}\n" if m else f"{self.name} {v}\n" for m, v in samples]).encode()
 
 
-def number(value: float) -> str:
-    """The client library's text of a number; what that leaves as Python writes it is not taken through its hands."""
-    return repr(float(value)) if -1e6 < value < 1e6 else _number_of_the_library(value)
-
-
-_number_of_the_library: Callable[[float], str] = floatToGoString
+number: Callable[[float], str] = floatToGoString
+"""The client library's text of a number."""
 
 
 @lru_cache(maxsize=8192)

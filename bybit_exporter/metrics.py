@@ -1,19 +1,19 @@
 """Every metric, one row each: name, type, help, labels, and how it reads off the state.
 
-`ACCOUNT_FAMILIES` are rendered once for each account whenever its state changes, those of `BESIDE` when there is news,
+`ACCOUNT_FAMILIES` are rendered once for each account when what they show changes, those of `BESIDE` when there is news,
 `EXPORTER_FAMILIES` at each scrape.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from decimal import Decimal
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import Enum
+from operator import attrgetter
 from typing import Any, Literal
 
 from . import REVISION, __version__
-from .exposition import Family, label
+from .exposition import Family, Samples, label
 from .model import (
     AccountState,
     AccountStatus,
@@ -26,13 +26,19 @@ from .model import (
 )
 
 
-def _balance(name: str, help_text: str, read: Callable[[Balance], Decimal | None]) -> Family[AccountState]:
-    def samples(state: AccountState) -> Iterator[tuple[str, float]]:
-        for balance in state.holdings or ():
-            if (amount := read(balance)) is not None:
-                yield label("coin", balance.coin), float(amount)
+def _amounts(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
+    """How one of the figures of every coin is read; where the exchange states none, there is none."""
+    read = attrgetter(field)
 
-    return Family(name, "gauge", help_text, ("account", "account_type", "coin"), samples)
+    def samples(balances: Iterable[Balance] | None) -> Samples:
+        return [(label("coin", b.coin), float(amount)) for b in balances or () if (amount := read(b)) is not None]
+
+    return samples
+
+
+def _balance(name: str, help_text: str, field: str) -> Family[AccountState]:
+    amounts = _amounts(field)
+    return Family(name, "gauge", help_text, ("account", "account_type", "coin"), lambda s: amounts(s.holdings))
 
 
 def _value(
@@ -59,9 +65,8 @@ def _withdrawals_up(state: AccountState) -> float | None:
     return state.withdrawals.up if state.withdrawals else None
 
 
-def _failures(state: AccountState) -> Iterator[tuple[str, float]]:
-    for reason, count in state.failures.items():
-        yield label("reason", reason), count
+def _failures(state: AccountState) -> Samples:
+    return [(label("reason", reason), count) for reason, count in state.failures.items()]
 
 
 def _limit(state: AccountState) -> Iterator[tuple[str, float]]:
@@ -76,35 +81,39 @@ def _remaining(state: AccountState) -> Iterator[tuple[str, float]]:
 
 _ACCOUNT = ("account", "account_type")
 
-ACCOUNT_FAMILIES: tuple[Family[AccountState], ...] = (
+FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     _balance(
         "bybit_asset_free",
         "Free balance in units of the coin; negative: a debt (Bybit, SPOT: free; UNIFIED: walletBalance - locked;"
         " FUND: transferBalance).",
-        lambda b: b.free,
+        "free",
     ),
     _balance(
         "bybit_asset_frozen",
         "Balance frozen by open orders and the like, in units of the coin (Bybit, SPOT: frozen; UNIFIED: locked; FUND:"
         " walletBalance - transferBalance).",
-        lambda b: b.frozen,
+        "frozen",
     ),
     _balance(
         "bybit_asset_withdrawing",
         "Balance in withdrawal, in units of the coin (Bybit, SPOT: withdraw; FUND: sum of the withdrawals under way,"
         " where the key may read them; UNIFIED: none).",
-        lambda b: b.withdrawing,
+        "withdrawing",
     ),
     _balance(
         "bybit_asset_equity",
         "Equity of the coin in a unified account, in units of the coin (Bybit, UNIFIED: equity).",
-        lambda b: b.equity,
+        "equity",
     ),
     _balance(
         "bybit_asset_usd_value",
         "Value of the coin in a unified account, in US dollars (Bybit, UNIFIED: usdValue).",
-        lambda b: b.usd_value,
+        "usd_value",
     ),
+)
+"""What an account holds: often the same for many polls."""
+
+STATE_FAMILIES: tuple[Family[AccountState], ...] = (
     Family(
         "bybit_account_status",
         "gauge",
@@ -168,6 +177,8 @@ ACCOUNT_FAMILIES: tuple[Family[AccountState], ...] = (
     ),
 )
 
+ACCOUNT_FAMILIES = (*FIGURE_FAMILIES, *STATE_FAMILIES)
+
 
 def _up(name: str, help_text: str, *labels: str) -> Family[Known[Any]]:
     def samples(known: Known[Any]) -> Iterator[tuple[str, float]]:
@@ -191,10 +202,11 @@ def _subaccount_status(known: Known[Sequence[Subaccount]]) -> Iterator[tuple[str
             yield label("subaccount", member.name) + label("status", status), status is member.status
 
 
-def _of_subaccount(name: str, help_text: str, read: Callable[[Balance], Decimal]) -> Family[Known[Sequence[Balance]]]:
-    def samples(known: Known[Sequence[Balance]]) -> Iterator[tuple[str, float]]:
-        for balance in known.value or ():
-            yield label("account_type", "FUND") + label("coin", balance.coin), float(read(balance))
+def _of_subaccount(name: str, help_text: str, field: str) -> Family[Known[Sequence[Balance]]]:
+    amounts, typed = _amounts(field), label("account_type", "FUND")
+
+    def samples(known: Known[Sequence[Balance]]) -> Samples:
+        return [(typed + coin, amount) for coin, amount in amounts(known.value)]
 
     return Family(name, "gauge", help_text, ("account", "account_type", "subaccount", "coin"), samples)
 
@@ -241,13 +253,13 @@ BESIDE: Mapping[Shelf, tuple[Family[Known[Any]], ...]] = {
         _of_subaccount(
             "bybit_subaccount_asset_free",
             "Free balance of a subaccount's funding wallet, in units of the coin (Bybit: transferBalance).",
-            lambda b: b.free,
+            "free",
         ),
         _of_subaccount(
             "bybit_subaccount_asset_frozen",
             "Frozen balance of a subaccount's funding wallet, in units of the coin (Bybit: walletBalance -"
             " transferBalance).",
-            lambda b: b.frozen,
+            "frozen",
         ),
         _up(
             "bybit_subaccount_balances_up",
@@ -332,13 +344,11 @@ ALL_FAMILIES: tuple[Family[Any], ...] = (
 """In the order of the exposition."""
 
 
-def render_account(state: AccountState) -> tuple[bytes, ...]:
-    """The account's sample lines, one entry for each of `ACCOUNT_FAMILIES`, empty where it has none."""
+def render_account(families: Iterable[Family[AccountState]], state: AccountState) -> tuple[bytes, ...]:
+    """The account's sample lines, one entry for each of these of `ACCOUNT_FAMILIES`, empty where it has none."""
     account = label("account", state.account.name)
     typed = account + label("account_type", state.account_type)
-    return tuple(
-        family.lines(typed if "account_type" in family.labels else account, state) for family in ACCOUNT_FAMILIES
-    )
+    return tuple([family.lines(typed if "account_type" in family.labels else account, state) for family in families])
 
 
 def render_beside(shelf: Shelf, account: str, subaccount: str, known: Known[Any]) -> tuple[bytes, ...]:

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Generic, TypeVar
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 T = TypeVar("T")
 
@@ -111,8 +114,7 @@ class Account:
     """Whether the funding balances of those are read, too."""
 
 
-@dataclass(frozen=True, slots=True)
-class Balance:
+class Balance(Struct, frozen=True, gc=False):
     """What an account holds of one coin, exactly as the exchange states it. None: it states no such figure there."""
 
     coin: str
@@ -128,8 +130,7 @@ class Balance:
         return self.free + self.frozen + (self.withdrawing or 0)
 
 
-@dataclass(frozen=True, slots=True)
-class AccountSnapshot:
+class AccountSnapshot(Struct, frozen=True):
     """Everything that one successful poll says about an account."""
 
     status: AccountStatus
@@ -163,16 +164,14 @@ class Subaccount:
     raw_status: str
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True, gc=False):
     """What the exchange last said of its limit on one endpoint for one account (in requests)."""
 
     limit: int
     remaining: int
 
 
-@dataclass(frozen=True, slots=True)
-class PollResult:
+class PollResult(Struct, frozen=True):
     """How one poll ended: with a snapshot, or with the reason why there is none."""
 
     outcome: AccountSnapshot | FailureReason
@@ -185,8 +184,7 @@ class PollResult:
     """What went wrong and what to do about it, for people; empty after a success."""
 
 
-@dataclass(frozen=True, slots=True)
-class Known(Generic[T]):
+class Known(Struct, Generic[T], frozen=True):
     """What is known of something that is read beside the wallets: the latest value, which expires as balances do."""
 
     value: T | None = None
@@ -213,8 +211,7 @@ Withdrawals = Known[Mapping[str, Decimal]]
 """The sum of the withdrawals under way, by coin."""
 
 
-@dataclass(frozen=True, slots=True)
-class AccountState:
+class AccountState(Struct, frozen=True):
     """All that is known of an account: what the exposition shows and the status page tells.
 
     Balances and status carry the time at which the exchange stated them, since they expire
@@ -341,8 +338,7 @@ def _of_success(snapshot: AccountSnapshot, result: PollResult) -> dict[str, Any]
     }
 
 
-@dataclass(frozen=True, slots=True)
-class ExporterState:
+class ExporterState(Struct, frozen=True):
     """What is known of the exporter itself."""
 
     config_reload_successful: bool

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
 from decimal import Decimal
 from functools import lru_cache
 from typing import Any, Generic, Protocol, Self, TypeVar
 
+from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
@@ -26,6 +26,8 @@ from .metrics import (
     BESIDE,
     COIN_PRICE,
     EXPORTER_FAMILIES,
+    FIGURE_FAMILIES,
+    STATE_FAMILIES,
     Shelf,
     render_account,
     render_beside,
@@ -64,45 +66,61 @@ class _Published(Generic[S]):
     What remains of them later is rendered when asked for.
     """
 
-    __slots__ = ("_render", "_rendered", "state")
+    __slots__ = ("_rendered", "state")
 
-    def __init__(self, state: S, render: Callable[[S], tuple[Lines, frozenset[str]]]) -> None:
+    def __init__(self, state: S) -> None:
         self.state = state
-        self._render = render
-        self._rendered = (*render(state), state.valid_until)
+        self._rendered = (*self._render(state), state.valid_until)
+
+    def _render(self, state: S) -> tuple[Lines, frozenset[str]]:
+        raise NotImplementedError
 
     def as_of(self, now: float) -> tuple[Lines, frozenset[str]]:
         lines, coins, valid_until = self._rendered
         if now >= valid_until:
-            lines, coins, _ = self._rendered = _Published(self.state.as_of(now), self._render)._rendered
+            later = self.state.as_of(now)
+            lines, coins, _ = self._rendered = (*self._render(later), later.valid_until)
         return lines, coins
 
 
-def _account_lines(state: AccountState) -> tuple[Lines, frozenset[str]]:
-    return render_account(state), _coins(state.holdings)
+class _Polled(_Published[AccountState]):
+    """What is known of an account from its polls. Lines of figures are taken over as long as those are the same."""
 
+    __slots__ = ("_figures",)
 
-def _coins(balances: Iterable[Balance] | None) -> frozenset[str]:
-    return _set_of(tuple(balance.coin for balance in balances or ()))
+    def __init__(self, state: AccountState, before: _Polled | None = None) -> None:
+        self._figures: tuple[object, Lines, frozenset[str]] = before._figures if before else (None, (), NO_COINS)
+        super().__init__(state)
 
-
-_set_of: Callable[[tuple[str, ...]], frozenset[str]] = lru_cache(maxsize=1024)(frozenset)
-"""Most accounts hold the same coins: one set for all of them."""
+    def _render(self, state: AccountState) -> tuple[Lines, frozenset[str]]:
+        holdings = state.holdings
+        known, lines, coins = self._figures
+        if known != (holdings, state.account_type):
+            lines, coins = render_account(FIGURE_FAMILIES, state), _coins(holdings)
+            self._figures = ((holdings, state.account_type), lines, coins)
+        return lines + render_account(STATE_FAMILIES, state), coins
 
 
 class _Beside(_Published[Known[Any]]):
     """What is known of something beside the polls of an account; no account stands for the whole exporter."""
 
-    __slots__ = ("account",)
+    __slots__ = ("_shelf", "_subaccount", "account")
 
     def __init__(self, shelf: Shelf, account: Account | None, subaccount: str, known: Known[Any]) -> None:
-        self.account = account
+        self._shelf, self.account, self._subaccount = shelf, account, subaccount
+        super().__init__(known)
 
-        def render(known: Known[Any]) -> tuple[Lines, frozenset[str]]:
-            coins = _coins(known.value) if shelf is Shelf.SUBACCOUNT_BALANCES else NO_COINS
-            return render_beside(shelf, account.name if account else "", subaccount, known), coins
+    def _render(self, known: Known[Any]) -> tuple[Lines, frozenset[str]]:
+        coins = _coins(known.value) if self._shelf is Shelf.SUBACCOUNT_BALANCES else NO_COINS
+        return render_beside(self._shelf, self.account.name if self.account else "", self._subaccount, known), coins
 
-        super().__init__(known, render)
+
+def _coins(balances: Iterable[Balance] | None) -> frozenset[str]:
+    return _set_of(tuple([balance.coin for balance in balances or ()]))
+
+
+_set_of: Callable[[tuple[str, ...]], frozenset[str]] = lru_cache(maxsize=1024)(frozenset)
+"""Most accounts hold the same coins: one set for all of them."""
 
 
 class Store:
@@ -113,7 +131,7 @@ class Store:
         self.history = History()
         self._exporter = exporter
         self._prices = True
-        self._accounts: dict[str, _Published[AccountState]] = {}
+        self._accounts: dict[str, _Polled] = {}
         self._beside: dict[Shelf, dict[tuple[str, str], _Beside]] = {shelf: {} for shelf in BESIDE}
         self._writing = threading.Lock()
         self._process = CollectorRegistry()
@@ -133,11 +151,11 @@ class Store:
                 self._beside[shelf] = {key: each for key, each in beside.items() if keep and self._shows(each.account)}
 
     @staticmethod
-    def _kept(known: Mapping[str, _Published[AccountState]], account: Account) -> _Published[AccountState]:
+    def _kept(known: Mapping[str, _Polled], account: Account) -> _Polled:
         published = known.get(account.name)
         if published is not None and published.state.account == account:
             return published
-        return _Published(AccountState(account), _account_lines)
+        return _Polled(AccountState(account))
 
     def _shows(self, account: Account | None) -> bool:
         """Whether this is one of the accounts, or else the prices; a reload may have taken it out."""
@@ -187,8 +205,9 @@ class Store:
         """Publishes the changed state and returns it, unless a reload has taken the account out."""
         if not self._shows(account):
             return None
-        state = change(self._accounts[account.name].state)
-        self._accounts[account.name] = _Published(state, _account_lines)
+        old = self._accounts[account.name]
+        state = change(old.state)
+        self._accounts[account.name] = _Polled(state, old)
         return state
 
     def put(

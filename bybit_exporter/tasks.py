@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Generic, TypeVar
 
+from msgspec import Struct
+
 from . import clock
 from .bybit.client import Answer, Client
 from .bybit.errors import NO_PERMISSION, RARELY_SECONDS, BybitError, Then, advice
@@ -61,8 +63,7 @@ class Desk:
     journal: Journal
 
 
-@dataclass(frozen=True, slots=True)
-class Turn:
+class Turn(Struct, frozen=True, gc=False):
     """One turn of a task: when it began and ended, and when the next is due; Unix time where the name says so."""
 
     started: float
@@ -217,7 +218,7 @@ class ApiKeyCheck(Beside[ApiKey]):
     """What the exchange says of the account's key."""
 
     what, shelf = "key", Shelf.API_KEY
-    share = 0.03  # there is no hurry, and a thousand at once would be felt each hour
+    share = 0.01  # there is no hurry, and a thousand at once would be felt each hour
 
     def ask(self, client: Client) -> Answer[ApiKey]:
         return read_api_key(client, self.owner)

@@ -9,7 +9,6 @@ import functools
 import re
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar
 from urllib.parse import urlencode
@@ -31,8 +30,7 @@ P = ParamSpec("P")
 SERVER_TIME_PATH = "/v5/market/time"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[T]):
+class Answer(msgspec.Struct, Generic[T], frozen=True):
     """A result, the limit that the exchange reported for it, and when it was asked (Unix time, by our clock)."""
 
     result: T
@@ -83,7 +81,7 @@ class Client:
         Raises:
             BybitError: whatever went wrong.
         """
-        query = urlencode(params)
+        query = _query(tuple(params.items()))
         try:
             return self._get(path, query, result, signer)
         except BybitError as error:
@@ -154,6 +152,9 @@ def hides_key(
 
     return reader
 
+
+_query = functools.lru_cache(maxsize=256)(urlencode)
+"""Nearly all requests ask the same."""
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"bybit-exporter/{__version__}"}
 

@@ -204,6 +204,10 @@ class BybitError(Exception):
     def __str__(self) -> str:
         return self.detail if self.seen is None else f"{self.detail}: {quote(self.seen)}"
 
+    def within(self, path: str) -> None:
+        """Says of what the field is a part that the detail begins with."""
+        self.detail = f"{path}.{self.detail}"
+
     def hide(self, text: str) -> None:
         """Takes a text out of what is seen."""
         if self.seen is not None:

@@ -9,6 +9,7 @@ import msgspec
 
 from .amounts import amount
 from .client import Answer, Client
+from .errors import BybitError
 
 TICKERS_PATH = "/v5/market/tickers"
 
@@ -54,10 +55,13 @@ def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
     ranks: dict[str, int] = {}
     for index, ticker in enumerate(tickers):
         coin, quote = split_symbol(ticker.symbol)
-        path = f"result.list[{index}]"
-        price, rank = amount(ticker.usd_index_price, f"{path}.usdIndexPrice"), QUOTES.index(quote) if quote else -1
-        if not price and quote == "USDT":
-            price, rank = amount(ticker.last_price, f"{path}.lastPrice"), len(QUOTES)
+        try:
+            price, rank = amount(ticker.usd_index_price, "usdIndexPrice"), QUOTES.index(quote) if quote else -1
+            if not price and quote == "USDT":
+                price, rank = amount(ticker.last_price, "lastPrice"), len(QUOTES)
+        except BybitError as error:
+            error.within(f"result.list[{index}]")
+            raise
         if coin and price > 0 and rank < ranks.get(coin, len(QUOTES) + 1):
             prices[coin], ranks[coin] = price, rank
     return prices

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from ..model import Account, AccountSnapshot, AccountStatus, AccountType, Balance
 from .amounts import ZERO, amount, minus
 from .client import Answer, Client, hides_key
 from .errors import MALFORMED, BybitError
+
+T = TypeVar("T")
 
 SPOT_ASSETS_PATH = "/v5/asset/transfer/query-asset-info"
 UNIFIED_WALLET_PATH = "/v5/account/wallet-balance"
@@ -77,18 +79,18 @@ def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountS
     Raises:
         BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
     """
-
-    def balance(asset: SpotAsset, path: str) -> Balance:
-        return Balance(
-            sys.intern(asset.coin),  # one text for all accounts
-            free=amount(asset.free, f"{path}.free"),
-            frozen=amount(asset.frozen, f"{path}.frozen"),
-            withdrawing=amount(asset.withdraw, f"{path}.withdraw"),
-        )
-
     status = _SPOT_STATUS.get(result.spot.status, AccountStatus.UNKNOWN)
-    balances = (balance(asset, f"result.spot.assets[{index}]") for index, asset in enumerate(result.spot.assets))
-    return _snapshot(balances, "result.spot.assets", coins, _NOT_HELD_SPOT, status, result.spot.status)
+    path = "result.spot.assets"
+    return _snapshot(result.spot.assets, path, _spot_balance, coins, _NOT_HELD_SPOT, status, result.spot.status)
+
+
+def _spot_balance(asset: SpotAsset) -> Balance:
+    return Balance(
+        sys.intern(asset.coin),  # one text for all accounts
+        free=amount(asset.free, "free"),
+        frozen=amount(asset.frozen, "frozen"),
+        withdrawing=amount(asset.withdraw, "withdraw"),
+    )
 
 
 class UnifiedCoin(msgspec.Struct, rename="camel"):
@@ -124,20 +126,18 @@ def unified_snapshot(result: UnifiedResult, coins: tuple[str, ...] | None) -> Ac
     Raises:
         BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
     """
+    return _snapshot(result.wallets[0].coin, "result.list[0].coin", _unified_balance, coins, _NOT_HELD_UNIFIED)
 
-    def balance(held: UnifiedCoin, path: str) -> Balance:
-        locked = amount(held.locked, f"{path}.locked")
-        return Balance(
-            sys.intern(held.coin),
-            free=minus(amount(held.wallet_balance, f"{path}.walletBalance"), locked, path),
-            frozen=locked,
-            equity=amount(held.equity, f"{path}.equity"),
-            usd_value=amount(held.usd_value, f"{path}.usdValue"),
-        )
 
-    path = "result.list[0].coin"
-    balances = (balance(held, f"{path}[{index}]") for index, held in enumerate(result.wallets[0].coin))
-    return _snapshot(balances, path, coins, _NOT_HELD_UNIFIED)
+def _unified_balance(held: UnifiedCoin) -> Balance:
+    locked = amount(held.locked, "locked")
+    return Balance(
+        sys.intern(held.coin),
+        free=minus(amount(held.wallet_balance, "walletBalance"), locked, "walletBalance"),
+        frozen=locked,
+        equity=amount(held.equity, "equity"),
+        usd_value=amount(held.usd_value, "usdValue"),
+    )
 
 
 class FundCoin(msgspec.Struct, rename="camel"):
@@ -165,15 +165,13 @@ def fund_snapshot(result: FundResult, coins: tuple[str, ...] | None) -> AccountS
     Raises:
         BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
     """
+    return _snapshot(result.balance, "result.balance", _fund_balance, coins, _NOT_HELD_FUND)
 
-    def balance(held: FundCoin, path: str) -> Balance:
-        free = amount(held.transfer_balance, f"{path}.transferBalance")
-        return Balance(
-            sys.intern(held.coin), free, minus(amount(held.wallet_balance, f"{path}.walletBalance"), free, path)
-        )
 
-    balances = (balance(held, f"result.balance[{index}]") for index, held in enumerate(result.balance))
-    return _snapshot(balances, "result.balance", coins, _NOT_HELD_FUND)
+def _fund_balance(held: FundCoin) -> Balance:
+    free = amount(held.transfer_balance, "transferBalance")
+    frozen = minus(amount(held.wallet_balance, "walletBalance"), free, "walletBalance")
+    return Balance(sys.intern(held.coin), free, frozen)
 
 
 class AccountInfo(msgspec.Struct, rename="camel"):
@@ -203,8 +201,9 @@ _NOT_HELD_FUND = Balance("", ZERO, ZERO)
 
 
 def _snapshot(
-    balances: Iterable[Balance],
+    rows: Iterable[T],
     path: str,
+    balance_of: Callable[[T], Balance],
     coins: tuple[str, ...] | None,
     not_held: Balance,
     status: AccountStatus = AccountStatus.NORMAL,
@@ -212,14 +211,20 @@ def _snapshot(
 ) -> AccountSnapshot:
     """The snapshot of these coins (None: of all); a coin that is not listed is not held."""
     listed: dict[str, Balance] = {}
-    for index, balance in enumerate(balances):
-        if balance.coin in listed:
-            raise BybitError(MALFORMED, f"{path}[{index}].coin: listed twice", seen=balance.coin)
+    for index, row in enumerate(rows):
+        try:
+            balance = balance_of(row)
+            if balance.coin in listed:
+                raise BybitError(MALFORMED, "coin: listed twice", seen=balance.coin)
+        except BybitError as error:
+            error.within(f"{path}[{index}]")
+            raise
         listed[balance.coin] = balance
     if coins is None:
         return AccountSnapshot(status, tuple(listed.values()), raw_status)
-    selected = tuple(listed.get(coin) or replace(not_held, coin=coin) for coin in coins)
-    return AccountSnapshot(status, selected, raw_status, tuple(coin for coin in coins if coin not in listed))
+    selected = [listed.get(coin) or replace(not_held, coin=coin) for coin in coins]
+    unlisted = [coin for coin in coins if coin not in listed]
+    return AccountSnapshot(status, tuple(selected), raw_status, tuple(unlisted))
 
 
 _READERS: Mapping[AccountType, Callable[[Client, Account], Answer[AccountSnapshot]]] = {

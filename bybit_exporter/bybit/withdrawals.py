@@ -56,8 +56,8 @@ def under_way(rows: Iterable[Withdrawal]) -> Mapping[str, Decimal]:
     """
     sums: dict[str, Decimal] = {}
     for index, row in enumerate(rows):
-        path = f"result.rows[{index}].amount"
-        quantity = amount(row.amount, path)
+        field = f"result.rows[{index}].amount"
+        quantity = amount(row.amount, field)
         if row.status not in ENDED:
-            sums[row.coin] = plus(sums.get(row.coin, ZERO), quantity, path)
+            sums[row.coin] = plus(sums.get(row.coin, ZERO), quantity, field)
     return sums

@@ -29,7 +29,7 @@ from bybit_exporter.bybit.subaccounts import read_subaccount_balances, read_suba
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import SpotResult, find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
-from bybit_exporter.metrics import render_account
+from bybit_exporter.metrics import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.model import (
     Account,
     AccountSnapshot,
@@ -194,7 +194,7 @@ def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
             assert math.isfinite(number)
             assert float(number) == float(Decimal(text or "0"))
     state = AccountState(ACCOUNT).after(PollResult(snapshot, 0.0, 0.0, 0.0))
-    lines = b"".join(render_account(state)).splitlines()
+    lines = b"".join(render_account(ACCOUNT_FAMILIES, state)).splitlines()
     assert all(line.startswith(b"bybit_") and line.count(b"\n") == 0 for line in lines)
 
 

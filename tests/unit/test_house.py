@@ -56,7 +56,7 @@ INSIDE: dict[str, set[str]] = {
     "bybit.withdrawals": {"model", "bybit.amounts", "bybit.client", "bybit.paging", "bybit.wallets"},
     "bybit.keys": {"model", "bybit.client", "bybit.errors"},
     "bybit.subaccounts": {"model", "bybit.client", "bybit.paging", "bybit.wallets"},
-    "bybit.prices": {"bybit.amounts", "bybit.client"},
+    "bybit.prices": {"bybit.amounts", "bybit.client", "bybit.errors"},
 }
 """The same within the room that talks to the exchange."""
 
@@ -69,7 +69,7 @@ AT_HOME: dict[str, set[str]] = {
     "uvicorn": {"web"},
     "jinja2": {"web"},
     "yaml": {"strict_yaml"},
-    "msgspec": {"bybit"},
+    "msgspec": {"bybit", "model", "store", "tasks"},
     "isal": {"web"},
 }
 """The libraries that are used in some rooms or modules only."""

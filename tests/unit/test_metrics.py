@@ -163,7 +163,7 @@ def by_the_library(
 
 
 def by_the_table(states: Iterable[AccountState], *, openmetrics: bool) -> bytes:
-    rendered = [render_account(state) for state in states]
+    rendered = [render_account(ACCOUNT_FAMILIES, state) for state in states]
     parts = []
     for family, *lines in zip(ACCOUNT_FAMILIES, *rendered, strict=True):
         parts += [family.header(openmetrics=openmetrics), *lines]

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from decimal import Decimal
+from typing import Any
 
 import pytest
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES
+from bybit_exporter import store as store_module
+from bybit_exporter.exposition import Family
+from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES, FIGURE_FAMILIES, render_account
 from bybit_exporter.model import (
     Account,
     AccountSnapshot,
+    AccountState,
     AccountStatus,
     AccountType,
     Balance,
@@ -114,6 +119,24 @@ def test_figures_disappear_when_they_are_stale_and_counters_stay(store: Store, c
     store.record(main, success(40.0), 50.0)
     clock.now = 41.0
     assert series(store, "bybit_asset_free") == 11.53485
+
+
+def test_figures_that_are_the_same_are_rendered_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    main, rendered = account(), []
+
+    def render(families: Sequence[Family[Any]], state: AccountState) -> tuple[bytes, ...]:
+        rendered.append(families is FIGURE_FAMILIES)
+        return render_account(families, state)
+
+    monkeypatch.setattr(store_module, "render_account", render)
+    store.replace_accounts([main])
+    before = rendered.count(True)
+    for at in range(3):
+        store.record(main, success(float(at)), 10.0)
+    assert rendered.count(True) == before + 1
+    store.record(main, success(3.0, holding("ETH", "11.53486")), 10.0)
+    assert series(store, "bybit_asset_free") == 11.53486
+    assert series(store, "bybit_polls_total") == 4
 
 
 def test_nothing_is_up_without_figures(store: Store, clock: FakeClock) -> None:
