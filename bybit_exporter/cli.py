@@ -23,7 +23,7 @@ import structlog
 from . import REVISION, __version__, config, log
 from .config import Config, ConfigError
 from .listen import bind, parse_address
-from .model import Account, AccountType, Secret
+from .model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from .service import Service
 from .sharding import Shard, ordinal
 
@@ -252,7 +252,7 @@ def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
             api_key=Secret(account["api_key"]),
             api_secret=Secret(account["api_secret"]),
             poll_interval_seconds=DEMO_POLL_INTERVAL_SECONDS,
-            stale_after_seconds=config.STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS,
+            stale_after_seconds=STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS,
             subaccounts="subaccounts" in account,
             subaccount_balances="subaccounts" in account,
         )

@@ -13,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import durations, rsa, schema
-from .model import Account, AccountType, Secret
+from .model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from .schema import ConfigError as ConfigError
 from .schema import Section
 from .secret_files import warnings_of
@@ -26,7 +26,6 @@ ENVIRONMENTS = {
 """https://bybit-exchange.github.io/docs/v5/guide"""
 
 ACCOUNT_TYPES = tuple(account_type.value for account_type in AccountType)
-STALE_AFTER_INTERVALS = 3
 MAX_SECRET_BYTES = 64 << 10
 
 

@@ -14,16 +14,8 @@ from typing import Any, Literal
 
 from . import REVISION, __version__
 from .exposition import Family, Samples, label
-from .model import (
-    AccountState,
-    AccountStatus,
-    ApiKey,
-    Balance,
-    ExporterState,
-    Known,
-    Subaccount,
-    SubaccountStatus,
-)
+from .model import AccountStatus, ApiKey, Balance, Subaccount, SubaccountStatus
+from .state import AccountState, ExporterState, Known
 
 
 def _amounts(field: str) -> Callable[[Iterable[Balance] | None], Samples]:

@@ -17,9 +17,9 @@ from .bybit.paging import PAUSE_SECONDS
 from .bybit.transport import Transport
 from .config import ApiConfig, Config, ConfigError
 from .journal import Journal
-from .model import ExporterState
 from .poller import MAX_WORKERS, Poller
 from .sharding import ALONE, Shard
+from .state import ExporterState
 from .store import Store
 from .tasks import Desk, SubaccountBalances, tasks_of
 

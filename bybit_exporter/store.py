@@ -32,19 +32,8 @@ from .metrics import (
     render_account,
     render_beside,
 )
-from .model import (
-    Account,
-    AccountSnapshot,
-    AccountState,
-    AccountType,
-    Balance,
-    ExporterState,
-    Known,
-    PollResult,
-    RateLimit,
-    Subaccount,
-    Withdrawals,
-)
+from .model import Account, AccountSnapshot, AccountType, Balance, RateLimit, Subaccount
+from .state import AccountState, ExporterState, Known, PollResult, Withdrawals
 
 
 class _Expiring(Protocol):

@@ -24,17 +24,17 @@ from .bybit.withdrawals import read_withdrawals
 from .journal import Journal
 from .metrics import Shelf
 from .model import (
+    STALE_AFTER_INTERVALS,
     Account,
     AccountSnapshot,
     AccountType,
     ApiKey,
     Balance,
     FailureReason,
-    Known,
-    PollResult,
     Subaccount,
 )
 from .schedule import POLLS_SHARE
+from .state import Known, PollResult
 from .store import Store
 
 T = TypeVar("T")
@@ -51,8 +51,6 @@ IDLE_SECONDS = 1.0
 
 LEFT_FOR_POLLS = 1
 """So many requests to that endpoint are left to a funding account's own polls."""
-
-STALE_AFTER_INTERVALS = 3
 
 
 @dataclass(frozen=True, slots=True)

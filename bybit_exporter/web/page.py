@@ -20,8 +20,9 @@ from markupsafe import Markup
 
 from .. import __version__, clock
 from ..metrics import Shelf
-from ..model import AccountState, ApiKey, Balance, Known, Subaccount
+from ..model import ApiKey, Balance, Subaccount
 from ..sharding import ALONE, Shard
+from ..state import AccountState, Known
 from ..store import Store
 from .query import SORTS, Query
 from .sparkline import HEIGHT, WIDTH, Sparkline, sparkline

@@ -10,16 +10,8 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from .. import durations
-from ..model import (
-    EXPIRES_SOON_SECONDS,
-    AccountState,
-    AccountStatus,
-    ApiKey,
-    FailureReason,
-    Known,
-    Subaccount,
-    SubaccountStatus,
-)
+from ..model import EXPIRES_SOON_SECONDS, AccountStatus, ApiKey, FailureReason, Subaccount, SubaccountStatus
+from ..state import AccountState, Known
 
 MAX_SHOWN_CHARACTERS = 200
 

@@ -19,11 +19,11 @@ from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.cli import DEMO_POLL_INTERVAL_SECONDS
-from bybit_exporter.config import STALE_AFTER_INTERVALS
 from bybit_exporter.metrics import Shelf
-from bybit_exporter.model import Account, AccountType, Known, Secret
+from bybit_exporter.model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from bybit_exporter.sandbox import Exchange, Request
 from bybit_exporter.sandbox.demo import configuration_of, demo_exchange
+from bybit_exporter.state import Known
 from tests.browser.chromium import Chromium
 from tests.browser.site import Site, at
 from tests.exporter_process import ROOT

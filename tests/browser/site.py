@@ -11,17 +11,8 @@ from typing import Self
 import uvicorn
 
 from bybit_exporter.listen import bind
-from bybit_exporter.model import (
-    Account,
-    AccountSnapshot,
-    AccountStatus,
-    AccountType,
-    Balance,
-    ExporterState,
-    FailureReason,
-    PollResult,
-    Secret,
-)
+from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, FailureReason, Secret
+from bybit_exporter.state import ExporterState, PollResult
 from bybit_exporter.store import Store
 from bybit_exporter.web.app import WebOptions, create_app
 from tests.support import FakeClock

@@ -30,17 +30,9 @@ from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import SpotResult, find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.metrics import ACCOUNT_FAMILIES, render_account
-from bybit_exporter.model import (
-    Account,
-    AccountSnapshot,
-    AccountState,
-    AccountType,
-    Balance,
-    FailureReason,
-    PollResult,
-    Secret,
-)
+from bybit_exporter.model import Account, AccountSnapshot, AccountType, Balance, FailureReason, Secret
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
+from bybit_exporter.state import AccountState, PollResult
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"
 ACCOUNT = Account("main", AccountType.SPOT, None, Secret(KEY), Secret(SECRET), 1.0, 3.0)

@@ -25,7 +25,8 @@ from bybit_exporter.bybit.gate import Gate
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import read_wallet
 from bybit_exporter.metrics import EXPORTER_FAMILIES
-from bybit_exporter.model import Account, ExporterState, PollResult
+from bybit_exporter.model import Account
+from bybit_exporter.state import ExporterState, PollResult
 from bybit_exporter.store import Store
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/answer.json"))

@@ -20,6 +20,7 @@ ROOMS: dict[str, set[str]] = {
     "listen": set(),
     "log": set(),
     "model": set(),
+    "state": {"model"},
     "rsa": set(),
     "secret_files": set(),
     "sharding": set(),
@@ -28,15 +29,15 @@ ROOMS: dict[str, set[str]] = {
     "config": {"durations", "model", "rsa", "schema", "secret_files"},
     "schedule": set(),
     "exposition": set(),
-    "metrics": {"", "exposition", "model"},
+    "metrics": {"", "exposition", "model", "state"},
     "history": {"model"},
-    "store": {"clock", "exposition", "history", "metrics", "model"},
+    "store": {"clock", "exposition", "history", "metrics", "model", "state"},
     "bybit": {"", "clock", "model", "rsa"},
     "journal": {"bybit", "durations", "model"},
-    "tasks": {"bybit", "clock", "journal", "metrics", "model", "schedule", "store"},
+    "tasks": {"bybit", "clock", "journal", "metrics", "model", "schedule", "state", "store"},
     "poller": {"bybit", "clock", "durations", "schedule", "store", "tasks"},
-    "service": {"bybit", "clock", "config", "journal", "model", "poller", "sharding", "store", "tasks"},
-    "web": {"", "clock", "durations", "metrics", "model", "schema", "secret_files", "sharding", "store"},
+    "service": {"bybit", "clock", "config", "journal", "model", "poller", "sharding", "state", "store", "tasks"},
+    "web": {"", "clock", "durations", "metrics", "model", "schema", "secret_files", "sharding", "state", "store"},
     "sandbox": set(),
 }
 """The rooms (modules and packages at the top) and which others they may import. `cli` wires them, and may all."""
@@ -69,7 +70,7 @@ AT_HOME: dict[str, set[str]] = {
     "uvicorn": {"web"},
     "jinja2": {"web"},
     "yaml": {"strict_yaml"},
-    "msgspec": {"bybit", "model", "store", "tasks"},
+    "msgspec": {"bybit", "model", "state", "store", "tasks"},
     "isal": {"web"},
 }
 """The libraries that are used in some rooms or modules only."""

@@ -25,17 +25,8 @@ from bybit_exporter.metrics import (
     EXPORTER_FAMILIES,
     render_account,
 )
-from bybit_exporter.model import (
-    Account,
-    AccountState,
-    AccountStatus,
-    AccountType,
-    Balance,
-    ExporterState,
-    FailureReason,
-    RateLimit,
-    Secret,
-)
+from bybit_exporter.model import Account, AccountStatus, AccountType, Balance, FailureReason, RateLimit, Secret
+from bybit_exporter.state import AccountState, ExporterState
 
 PROMISED = """
 | metric | type | labels |

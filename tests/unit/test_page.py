@@ -16,15 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bybit_exporter.metrics import Shelf
-from bybit_exporter.model import (
-    AccountStatus,
-    ApiKey,
-    FailureReason,
-    Known,
-    Subaccount,
-    SubaccountStatus,
-)
+from bybit_exporter.model import AccountStatus, ApiKey, FailureReason, Subaccount, SubaccountStatus
 from bybit_exporter.sharding import Shard
+from bybit_exporter.state import Known
 from bybit_exporter.web.page import HEAD_ROWS, MAX_BRIEF, MAX_ROWS, render
 from bybit_exporter.web.query import SORTS, Query
 from bybit_exporter.web.sparkline import HEIGHT, WIDTH, sparkline

@@ -20,16 +20,15 @@ from bybit_exporter.journal import Journal
 from bybit_exporter.model import (
     Account,
     AccountSnapshot,
-    AccountState,
     AccountStatus,
     AccountType,
     Balance,
-    ExporterState,
     FailureReason,
     RateLimit,
     Secret,
 )
 from bybit_exporter.poller import Poller
+from bybit_exporter.state import AccountState, ExporterState
 from bybit_exporter.store import Store
 from bybit_exporter.tasks import Desk, Wallet
 from tests.support import eventually

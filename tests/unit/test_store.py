@@ -16,16 +16,14 @@ from bybit_exporter.metrics import ACCOUNT_FAMILIES, EXPORTER_FAMILIES, FIGURE_F
 from bybit_exporter.model import (
     Account,
     AccountSnapshot,
-    AccountState,
     AccountStatus,
     AccountType,
     Balance,
-    ExporterState,
     FailureReason,
-    PollResult,
     RateLimit,
     Secret,
 )
+from bybit_exporter.state import AccountState, ExporterState, PollResult
 from bybit_exporter.store import Store
 from tests.exporter_process import Samples, parse
 from tests.support import FakeClock

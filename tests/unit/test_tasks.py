@@ -13,17 +13,8 @@ from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import NETWORK, RARELY_SECONDS, RATE_LIMIT, BybitError, rule_for_ret_code
 from bybit_exporter.journal import Journal
 from bybit_exporter.metrics import Shelf
-from bybit_exporter.model import (
-    Account,
-    AccountType,
-    Balance,
-    ExporterState,
-    Known,
-    RateLimit,
-    Secret,
-    Subaccount,
-    SubaccountStatus,
-)
+from bybit_exporter.model import Account, AccountType, Balance, RateLimit, Secret, Subaccount, SubaccountStatus
+from bybit_exporter.state import ExporterState, Known
 from bybit_exporter.store import Store
 from bybit_exporter.tasks import BESIDE_SECONDS, Desk, SubaccountBalances, Subaccounts, Turn, tasks_of
 from tests.support import FakeClock
