@@ -297,6 +297,31 @@ def test_polling_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -
     assert [state.polls for state in bench.store.accounts()] == [1] * 5
 
 
+def test_however_many_hang_somebody_takes_up_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One after the other, so that each time he who hangs is one of those that waited."""
+    names = [f"hangs {number}" for number in range(30)]
+    bench = Bench(monkeypatch, *map(account, names), account("well"))
+    hanging: set[str] = set()
+    go_on = threading.Event()
+
+    def read(asked: Account) -> AccountSnapshot:
+        if asked.name in hanging:
+            go_on.wait(30.0)
+        return SNAPSHOT
+
+    bench.read = read
+    bench.poller.start()
+    for name in names:
+        hanging.add(name)
+        bench.goes_on("well", 1)
+    hanging.clear()
+    go_on.set()
+    for name in (*names, "well"):
+        bench.goes_on(name)
+    assert threading.active_count() < 2 * len(names)
+    bench.poller.stop(5.0)
+
+
 def test_stopping_waits_for_what_is_under_way_and_starts_nothing_more(bench: Bench) -> None:
     bench.goes_on()
     bench.poller.stop(5.0)
