@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import structlog
 
-from . import REVISION, __version__, config, log
+from . import REVISION, __version__, config, heap, log
 from .config import Config, ConfigError
 from .listen import bind, parse_address
 from .model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
@@ -291,6 +291,7 @@ def _serve(
     except OSError as error:
         print(f"bybit-exporter: cannot listen on {options.listen_address}: {error.strerror}", file=sys.stderr)
         return FAILED
+    heap.share_one_arena()
     events: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda signum, _: events.put(signum))
