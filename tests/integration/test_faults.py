@@ -476,10 +476,9 @@ def test_the_others_do_not_notice(history: History, name: str) -> None:
 
 
 def test_memory_stays(history: History) -> None:
-    """A thread for each account that hangs, and a few MB for each answer that is too large; not the hundreds it has."""
     before = max(scrape.resident_bytes for scrape in history.scrapes if scrape.ended < history.broken)
     after = max(scrape.resident_bytes for scrape in history.scrapes)
-    assert after - before < 100e6
+    assert after - before < 40e6
 
 
 def test_a_redirect_leads_nowhere(history: History) -> None:
