@@ -40,7 +40,7 @@ fuzz: install-dev
 
 # Takes ten minutes. With two arenas the allocator keeps little of what is free, so that a leak would show.
 soak: install-dev
-	MALLOC_ARENA_MAX=2 $(BIN)/python -m bench.soak
+	$(BIN)/python -m bench.soak
 
 # `make image ENGINE=podman` with podman, whose own image format knows no health check.
 ENGINE ?= docker

@@ -27,7 +27,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from random import Random
 
-from bybit_exporter import log
+from bybit_exporter import heap, log
 from bybit_exporter.config import ApiConfig, Config
 from bybit_exporter.model import Account, AccountType, Secret
 from bybit_exporter.sandbox import (
@@ -47,8 +47,8 @@ PROOF = os.urandom(16)
 COINS = ("BTC", "ETH", "SOL", "XRP", "USDT")
 INTERVAL = 0.05
 TIMEOUT = 0.5
-RELOAD_SECONDS = 2.0
-"""Ends the long waits that some refusals ask for."""
+RELOAD_SECONDS, OFTEN_SECONDS = 2.0, 0.2
+"""Reloads end the long waits that some refusals ask for; often while all refusals are equally likely."""
 
 SPARE = 3
 """Descriptors that are open for a moment while a process looks at itself."""
@@ -258,7 +258,7 @@ def soak(polls: int, accounts: int) -> bool:
         service.start()
         for thread in threads:
             thread.start()
-        watch(service, polls // 25)  # until every thread has met the worst: what it takes then, it keeps
+        watch(service, polls // 25, OFTEN_SECONDS)  # until every thread has met the worst: what it takes then, it keeps
         wire.send(None)
         started = time.monotonic()
         sizes = watch(service, polls)
@@ -273,15 +273,15 @@ def soak(polls: int, accounts: int) -> bool:
         return report(service, start, sizes, scrapers, seconds, requests) and recovered
 
 
-def watch(service: Service, polls: int) -> list[Size]:
+def watch(service: Service, polls: int, reload_seconds: float = RELOAD_SECONDS) -> list[Size]:
     """Measures, and ends long waits, until so many more polls have ended."""
-    sizes, reload_at, before = [], time.monotonic() + RELOAD_SECONDS, polls_of(service)
+    sizes, reload_at, before = [], time.monotonic() + reload_seconds, polls_of(service)
     while (done := polls_of(service) - before) < polls:
         sizes.append(size_after(done))
         time.sleep(0.2)
         if time.monotonic() >= reload_at:
             service.reload()
-            reload_at = time.monotonic() + RELOAD_SECONDS
+            reload_at = time.monotonic() + reload_seconds
     return sizes
 
 
@@ -324,6 +324,7 @@ def report(
 
 def main() -> int:
     """The command line."""
+    heap.share_one_arena()  # as the exporter does
     parser = argparse.ArgumentParser(prog="python -m bench.soak", description=__doc__)
     parser.add_argument("--polls", type=int, default=200_000)
     parser.add_argument("--accounts", type=int, default=50)

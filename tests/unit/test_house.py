@@ -17,6 +17,7 @@ ROOMS: dict[str, set[str]] = {
     "": set(),
     "clock": set(),
     "durations": set(),
+    "heap": set(),
     "listen": set(),
     "log": set(),
     "model": set(),
