@@ -99,6 +99,8 @@ class Poller:
             try:
                 worker.start()
             except RuntimeError as error:  # the system allows no more threads: those that there are take turns
+                if not self._workers:
+                    raise
                 _log.debug("cannot start a worker", workers=self._workers, error=str(error))
             else:
                 self._workers += 1

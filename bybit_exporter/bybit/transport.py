@@ -7,6 +7,7 @@ the deadline of the request that the thread is making. Only the resolver's own t
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import socket
@@ -138,16 +139,20 @@ class _Response(http.client.HTTPResponse):
         """So much of the body. The connection is free for others if that was all of it.
 
         Raises:
-            http.client.IncompleteRead: if it breaks off.
+            http.client.HTTPException: if it breaks off, or its chunks make no sense.
             zlib.error: if it is compressed, which nobody has asked for, and that badly.
         """
-        body = super().read(amt)
+        body = None
+        with contextlib.suppress(ValueError):  # as for a chunk of negative size
+            body = super().read(amt)
+        if body is None:
+            raise http.client.HTTPException("a chunk of no size")
         if self.length and (amt is None or len(body) < amt):
             raise http.client.IncompleteRead(body, self.length)
-        if self.isclosed() and self._connection is not None:
+        if self.isclosed() and self._connection is not None and self.status >= 200:  # below, the answer is to come
             self._pool._put_conn(self._connection)
             self._pool = self._connection = None
-        if decode_content and self.headers.get("Content-Encoding") in ("gzip", "deflate"):
+        if decode_content and self.headers.get("Content-Encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
             return zlib.decompressobj(zlib.MAX_WBITS | 32).decompress(body, amt or 0)
         return body
 
@@ -160,13 +165,6 @@ class _Response(http.client.HTTPResponse):
 class _Connection(HTTPConnection):
     response_class = _Response
     getresponse = http.client.HTTPConnection.getresponse  # type: ignore[assignment]  # without urllib3's own around it
-
-    def putheader(self, header: str, *values: Any) -> None:  # type: ignore[override]
-        """As `http.client` has it, but what is no text of one line is looked for once, not with two patterns."""
-        line = f"{header}: {values[0]}"
-        if not line.isprintable():
-            raise ValueError(f"the header {header} is not a line of text")
-        self._buffer.append(line.encode("iso-8859-1"))  # type: ignore[attr-defined]
 
     def _new_conn(self) -> socket.socket:
         try:

