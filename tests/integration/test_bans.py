@@ -41,7 +41,7 @@ def all_up(running: Running) -> bool:
 def block(running: Running, fault: Fault) -> None:
     """The exchange answers one request of the first account like this. Returns once everybody is silent."""
     eventually(lambda: all_up(running))
-    running.main.fault = faults.Times(1, fault)
+    running.main.faults[ASSET_INFO] = faults.Times(1, fault)
     eventually(lambda: running.failures("ip_rate_limit", running.main.name) == 1)
     time.sleep(0.3)  # what was under way has ended
 

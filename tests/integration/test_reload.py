@@ -15,7 +15,7 @@ import pytest
 import requests
 
 from bybit_exporter.config import Config, ConfigError
-from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer, faults
+from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Holding, SandboxServer, faults
 from tests.exporter_process import ExporterProcess, config_for
 from tests.in_process import HOLDINGS, Running, account_for
 from tests.support import eventually, polls_of
@@ -46,7 +46,7 @@ def test_an_account_that_did_not_change_keeps_figures_counters_and_schedule() ->
     with Running("main", "other", poll_interval_seconds=0.5) as running:
         main = running.main
         eventually(lambda: polls(running) >= 3)
-        main.fault = faults.Times(1, faults.RetCode(10001))
+        main.faults[ASSET_INFO] = faults.Times(1, faults.RetCode(10001))  # not for the check of the key
         eventually(lambda: running.failures("request") == 1)
         for round_ in range(3):
             reconfigure(running, other={"poll_interval_seconds": 0.5 + 0.01 * round_})
