@@ -106,8 +106,11 @@ class _Headers(dict[str, str]):
         return super().get(name.lower(), default)
 
 
-def _parse_headers(fp: Any) -> _Headers:
-    """As `http.client.parse_headers`, but without the parser for e-mails, which takes a fifth of a whole poll."""
+def _parse_headers(fp: Any, **_: Any) -> _Headers:
+    """As `http.client.parse_headers`, but without the parser for e-mails, which takes a fifth of a whole poll.
+
+    From Python 3.15 on it is told a limit of its own, which nobody sets here.
+    """
     lines = http.client._read_headers(fp)  # type: ignore[attr-defined]  # bounds their length and number
     text = _FOLD.sub(" ", b"".join(lines).decode("iso-8859-1"))
     headers = _Headers()
@@ -130,6 +133,7 @@ class _Response(http.client.HTTPResponse):
     begin = FunctionType(  # which in its own code finds our parser under that name
         http.client.HTTPResponse.begin.__code__, {**vars(http.client), "parse_headers": _parse_headers}, "begin"
     )
+    begin.__kwdefaults__ = http.client.HTTPResponse.begin.__kwdefaults__
     version_string, length_remaining = "HTTP/1", None  # for urllib3's log
     _pool: Any = None
     _connection: Any = None

@@ -7,6 +7,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +20,7 @@ import pytest
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.transport import MAX_BODY_BYTES, Response, Transport
 from bybit_exporter.sandbox import Exchange, SandboxServer, faults
+from tests.exporter_process import ROOT
 from tests.in_process import JumpingClock
 from tests.support import eventually, require_real
 
@@ -424,6 +426,29 @@ def test_an_answer_that_is_still_to_come_is_nobody_else_s() -> None:
 def test_compression_is_known_in_any_letters() -> None:
     with peer(with_body(10, "gzip").replace(b"gzip", b"GZIP")) as url:
         assert ask(url).body == b" " * 10
+
+
+OF_PYTHON_3_15 = """
+import http.client, inspect, textwrap
+
+source = textwrap.dedent(inspect.getsource(http.client.HTTPResponse.begin))
+if "_max_headers" not in source:
+    source = source.replace("begin(self)", "begin(self, *, _max_headers=None)", 1)
+    source = source.replace("parse_headers(self.fp)", "parse_headers(self.fp, _max_headers=_max_headers)", 1)
+    exec(source, vars(http.client))
+    http.client.HTTPResponse.begin = vars(http.client).pop("begin")
+
+from tests.unit.test_transport import OK, ask, peer
+
+with peer(OK) as url:
+    assert ask(url).body == b"{}"
+"""
+
+
+def test_the_answer_of_a_later_python_is_read_too() -> None:
+    """Since 3.15 `http.client` hands on how many headers there may be. It is put so in a process of its own."""
+    run = subprocess.run([sys.executable, "-c", OF_PYTHON_3_15], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_a_kept_connection_that_has_died_is_not_noticed() -> None:
