@@ -38,7 +38,7 @@ simulation: install-dev
 fuzz: install-dev
 	$(BIN)/python -m tests.fuzz
 
-# Takes ten minutes. With two arenas the allocator keeps little of what is free, so that a leak would show.
+# Takes ten minutes.
 soak: install-dev
 	$(BIN)/python -m bench.soak
 

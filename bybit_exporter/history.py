@@ -39,7 +39,7 @@ class _Hour:
 
     def advance(self, minute: int) -> None:
         """Fills the minutes up to this one: with the latest figures where those held at its beginning."""
-        if not self.is_drawn and minute > self.latest:
+        if minute > self.latest:
             self.draw()
         for each in range(max(self.latest, minute - POINTS) + 1, minute + 1):
             held = each * STEP_SECONDS < self.known_until
@@ -48,7 +48,9 @@ class _Hour:
         self.latest = max(self.latest, minute)
 
     def draw(self) -> None:
-        """Sets the latest minute. A coin that is new was unknown before; one that is gone is forgotten."""
+        """Sets the latest minute, once. A coin that is new was unknown before; one that is gone is forgotten."""
+        if self.is_drawn:
+            return
         rings, place = {}, self.latest % POINTS
         for balance in self.balances:
             ring = rings[balance.coin] = self.rings.get(balance.coin) or array("f", [math.nan]) * POINTS
@@ -91,8 +93,7 @@ class History:
             hour = self._hours.get(account.name)
             if hour is None:
                 return {}
-            if not hour.is_drawn:
-                hour.draw()
+            hour.draw()
             hour.advance(int(now // STEP_SECONDS))
             oldest = (hour.latest + 1) % POINTS
             return {coin: ring[oldest:] + ring[:oldest] for coin, ring in hour.rings.items()}

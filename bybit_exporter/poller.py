@@ -142,13 +142,13 @@ class Poller:
 
     def _wait_for_a_turn(self) -> Task[Any] | None:
         """The task whose turn has come; None if it was not to be, and there may be another to wait for."""
-        turn = self._schedule.reserve()
-        nap = LONGEST_NAP_SECONDS if turn is None else min(turn.due - clock.now(), LONGEST_NAP_SECONDS)
+        reserved = self._schedule.reserve()
+        nap = LONGEST_NAP_SECONDS if reserved is None else min(reserved.due - clock.now(), LONGEST_NAP_SECONDS)
         if nap > 0:
             self._waiting += 1
             self._changed.wait(nap)
             self._waiting -= 1
-        return self._schedule.take(turn, clock.now()) if turn and not self._stopping else None
+        return self._schedule.take(reserved, clock.now()) if reserved and not self._stopping else None
 
     def _take_up(self, client: Client, task: Task[Any]) -> None:
         started = clock.now()

@@ -54,8 +54,8 @@ class _Entry(Generic[T]):
         return following if following > moment else following + interval  # rounding
 
 
-class Turn(NamedTuple, Generic[T]):
-    """A turn of a task that somebody waits for."""
+class Reservation(NamedTuple, Generic[T]):
+    """The turn of a task that somebody waits for."""
 
     due: float
     entry: _Entry[T]
@@ -95,20 +95,20 @@ class Schedule(Generic[T]):
         for entry in self._entries.values():
             self._push(entry)
 
-    def reserve(self) -> Turn[T] | None:
+    def reserve(self) -> Reservation[T] | None:
         """The first turn that nobody else waits for; None if there is none. `take` ends the reservation."""
-        entry = self._first()
-        if entry is None:
-            return None
-        heapq.heappop(self._heap)
-        return Turn(entry.due, entry)
+        while self._heap:
+            due, _, entry = heapq.heappop(self._heap)
+            if self._is_current(entry, due):  # it has not been moved since it was pushed
+                return Reservation(due, entry)
+        return None
 
-    def take(self, turn: Turn[T], now: float) -> T | None:
+    def take(self, reserved: Reservation[T], now: float) -> T | None:
         """The task, if its turn has come; it misses it if it still runs. None leaves the turn to whoever is next."""
-        entry = turn.entry
-        if not self._is_current(entry, turn.due):
+        due, entry = reserved
+        if not self._is_current(entry, due):
             return None
-        if turn.due > now:
+        if due > now:
             self._push(entry)
             return None
         self._move(entry, entry.next_after(now))
@@ -153,12 +153,6 @@ class Schedule(Generic[T]):
             entry.waiting = False
             self._move(entry, now + index * spacing)
 
-    @property
-    def next_at(self) -> float:
-        """When something is due."""
-        entry = self._first()
-        return math.inf if entry is None else entry.due
-
     def _entry(self, task: T) -> _Entry[T] | None:
         entry = self._entries.get(task.key)
         return entry if entry is not None and entry.task is task else None
@@ -169,15 +163,6 @@ class Schedule(Generic[T]):
 
     def _push(self, entry: _Entry[T]) -> None:
         heapq.heappush(self._heap, (entry.due, next(self._sequence), entry))
-
-    def _first(self) -> _Entry[T] | None:
-        """The entry that is due first; what was moved since it was pushed is dropped."""
-        while self._heap:
-            due, _, entry = self._heap[0]
-            if self._is_current(entry, due):
-                return entry
-            heapq.heappop(self._heap)
-        return None
 
     def _is_current(self, entry: _Entry[T], due: float) -> bool:
         """Whether that is still the entry's next turn, and the entry has not been taken out."""
