@@ -262,7 +262,7 @@ def test_a_price_of_nothing_is_none() -> None:
 
 
 def test_a_price_that_is_no_number_makes_the_whole_malformed() -> None:
-    with pytest.raises(BybitError, match="usdIndexPrice: not a finite decimal number") as caught:
+    with pytest.raises(BybitError, match=r"^result\.list\[\d\]\.usdIndexPrice: not a finite decimal number") as caught:
         prices(("BTCUSDT", "64000", "63950"), ("ETHUSDT", "3000", "Infinity"))
     assert caught.value.reason is FailureReason.MALFORMED
 

@@ -303,6 +303,7 @@ def test_however_many_hang_somebody_takes_up_the_next(monkeypatch: pytest.Monkey
     bench = Bench(monkeypatch, *map(account, names), account("well"))
     hanging: set[str] = set()
     go_on = threading.Event()
+    before = set(threading.enumerate())
 
     def read(asked: Account) -> AccountSnapshot:
         if asked.name in hanging:
@@ -318,8 +319,10 @@ def test_however_many_hang_somebody_takes_up_the_next(monkeypatch: pytest.Monkey
     go_on.set()
     for name in (*names, "well"):
         bench.goes_on(name)
-    assert sum(thread.name.startswith("poll-") for thread in threading.enumerate()) < 2 * len(names)
+    workers = set(threading.enumerate()) - before
+    assert len(names) < len(workers) < 2 * len(names)
     bench.poller.stop(5.0)
+    eventually(lambda: not any(worker.is_alive() for worker in workers))
 
 
 def test_stopping_waits_for_what_is_under_way_and_starts_nothing_more(bench: Bench) -> None:
