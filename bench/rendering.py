@@ -11,9 +11,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bybit_exporter import clock
+from bybit_exporter.metrics.state import ExporterState, PollResult
+from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, RateLimit, Secret
-from bybit_exporter.state import ExporterState, PollResult
-from bybit_exporter.store import Store
 
 from .exchange import ACCOUNT, HOLDINGS
 

@@ -28,17 +28,9 @@ from pathlib import Path
 from random import Random
 
 from bybit_exporter import heap, log
-from bybit_exporter.config import ApiConfig, Config
+from bybit_exporter.config.exporter_config import ApiConfig, Config
 from bybit_exporter.model import Account, AccountType, Secret
-from bybit_exporter.sandbox import (
-    UNLIMITED,
-    Exchange,
-    FundingHolding,
-    Holding,
-    SandboxServer,
-    UnifiedHolding,
-    faults,
-)
+from bybit_exporter.sandbox import UNLIMITED, Exchange, FundingHolding, Holding, SandboxServer, UnifiedHolding, faults
 from bybit_exporter.sandbox import Account as Held
 from bybit_exporter.sandbox.messages import Fault, Response, Wire
 from bybit_exporter.service import Service
@@ -332,7 +324,7 @@ def main() -> int:
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
         log.configure("info", "logfmt")
         held = soak(options.polls, options.accounts)
-    print("everything held" if held else "FAILED")
+    print("everything held" if held else "EXIT_FAILURE")
     return 0 if held else 1
 
 

@@ -20,20 +20,21 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import structlog
 
-from . import REVISION, __version__, config, heap, log
-from .config import Config, ConfigError
-from .listen import bind, parse_address
+from . import REVISION, __version__, heap, log
+from .config import exporter_config as config
+from .config.exporter_config import Config, ConfigError
 from .model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from .service import Service
 from .sharding import Shard, ordinal
+from .web.server.listen import bind, parse_address
 
 if TYPE_CHECKING:
-    from .web.server import WebServer
-    from .web.web_config import WebConfig
+    from .web.server.server import WebServer
+    from .web.server.web_config import WebConfig
 
 T = TypeVar("T")
 
-FINE, FAILED, MISUSED = 0, 1, 2
+EXIT_OK, EXIT_FAILURE, EXIT_USAGE = 0, 1, 2
 
 _WEB_ENDED = -1
 """Stands among the numbers of signals."""
@@ -57,13 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contextlib.ExitStack() as cleanup:
         try:
             whole = _demo(cleanup) if options.demo else lambda: _load(options.config_file)
-            load = _share(whole, options.shard)
+            load = filter_by_shard(whole, options.shard)
             configuration, web_configuration = _configurations(options, load)
         except ConfigError as error:
             print(*error.problems, sep="\n", file=sys.stderr)
-            return MISUSED
+            return EXIT_USAGE
         if options.check_config:
-            return _output(b"ok\n", FINE)
+            return _output(b"ok\n", EXIT_OK)
         if options.once:
             return _once(Service(configuration, load, options.shard))
         return _serve(options, configuration, load, web_configuration)
@@ -71,7 +72,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.exit(MISUSED, f"{self.prog}: {message}\n")
+        self.exit(EXIT_USAGE, f"{self.prog}: {message}\n")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -193,7 +194,7 @@ def _load(path: str) -> Config:
     return configuration
 
 
-def _share(load: Callable[[], Config], shard: Shard) -> Callable[[], Config]:
+def filter_by_shard(load: Callable[[], Config], shard: Shard) -> Callable[[], Config]:
     """What reads the whole configuration, so that every shard finds every problem, and keeps the shard's accounts."""
 
     def load_share() -> Config:
@@ -214,12 +215,12 @@ def _warn(warnings: Iterable[str]) -> None:
 
 def _configurations(options: argparse.Namespace, load: Callable[[], Config]) -> tuple[Config, WebConfig]:
     """Both files. Raises ConfigError with the problems of both."""
-    from .web import web_config
+    from .web.server import web_config
 
     problems: list[str] = []
-    configuration = _attempt(load, problems)
+    configuration = _collect_problems(load, problems)
     path = options.web_config_file
-    web_configuration = _attempt(lambda: web_config.load(path) if path else web_config.WebConfig(), problems)
+    web_configuration = _collect_problems(lambda: web_config.load(path) if path else web_config.WebConfig(), problems)
     if web_configuration:
         _warn(web_configuration.warnings)
         (problems.extend if options.check_config else _warn)(web_configuration.expired)
@@ -228,7 +229,7 @@ def _configurations(options: argparse.Namespace, load: Callable[[], Config]) -> 
     return configuration, web_configuration
 
 
-def _attempt(load: Callable[[], T], problems: list[str]) -> T | None:
+def _collect_problems(load: Callable[[], T], problems: list[str]) -> T | None:
     try:
         return load()
     except ConfigError as error:
@@ -265,7 +266,7 @@ def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
 def _once(service: Service) -> int:
     succeeded = service.poll_once()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as other filters end
-    return _output(service.store.exposition(), FINE if succeeded else FAILED)
+    return _output(service.store.exposition(), EXIT_OK if succeeded else EXIT_FAILURE)
 
 
 def _output(content: bytes, status: int) -> int:
@@ -278,7 +279,7 @@ def _output(content: bytes, status: int) -> int:
     except OSError as error:
         print(f"bybit-exporter: cannot write the result: {error.strerror}", file=sys.stderr)
         sys.stdout = None  # or Python tries again as it ends
-        return FAILED
+        return EXIT_FAILURE
     return status
 
 
@@ -290,7 +291,7 @@ def _serve(
         listener = bind(host, port)
     except OSError as error:
         print(f"bybit-exporter: cannot listen on {options.listen_address}: {error.strerror}", file=sys.stderr)
-        return FAILED
+        return EXIT_FAILURE
     heap.share_one_arena()
     events: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
@@ -306,7 +307,7 @@ def _serve(
     _log.info("stopping")
     web.stop()
     service.stop()
-    return FAILED if event == _WEB_ENDED else FINE
+    return EXIT_FAILURE if event == _WEB_ENDED else EXIT_OK
 
 
 def _start_web(
@@ -317,8 +318,8 @@ def _start_web(
     ended: Callable[[], None],
 ) -> WebServer:
     from .web.app import WebOptions, create_app
-    from .web.live import LiveWebConfig
-    from .web.server import WebServer
+    from .web.server.reloader import LiveWebConfig
+    from .web.server.server import WebServer
 
     web_options = WebOptions(options.telemetry_path, options.demo, options.lifecycle, options.shard)
     app = create_app(service.store, web_options, service.reload)

@@ -11,17 +11,17 @@ import structlog
 
 from . import clock
 from .bybit.client import Client
-from .bybit.exchange_clock import ExchangeClock
-from .bybit.gate import Gate
 from .bybit.paging import PAUSE_SECONDS
+from .bybit.rate_limiter import RateLimiter
+from .bybit.server_clock import ServerClock
 from .bybit.transport import Transport
-from .config import ApiConfig, Config, ConfigError
-from .journal import Journal
-from .poller import MAX_WORKERS, Poller
-from .sharding import ALONE, Shard
-from .state import ExporterState
-from .store import Store
-from .tasks import Desk, SubaccountBalances, tasks_of
+from .config.exporter_config import ApiConfig, Config, ConfigError
+from .metrics.state import ExporterState
+from .metrics.store import Store
+from .polling.jobs import Desk, SubaccountBalances, tasks_of
+from .polling.poller import MAX_WORKERS, Poller
+from .polling.transition_log import TransitionLog
+from .sharding import SINGLE_SHARD, Shard
 
 STOP_SECONDS = 0.5
 
@@ -31,14 +31,14 @@ _log = structlog.get_logger()
 class Service:
     """Polls what the configuration says, and takes up a new one when told."""
 
-    def __init__(self, config: Config, load: Callable[[], Config], shard: Shard = ALONE) -> None:
+    def __init__(self, config: Config, load: Callable[[], Config], shard: Shard = SINGLE_SHARD) -> None:
         self.store = Store(ExporterState(True, clock.wall(), shard=shard.number, total_shards=shard.total))
         self._load = load
         self._poller = Poller(self.store)
         self._reloading = threading.Lock()
         self._config = config
         self._client = _connect(config.api)
-        self._journal = Journal()
+        self._journal = TransitionLog()
         self._take_up(config, keep=True)
 
     def start(self) -> None:
@@ -110,7 +110,7 @@ def _connect(api: ApiConfig) -> Client:
             connections=MAX_WORKERS,
             source_address=api.source_address,
         ),
-        ExchangeClock(api.recv_window_seconds),
-        Gate(api.max_requests_per_second),
+        ServerClock(api.recv_window_seconds),
+        RateLimiter(api.max_requests_per_second),
         recv_window_seconds=api.recv_window_seconds,
     )

@@ -23,7 +23,7 @@ class Shard:
         return shard_of(account_name, self.total) == self.number
 
 
-ALONE = Shard()
+SINGLE_SHARD = Shard()
 """One process has all accounts."""
 
 

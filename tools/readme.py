@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from bybit_exporter.bybit.errors import TABLE, Rule
-from bybit_exporter.metrics import ALL_FAMILIES
+from bybit_exporter.bybit.errors import ERROR_RULES, ErrorRule
+from bybit_exporter.metrics.families import ALL_FAMILIES
 
 README = Path(__file__).parent.parent / "README.md"
 
@@ -23,11 +23,11 @@ def metrics() -> str:
 
 def troubleshooting() -> str:
     """Every row of the table of failures."""
-    rows = [(f"`{rule.reason}`", _when(rule), rule.then.value, rule.advice) for rule in TABLE]
+    rows = [(f"`{rule.reason}`", _when(rule), rule.retry.value, rule.advice) for rule in ERROR_RULES]
     return table(("reason", "when", "then", "what to do"), rows)
 
 
-def _when(rule: Rule) -> str:
+def _when(rule: ErrorRule) -> str:
     statuses = [f"HTTP {status}" for status in rule.http_statuses]
     codes = [f"retCode {', '.join(map(str, rule.ret_codes))}"] if rule.ret_codes else []
     return "; ".join([*([rule.seen] if rule.seen else []), *statuses, *codes])

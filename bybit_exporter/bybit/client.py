@@ -17,9 +17,17 @@ import msgspec
 
 from .. import __version__, clock
 from ..model import Account, RateLimit
-from .errors import CLOCK, MALFORMED, QUOTED_CHARACTERS, BybitError, Then, rule_for_http_status, rule_for_ret_code
-from .exchange_clock import ExchangeClock
-from .gate import Gate
+from .errors import (
+    CLOCK,
+    MALFORMED,
+    QUOTED_CHARACTERS,
+    BybitError,
+    RetryPolicy,
+    rule_for_http_status,
+    rule_for_ret_code,
+)
+from .rate_limiter import RateLimiter
+from .server_clock import ServerClock
 from .signing import sign
 from .transport import Response, Transport
 
@@ -41,7 +49,7 @@ class Answer(msgspec.Struct, Generic[T], frozen=True):
     """On the staleness clock, as is the next."""
     received_at: float
 
-    def giving(self, result: U) -> Answer[U]:
+    def with_result(self, result: U) -> Answer[U]:
         """The same answer with what has been made of its result."""
         return Answer(result, self.rate_limits, self.sent, self.received, self.asked_at, self.received_at)
 
@@ -61,11 +69,11 @@ class Client:
     """Asks one exchange for any number of accounts; safe for any number of threads."""
 
     def __init__(
-        self, transport: Transport, exchange_clock: ExchangeClock, gate: Gate, *, recv_window_seconds: float
+        self, transport: Transport, server_clock: ServerClock, rate_limiter: RateLimiter, *, recv_window_seconds: float
     ) -> None:
         self._transport = transport
-        self.clock = exchange_clock
-        self.gate = gate
+        self.clock = server_clock
+        self.rate_limiter = rate_limiter
         self._recv_window_ms = str(round(recv_window_seconds * 1000))
 
     def close(self) -> None:
@@ -85,19 +93,19 @@ class Client:
         try:
             return self._get(path, query, result, signer)
         except BybitError as error:
-            then = error.rule.then
-            if then not in (Then.RETRY, Then.SYNCHRONISE):
+            then = error.rule.retry
+            if then not in (RetryPolicy.RETRY_ONCE, RetryPolicy.SYNC_CLOCK):
                 raise
-        if then is Then.SYNCHRONISE:
+        if then is RetryPolicy.SYNC_CLOCK:
             self._synchronise()
         return self._get(path, query, result, signer)
 
     def pause(self, seconds: float) -> None:
         """Waits between the requests of one reading."""
-        self.gate.sleep(seconds)
+        self.rate_limiter.sleep(seconds)
 
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
-        self.gate.admit()
+        self.rate_limiter.acquire()
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
         sent, started = clock.wall(), clock.now()
         response = self._transport.get(path, query, headers)
@@ -112,15 +120,15 @@ class Client:
             )
         except BybitError as error:
             error.rate_limits = rate_limits
-            if error.rule.then is Then.SILENCE:
-                self.gate.close(error.wait_seconds(self.clock.now()))
+            if error.rule.retry is RetryPolicy.PAUSE_ALL:
+                self.rate_limiter.block(error.wait_seconds(self.clock.now()))
             raise
 
     def _synchronise(self) -> None:
         try:
             answer = self._get(SERVER_TIME_PATH, "", _ServerTime, None)
         except BybitError as error:
-            if error.rule.then is Then.SILENCE:
+            if error.rule.retry is RetryPolicy.PAUSE_ALL:
                 raise
             detail = f"the exchange refuses our timestamp, and its own clock cannot be read: {error.detail}"
             raise BybitError(CLOCK, detail, code=SERVER_TIME_PATH) from error
@@ -137,7 +145,7 @@ class Client:
         }
 
 
-def hides_key(
+def redacts_key(
     read: Callable[Concatenate[Client, Account, P], T],
 ) -> Callable[Concatenate[Client, Account, P], T]:
     """Takes an account's key out of a reader's errors: a refusal may repeat it, as that of a signature (10004) does."""
@@ -147,7 +155,7 @@ def hides_key(
         try:
             return read(client, account, *args, **kwargs)
         except BybitError as error:
-            error.hide(account.api_key.reveal())
+            error.redact(account.api_key.reveal())
             raise
 
     return reader

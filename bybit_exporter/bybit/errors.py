@@ -13,36 +13,36 @@ from enum import Enum
 from ..model import AccountType, RateLimit
 from ..model import FailureReason as Reason
 
-RARELY_SECONDS = 300.0
+SLOW_RETRY_SECONDS = 300.0
 """A refusal that only a person can end is asked about this seldom."""
 
-SILENCE_SECONDS = 600.0
+PAUSE_ALL_SECONDS = 600.0
 """The exchange lifts a block of an IP address after ten minutes without a request."""
 
-LONGEST_SILENCE_SECONDS = 86_400.0
-LONGEST_RESET_SECONDS = 600.0
+MAX_PAUSE_ALL_SECONDS = 86_400.0
+MAX_RESET_SECONDS = 600.0
 """Limits are windows of a minute at most: a reset announced further ahead is not believed."""
 
 QUOTED_CHARACTERS = 100
 
 
-class Then(Enum):
+class RetryPolicy(Enum):
     """What follows a failure."""
 
-    RETRY = "one more try at once, then at the usual interval"
-    USUAL = "asked at the usual interval"
-    RARELY = "asked every 5 minutes"
-    RESET = "asked when the exchange says that the limit resets"
-    SILENCE = "no account is asked for 10 minutes, or for as long as Retry-After says"
-    SYNCHRONISE = "the exchange's clock is read and the request repeated once"
+    RETRY_ONCE = "one more try at once, then at the usual interval"
+    NEXT_INTERVAL = "asked at the usual interval"
+    SLOW_RETRY = "asked every 5 minutes"
+    AFTER_RESET = "asked when the exchange says that the limit resets"
+    PAUSE_ALL = "no account is asked for 10 minutes, or for as long as Retry-After says"
+    SYNC_CLOCK = "the exchange's clock is read and the request repeated once"
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class ErrorRule:
     """One row of the table: which failures it is about, what follows, and what to tell the user."""
 
     reason: Reason
-    then: Then
+    retry: RetryPolicy
     advice: str
     ret_codes: tuple[int, ...] = ()
     http_statuses: tuple[int, ...] = ()
@@ -50,98 +50,103 @@ class Rule:
     """What it looks like, where the codes do not say."""
 
 
-NETWORK = Rule(
+NETWORK = ErrorRule(
     Reason.NETWORK,
-    Then.RETRY,
+    RetryPolicy.RETRY_ONCE,
     "check the network, DNS, proxy and firewall between here and the exchange",
     seen="connection refused, reset or cut off; DNS; TLS",
 )
-TIMEOUT = Rule(
+TIMEOUT = ErrorRule(
     Reason.TIMEOUT,
-    Then.RETRY,
+    RetryPolicy.RETRY_ONCE,
     "the exchange or the network is slow; raise api.timeout if it stays so",
     seen="no complete answer within api.timeout",
 )
-SERVER = Rule(
+SERVER = ErrorRule(
     Reason.SERVER,
-    Then.RETRY,
+    RetryPolicy.RETRY_ONCE,
     "a fault at the exchange: nothing to do here unless it lasts; see https://bybit-exchange.github.io/docs/v5/error",
     ret_codes=(10000, 10016, 131001, 131003, 131200, 131201, 131230),
     seen="HTTP 5xx",
 )
-RATE_LIMIT = Rule(
+RATE_LIMIT = ErrorRule(
     Reason.RATE_LIMIT,
-    Then.RESET,
+    RetryPolicy.AFTER_RESET,
     "someone else uses up this account's limit, or poll_interval is too short for it",
     ret_codes=(10006,),
 )
-IP_RATE_LIMIT = Rule(
+IP_RATE_LIMIT = ErrorRule(
     Reason.IP_RATE_LIMIT,
-    Then.SILENCE,
+    RetryPolicy.PAUSE_ALL,
     "this address sends the exchange too many requests: lower api.max_requests_per_second, and look for other"
     " programs behind the same address",
     ret_codes=(10018,),
     http_statuses=(429,),
     seen='HTTP 403 "access too frequent"',
 )
-CLOCK = Rule(
+CLOCK = ErrorRule(
     Reason.CLOCK,
-    Then.SYNCHRONISE,
+    RetryPolicy.SYNC_CLOCK,
     "this machine's clock is off, or the way to the exchange takes longer than api.recv_window: synchronise the"
     " clock (chrony, systemd-timesyncd)",
     ret_codes=(10002, -1),
 )
-BANNED = Rule(Reason.BANNED, Then.USUAL, "the exchange has banned the account: contact its support", ret_codes=(10027,))
-REQUEST = Rule(
+BANNED = ErrorRule(
+    Reason.BANNED,
+    RetryPolicy.NEXT_INTERVAL,
+    "the exchange has banned the account: contact its support",
+    ret_codes=(10027,),
+)
+REQUEST = ErrorRule(
     Reason.REQUEST,
-    Then.USUAL,
+    RetryPolicy.NEXT_INTERVAL,
     "the exchange rejects a parameter: check the account's coins",
     ret_codes=(10001,),
     http_statuses=(400,),
 )
-REGION = Rule(
+REGION = ErrorRule(
     Reason.REGION,
-    Then.RARELY,
+    RetryPolicy.SLOW_RETRY,
     "the exchange does not serve this region: use the host of the account's region as api.base_url",
     ret_codes=(10009, 10024),
     seen="HTTP 403 for any other cause",
 )
-ACCOUNT_MODE = Rule(
+ACCOUNT_MODE = ErrorRule(
     Reason.ACCOUNT_MODE,
-    Then.RARELY,
+    RetryPolicy.SLOW_RETRY,
     "the account is not of the type that account_type says: write account_type: UNIFIED for a unified account,"
     " account_type: SPOT for a classic one, or account_type: auto; if it could be read before, look whether Bybit has"
     " banned the user",
     ret_codes=(10008, 10028, 100028),
     http_statuses=(404,),
 )
-MALFORMED = Rule(
+MALFORMED = ErrorRule(
     Reason.MALFORMED,
-    Then.USUAL,
+    RetryPolicy.NEXT_INTERVAL,
     "the answer is not what the exchange documents: check api.base_url and any proxy on the way",
     seen="not JSON, a missing field, a wrong type, no finite number, a coin twice, more than 1 MiB, a redirect",
 )
-API = Rule(
+API = ErrorRule(
     Reason.API,
-    Then.USUAL,
+    RetryPolicy.NEXT_INTERVAL,
     "see https://bybit-exchange.github.io/docs/v5/error for the code",
     seen="any other retCode",
 )
-INTERNAL = Rule(
+INTERNAL = ErrorRule(
     Reason.INTERNAL,
-    Then.USUAL,
+    RetryPolicy.NEXT_INTERVAL,
     "a fault of the exporter: please report it with this log",
     seen="an exception in the exporter",
 )
 
 
-def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> Rule:
-    return Rule(Reason.AUTH, Then.RARELY, advice, ret_codes, http_statuses)
+def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> ErrorRule:
+    return ErrorRule(Reason.AUTH, RetryPolicy.SLOW_RETRY, advice, ret_codes, http_statuses)
 
 
 NO_PERMISSION = _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005)
 
-TABLE: tuple[Rule, ...] = (
+ERROR_RULES: tuple[ErrorRule, ...] = (
     NETWORK,
     TIMEOUT,
     SERVER,
@@ -170,8 +175,8 @@ TABLE: tuple[Rule, ...] = (
     INTERNAL,
 )
 
-_BY_RET_CODE = {code: rule for rule in TABLE for code in rule.ret_codes}
-_BY_HTTP_STATUS = {status: rule for rule in TABLE for status in rule.http_statuses}
+_BY_RET_CODE = {code: rule for rule in ERROR_RULES for code in rule.ret_codes}
+_BY_HTTP_STATUS = {status: rule for rule in ERROR_RULES for status in rule.http_statuses}
 
 
 class BybitError(Exception):
@@ -184,7 +189,7 @@ class BybitError(Exception):
 
     def __init__(
         self,
-        rule: Rule,
+        rule: ErrorRule,
         detail: str,
         *,
         seen: str | None = None,
@@ -204,11 +209,11 @@ class BybitError(Exception):
     def __str__(self) -> str:
         return self.detail if self.seen is None else f"{self.detail}: {quote(self.seen)}"
 
-    def within(self, path: str) -> None:
+    def prefix_path(self, path: str) -> None:
         """Says of what the field is a part that the detail begins with."""
         self.detail = f"{path}.{self.detail}"
 
-    def hide(self, text: str) -> None:
+    def redact(self, text: str) -> None:
         """Takes a text out of what is seen."""
         if self.seen is not None:
             self.seen = self.seen.replace(text, "***")
@@ -227,13 +232,13 @@ class BybitError(Exception):
 
         `exchange_now` is Unix time by the exchange's clock.
         """
-        if self.rule.then is Then.RARELY:
-            return RARELY_SECONDS
-        if self.rule.then is Then.SILENCE:
-            return min(max(SILENCE_SECONDS, self.retry_after_seconds), LONGEST_SILENCE_SECONDS)
-        if self.rule.then is Then.RESET and self.reset_at_ms is not None:
+        if self.rule.retry is RetryPolicy.SLOW_RETRY:
+            return SLOW_RETRY_SECONDS
+        if self.rule.retry is RetryPolicy.PAUSE_ALL:
+            return min(max(PAUSE_ALL_SECONDS, self.retry_after_seconds), MAX_PAUSE_ALL_SECONDS)
+        if self.rule.retry is RetryPolicy.AFTER_RESET and self.reset_at_ms is not None:
             ahead = self.reset_at_ms / 1000 - exchange_now
-            return ahead if 0 < ahead <= LONGEST_RESET_SECONDS else 0.0
+            return ahead if 0 < ahead <= MAX_RESET_SECONDS else 0.0
         return 0.0
 
 
@@ -265,12 +270,12 @@ def advice_beside(error: BybitError) -> str:
     return error.rule.advice
 
 
-def rule_for_ret_code(code: int) -> Rule:
+def rule_for_ret_code(code: int) -> ErrorRule:
     """The row for a ``retCode`` other than 0."""
     return _BY_RET_CODE.get(code, API)
 
 
-def rule_for_http_status(status: int, body: bytes) -> Rule:
+def rule_for_http_status(status: int, body: bytes) -> ErrorRule:
     """The row for an HTTP status other than 200."""
     if status == 403:
         return _rule_for_forbidden(body)
@@ -281,7 +286,7 @@ def rule_for_http_status(status: int, body: bytes) -> Rule:
     return MALFORMED
 
 
-def _rule_for_forbidden(body: bytes) -> Rule:
+def _rule_for_forbidden(body: bytes) -> ErrorRule:
     """403 is said for many reasons; what comes with it tells which."""
     if b"too frequent" in body.lower():
         return IP_RATE_LIMIT

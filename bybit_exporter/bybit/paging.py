@@ -46,4 +46,4 @@ def read_pages(
         client.pause(PAUSE_SECONDS)
         answer = client.get(path, {**params, cursor: position}, page, account)
         pages.append(answer.result)
-    return replace(answer.giving(pages), asked_at=asked_at)
+    return replace(answer.with_result(pages), asked_at=asked_at)

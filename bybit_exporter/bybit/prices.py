@@ -42,7 +42,7 @@ def read_prices(client: Client) -> Answer[Mapping[str, Decimal]]:
         BybitError: whatever went wrong.
     """
     answer = client.get(TICKERS_PATH, {"category": "spot"}, TickersResult)
-    return answer.giving(usd_prices(answer.result.tickers))
+    return answer.with_result(usd_prices(answer.result.tickers))
 
 
 def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
@@ -60,7 +60,7 @@ def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
             if not price and quote == "USDT":
                 price, rank = amount(ticker.last_price, "lastPrice"), len(QUOTES)
         except BybitError as error:
-            error.within(f"result.list[{index}]")
+            error.prefix_path(f"result.list[{index}]")
             raise
         if coin and price > 0 and rank < ranks.get(coin, len(QUOTES) + 1):
             prices[coin], ranks[coin] = price, rank

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from ..model import Account, Balance, Subaccount, SubaccountStatus
-from .client import Answer, Client, hides_key
+from .client import Answer, Client, redacts_key
 from .paging import read_pages
 from .wallets import COINS_BALANCE_PATH, FundResult, fund_snapshot
 
@@ -33,7 +33,7 @@ class MembersPage(msgspec.Struct, rename="camel"):
     next_cursor: str | None = None
 
 
-@hides_key
+@redacts_key
 def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subaccount]]:
     """All subaccounts of a master account, over all pages.
 
@@ -43,7 +43,7 @@ def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subacc
     answer = read_pages(
         client, account, SUBACCOUNTS_PATH, {"pageSize": "100"}, MembersPage, "nextCursor", lambda page: page.next_cursor
     )
-    return answer.giving(subaccounts([member for page in answer.result for member in page.sub_members or ()]))
+    return answer.with_result(subaccounts([member for page in answer.result for member in page.sub_members or ()]))
 
 
 def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
@@ -61,7 +61,7 @@ def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
     ]
 
 
-@hides_key
+@redacts_key
 def read_subaccount_balances(client: Client, account: Account, uid: str) -> Answer[Sequence[Balance]]:
     """What one subaccount holds in its funding wallet: the account's coins, or all of which it holds anything.
 
@@ -73,4 +73,4 @@ def read_subaccount_balances(client: Client, account: Account, uid: str) -> Answ
     balances = fund_snapshot(answer.result, account.coins).balances
     if account.coins is None:
         balances = tuple(balance for balance in balances if balance.total)
-    return answer.giving(balances)
+    return answer.with_result(balances)

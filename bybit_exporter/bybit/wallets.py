@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from ..model import Account, AccountSnapshot, AccountStatus, AccountType, Balance
 from .amounts import ZERO, amount, minus
-from .client import Answer, Client, hides_key
+from .client import Answer, Client, redacts_key
 from .errors import MALFORMED, BybitError
 
 T = TypeVar("T")
@@ -27,7 +27,7 @@ ACCOUNT_INFO_PATH = "/v5/account/info"
 Coin = Annotated[str, msgspec.Meta(min_length=1)]
 
 
-@hides_key
+@redacts_key
 def read_wallet(client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
     """Asks the exchange for the account's balances and status.
 
@@ -70,7 +70,7 @@ def _read_spot(client: Client, account: Account) -> Answer[AccountSnapshot]:
     if account.coins is not None and len(account.coins) == 1:
         params["coin"] = account.coins[0]
     answer = client.get(SPOT_ASSETS_PATH, params, SpotResult, account)
-    return answer.giving(spot_snapshot(answer.result, account.coins))
+    return answer.with_result(spot_snapshot(answer.result, account.coins))
 
 
 def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
@@ -117,7 +117,7 @@ class UnifiedResult(msgspec.Struct):
 
 def _read_unified(client: Client, account: Account) -> Answer[AccountSnapshot]:
     answer = client.get(UNIFIED_WALLET_PATH, {"accountType": "UNIFIED"}, UnifiedResult, account)
-    return answer.giving(unified_snapshot(answer.result, account.coins))
+    return answer.with_result(unified_snapshot(answer.result, account.coins))
 
 
 def unified_snapshot(result: UnifiedResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
@@ -156,7 +156,7 @@ class FundResult(msgspec.Struct):
 
 def _read_fund(client: Client, account: Account) -> Answer[AccountSnapshot]:
     answer = client.get(COINS_BALANCE_PATH, {"accountType": "FUND"}, FundResult, account)
-    return answer.giving(fund_snapshot(answer.result, account.coins))
+    return answer.with_result(fund_snapshot(answer.result, account.coins))
 
 
 def fund_snapshot(result: FundResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
@@ -184,7 +184,7 @@ CLASSIC = 1
 """The ``unifiedMarginStatus`` of a classic account; all others are unified."""
 
 
-@hides_key
+@redacts_key
 def find_account_type(client: Client, account: Account) -> AccountType:
     """Which wallet the account trades from.
 
@@ -217,7 +217,7 @@ def _snapshot(
             if balance.coin in listed:
                 raise BybitError(MALFORMED, "coin: listed twice", seen=balance.coin)
         except BybitError as error:
-            error.within(f"{path}[{index}]")
+            error.prefix_path(f"{path}[{index}]")
             raise
         listed[balance.coin] = balance
     if coins is None:

@@ -9,7 +9,7 @@ import msgspec
 
 from ..model import Account
 from .amounts import ZERO, amount, plus
-from .client import Answer, Client, hides_key
+from .client import Answer, Client, redacts_key
 from .paging import read_pages
 from .wallets import Coin
 
@@ -34,7 +34,7 @@ class WithdrawalsPage(msgspec.Struct, rename="camel"):
     next_page_cursor: str | None = None
 
 
-@hides_key
+@redacts_key
 def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, Decimal]]:
     """The sum of what is being withdrawn, by coin.
 
@@ -45,7 +45,7 @@ def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, De
     answer = read_pages(
         client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor", lambda page: page.next_page_cursor
     )
-    return answer.giving(under_way(row for page in answer.result for row in page.rows or ()))
+    return answer.with_result(under_way(row for page in answer.result for row in page.rows or ()))
 
 
 def under_way(rows: Iterable[Withdrawal]) -> Mapping[str, Decimal]:

@@ -14,8 +14,8 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from ..sharding import ALONE, Shard
-from ..store import Store
+from ..metrics.store import Store
+from ..sharding import SINGLE_SHARD, Shard
 from .documentation import readme
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
@@ -38,7 +38,7 @@ class WebOptions:
     telemetry_path: str = "/metrics"
     demo: bool = False
     lifecycle: bool = False
-    shard: Shard = ALONE
+    shard: Shard = SINGLE_SHARD
 
 
 def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) -> Starlette:
@@ -84,7 +84,7 @@ class _Endpoints:
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
 
     def _render(self, parameters: Mapping[str, str]) -> tuple[str, str]:
-        from .page import render  # not needed by those who only scrape
+        from .status_page.page import render  # not needed by those who only scrape
 
         options = self.options
         return render(

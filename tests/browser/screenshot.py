@@ -8,22 +8,22 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping
 
+from bybit_exporter.bybit.api_key import read_api_key
 from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
-from bybit_exporter.bybit.exchange_clock import ExchangeClock
-from bybit_exporter.bybit.gate import Gate
-from bybit_exporter.bybit.keys import read_api_key
 from bybit_exporter.bybit.prices import read_prices
+from bybit_exporter.bybit.rate_limiter import RateLimiter
+from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.subaccounts import read_subaccounts
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.cli import DEMO_POLL_INTERVAL_SECONDS
-from bybit_exporter.metrics import Shelf
+from bybit_exporter.metrics.families import Resource
+from bybit_exporter.metrics.state import Cached
 from bybit_exporter.model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from bybit_exporter.sandbox import Exchange, Request
 from bybit_exporter.sandbox.demo import configuration_of, demo_exchange
-from bybit_exporter.state import Known
 from tests.browser.chromium import Chromium
 from tests.browser.site import Site, at
 from tests.exporter_process import ROOT
@@ -54,8 +54,8 @@ class Demo(Site):
         stale_after = STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS
         super().__init__(demo=True, earlier=SHOWN_SECONDS, stale_after=stale_after)
         exchange = demo_exchange(self.clock)
-        gate = Gate(1e9, sleep=lambda _: None)
-        self.client = Client(InProcess(exchange), ExchangeClock(5.0, self.clock), gate, recv_window_seconds=5.0)
+        rate_limiter = RateLimiter(1e9, sleep=lambda _: None)
+        self.client = Client(InProcess(exchange), ServerClock(5.0, self.clock), rate_limiter, recv_window_seconds=5.0)
         self.accounts = {row["name"]: self._account(row, stale_after) for row in configuration_of(exchange)}
         self.store.replace_accounts(self.accounts.values())
         for _ in range(round(SHOWN_SECONDS / DEMO_POLL_INTERVAL_SECONDS)):
@@ -64,7 +64,7 @@ class Demo(Site):
                 self._poll(account)
         for account in self.accounts.values():
             self._read_beside(account)
-        self._put(Shelf.PRICES, None, read_prices(self.client).result)
+        self._put(Resource.PRICES, None, read_prices(self.client).result)
 
     def _account(self, row: Mapping[str, str], stale_after: float) -> Account:
         secrets = Secret(row["api_key"]), Secret(row["api_secret"])
@@ -78,19 +78,19 @@ class Demo(Site):
         try:
             self.record(account.name, at(now, read_wallet(self.client, account, account.account_type).result))
             if account.account_type is AccountType.FUND:
-                under_way = Known(read_withdrawals(self.client, account).result, now, 180.0, up=True)
+                under_way = Cached(read_withdrawals(self.client, account).result, now, 180.0, up=True)
                 self.store.withdrawals(account, lambda _: under_way)
         except BybitError as error:
             self.record(account.name, at(now, error.reason, f"{error}; {error.rule.advice}"))
 
     def _read_beside(self, account: Account) -> None:
         if account.name != "banned-now-and-then":
-            self._put(Shelf.API_KEY, account, read_api_key(self.client, account).result)
+            self._put(Resource.API_KEY, account, read_api_key(self.client, account).result)
         if account.subaccounts:
-            self._put(Shelf.SUBACCOUNTS, account, read_subaccounts(self.client, account).result)
+            self._put(Resource.SUBACCOUNTS, account, read_subaccounts(self.client, account).result)
 
-    def _put(self, shelf: Shelf, account: Account | None, value: object) -> None:
-        known = Known(value, self.clock.now, 180.0, up=True)
+    def _put(self, shelf: Resource, account: Account | None, value: object) -> None:
+        known = Cached(value, self.clock.now, 180.0, up=True)
         self.store.put(shelf, account, lambda _: known)
 
 

@@ -10,11 +10,11 @@ from typing import Self
 
 import uvicorn
 
-from bybit_exporter.listen import bind
+from bybit_exporter.metrics.state import ExporterState, PollResult
+from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, FailureReason, Secret
-from bybit_exporter.state import ExporterState, PollResult
-from bybit_exporter.store import Store
 from bybit_exporter.web.app import WebOptions, create_app
+from bybit_exporter.web.server.listen import bind
 from tests.support import FakeClock
 
 STALE_AFTER_SECONDS = 90.0

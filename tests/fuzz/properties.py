@@ -17,22 +17,23 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from bybit_exporter import clock, config
+from bybit_exporter import clock
+from bybit_exporter.bybit.api_key import read_api_key
 from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
-from bybit_exporter.bybit.exchange_clock import ExchangeClock
-from bybit_exporter.bybit.gate import Gate
-from bybit_exporter.bybit.keys import read_api_key
 from bybit_exporter.bybit.prices import read_prices
+from bybit_exporter.bybit.rate_limiter import RateLimiter
+from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.signing import sign_hmac
 from bybit_exporter.bybit.subaccounts import read_subaccount_balances, read_subaccounts
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import SpotResult, find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
-from bybit_exporter.metrics import ACCOUNT_FAMILIES, render_account
+from bybit_exporter.config import exporter_config as config
+from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
+from bybit_exporter.metrics.state import AccountState, PollResult
 from bybit_exporter.model import Account, AccountSnapshot, AccountType, Balance, FailureReason, Secret
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
-from bybit_exporter.state import AccountState, PollResult
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"
 ACCOUNT = Account("main", AccountType.SPOT, None, Secret(KEY), Secret(SECRET), 1.0, 3.0)
@@ -52,7 +53,7 @@ class Canned(Transport):
 
 
 def client_on(transport: Transport) -> Client:
-    return Client(transport, ExchangeClock(5.0), Gate(1e9, sleep=lambda _: None), recv_window_seconds=5.0)
+    return Client(transport, ServerClock(5.0), RateLimiter(1e9, sleep=lambda _: None), recv_window_seconds=5.0)
 
 
 # An answer: its status, its headers, its body.

@@ -17,17 +17,17 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter import config
 from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
-from bybit_exporter.bybit.exchange_clock import ExchangeClock
-from bybit_exporter.bybit.gate import Gate
+from bybit_exporter.bybit.rate_limiter import RateLimiter
+from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import read_wallet
-from bybit_exporter.metrics import EXPORTER_FAMILIES
+from bybit_exporter.config import exporter_config as config
+from bybit_exporter.metrics.families import EXPORTER_FAMILIES
+from bybit_exporter.metrics.state import ExporterState, PollResult
+from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import Account
-from bybit_exporter.state import ExporterState, PollResult
-from bybit_exporter.store import Store
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/answer.json"))
 ACCOUNT = "accounts:\n- name: main\n  api_key: k\n  api_secret: s\n"
@@ -58,7 +58,7 @@ def account(case: Path, directory: Path) -> Account:
 
 def exposition(account: Account, body: bytes) -> str:
     """The families of the account after one poll that brought this answer."""
-    client = Client(Canned(body), ExchangeClock(5.0), Gate(1e6), recv_window_seconds=5.0)
+    client = Client(Canned(body), ServerClock(5.0), RateLimiter(1e6), recv_window_seconds=5.0)
     answer = read_wallet(client, account, account.account_type)
     store = Store(ExporterState(True, POLLED_AT), now=lambda: POLLED_AT)
     store.replace_accounts([account])

@@ -20,11 +20,11 @@ import requests
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
-from bybit_exporter.listen import bind
 from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
-from bybit_exporter.web import limits, web_config
-from bybit_exporter.web.live import LiveWebConfig
-from bybit_exporter.web.server import WebServer
+from bybit_exporter.web.server import limits, web_config
+from bybit_exporter.web.server.listen import bind
+from bybit_exporter.web.server.reloader import LiveWebConfig
+from bybit_exporter.web.server.server import WebServer
 from tests.certificates import CA, FIXTURES, client_context
 from tests.exporter_process import ExporterProcess, config_for
 from tests.support import eventually

@@ -11,7 +11,7 @@ import pytest
 
 from bybit_exporter.model import AccountStatus, FailureReason
 from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
-from bybit_exporter.web import page
+from bybit_exporter.web.status_page import page
 from tests.browser.chromium import DESKTOP, PHONE, Chromium
 from tests.browser.site import STALE_AFTER_SECONDS, Site, every_state
 from tests.exporter_process import ExporterProcess, config_for

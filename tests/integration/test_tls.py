@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
-from bybit_exporter.web import web_config
+from bybit_exporter.web.server import web_config
 from tests.certificates import CA, FIXTURES, client_context
 from tests.exporter_process import ExporterProcess, config_for, run_exporter
 from tests.real_prometheus import Prometheus

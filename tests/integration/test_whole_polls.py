@@ -13,10 +13,10 @@ from random import Random
 import pytest
 import requests
 
-from bybit_exporter.listen import bind
 from bybit_exporter.sandbox import Account, Holding
 from bybit_exporter.web.app import WebOptions, create_app
-from bybit_exporter.web.server import WebServer
+from bybit_exporter.web.server.listen import bind
+from bybit_exporter.web.server.server import WebServer
 from tests.in_process import Running
 from tests.support import eventually
 

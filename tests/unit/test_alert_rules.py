@@ -13,8 +13,8 @@ import pytest
 import yaml
 
 from bybit_exporter import durations
-from bybit_exporter.bybit.errors import RARELY_SECONDS, SILENCE_SECONDS
-from bybit_exporter.metrics import ALL_FAMILIES
+from bybit_exporter.bybit.errors import PAUSE_ALL_SECONDS, SLOW_RETRY_SECONDS
+from bybit_exporter.metrics.families import ALL_FAMILIES
 from bybit_exporter.model import FailureReason
 from tests.support import require_real
 from tools.alerts import DOCUMENTS, RULES, RUNBOOKS, Rule, current, rules
@@ -153,10 +153,10 @@ def test_every_reason_of_a_failure_belongs_to_one_alert() -> None:
 def test_alerts_on_polls_outlast_the_wait_after_one_failure(name: str) -> None:
     """One failure must not fire, and the next must come before the first is forgotten."""
     for rule in (rule for rule in ALERTS if rule["alert"] == name and "increase(" in rule["expr"]):
-        wait = SILENCE_SECONDS if name == "BybitLimitsExceeded" else RARELY_SECONDS
+        wait = PAUSE_ALL_SECONDS if name == "BybitLimitsExceeded" else SLOW_RETRY_SECONDS
         assert durations.parse(rule["for"]) > wait + LONGEST_POLL_INTERVAL_SECONDS
         windows = re.findall(r"(?:\[|offset )(\w+)", rule["expr"])
-        assert all(durations.parse(window) > SILENCE_SECONDS + LONGEST_POLL_INTERVAL_SECONDS for window in windows)
+        assert all(durations.parse(window) > PAUSE_ALL_SECONDS + LONGEST_POLL_INTERVAL_SECONDS for window in windows)
 
 
 @each_rule
@@ -164,7 +164,7 @@ def test_alerts_on_what_is_read_beside_the_balances_outlast_one_failure(rule: Ru
     """And come before an alert on the figures ends that they bring."""
     names = {name for name in metrics_in([expression(rule)]) if re.fullmatch(r"bybit_\w+_up", name)}
     if names:
-        assert durations.parse(rule["for"]) > SILENCE_SECONDS + LONGEST_POLL_INTERVAL_SECONDS
+        assert durations.parse(rule["for"]) > PAUSE_ALL_SECONDS + LONGEST_POLL_INTERVAL_SECONDS
         assert "and on (job, " in rule["expr"], "the alerts on polls say why the account is not read at all"
     if "bybit_withdrawals_up" in names:
         [under_way] = [each for each in ALERTS if each["alert"] == "BybitWithdrawalUnderWay"]

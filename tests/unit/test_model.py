@@ -14,13 +14,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from bybit_exporter.config import ApiConfig, Config
-from bybit_exporter.model import (
-    Account,
-    AccountType,
-    Secret,
-)
-from bybit_exporter.state import AccountState
+from bybit_exporter.config.exporter_config import ApiConfig, Config
+from bybit_exporter.metrics.state import AccountState
+from bybit_exporter.model import Account, AccountType, Secret
 
 CANARY = "CANARY-c2VjcmV0"
 ACCOUNT = Account("main", AccountType.SPOT, None, Secret(CANARY), Secret(CANARY), 10.0, 30.0)

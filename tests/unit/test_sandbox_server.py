@@ -16,16 +16,7 @@ from typing import Any
 
 import pytest
 
-from bybit_exporter.sandbox import (
-    ASSET_INFO,
-    SERVER_TIME,
-    UNLIMITED,
-    Account,
-    Exchange,
-    Holding,
-    SandboxServer,
-    faults,
-)
+from bybit_exporter.sandbox import ASSET_INFO, SERVER_TIME, UNLIMITED, Account, Exchange, Holding, SandboxServer, faults
 from bybit_exporter.sandbox.messages import Fault, Response, Wire
 from tests.support import bybit_headers, eventually
 

@@ -1,0 +1,51 @@
+"""The door that every request of the process passes: not too many a second, and none while an IP address is blocked."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from .. import clock
+from .errors import IP_RATE_LIMIT, BybitError
+
+
+class RateLimiter:
+    """Spaces requests evenly, ``requests_per_second`` of them, over all threads."""
+
+    def __init__(
+        self,
+        requests_per_second: float,
+        now: Callable[[], float] = clock.now,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self.requests_per_second = requests_per_second
+        self._now = now
+        self.sleep = sleep
+        self._lock = threading.Lock()
+        self._next_at = 0.0
+        self.blocked_until = 0.0
+        """Nobody passes before this moment (staleness clock)."""
+
+    def acquire(self) -> None:
+        """Returns when the caller may send one request.
+
+        Raises:
+            BybitError: ``ip_rate_limit`` while the rate_limiter is closed.
+        """
+        with self._lock:
+            at = max(self._next_at, self._now())
+            self._next_at = at + 1 / self.requests_per_second
+        if (ahead := at - self._now()) > 0:
+            self.sleep(ahead)
+        if (left := self.blocked_until - self._now()) > 0:
+            raise BybitError(IP_RATE_LIMIT, f"no request is sent for another {left:.0f} s")
+
+    def block(self, seconds: float) -> None:
+        """Lets nobody pass for this long."""
+        with self._lock:
+            self.blocked_until = max(self.blocked_until, self._now() + seconds)
+
+    def unblock(self) -> None:
+        with self._lock:
+            self.blocked_until = 0.0

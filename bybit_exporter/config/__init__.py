@@ -1,0 +1,1 @@
+"""Configuration: strict YAML to a frozen `Config`, with every problem at once."""

@@ -1,0 +1,179 @@
+"""Configuration files: what their readers share. Each reader takes what it knows; all problems come out at once."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from .. import durations
+from . import strict_yaml
+
+T = TypeVar("T")
+
+MAX_FILE_BYTES = 16 << 20
+
+
+class ConfigError(Exception):
+    """What is wrong with the configuration: one sentence a problem, none of which shows a secret."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load(path: str | Path, read: Callable[[Section], T]) -> T:
+    """What ``read`` makes of the YAML file.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    problems: list[str] = []
+
+    def report(where: str, problem: str) -> None:
+        problems.append(f"{path}: {where}: {problem}" if where else f"{path}: {problem}")
+
+    try:
+        document = strict_yaml.parse(read_text(Path(path), MAX_FILE_BYTES), report)
+    except OSError as error:
+        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+    except ValueError as error:
+        raise ConfigError([f"{path}: {error}"]) from None
+    top = Section({} if document is None else document, "", report)
+    result = read(top)
+    if problems:
+        raise ConfigError(problems)
+    return result
+
+
+def read_text(path: Path, limit: int) -> str:
+    """The text of a file. Raises OSError, or ValueError with what is wrong with the content."""
+    with path.open("rb") as file:
+        content = file.read(limit + 1)
+    if len(content) > limit:
+        raise ValueError(f"is larger than {limit} bytes")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError("is not UTF-8") from None
+
+
+class Section:
+    """A mapping of the file. Each key is taken once; what is wrong, missing or left over is reported."""
+
+    def __init__(self, value: Any, path: str, report: Callable[[str, str], None]) -> None:
+        self.path = path
+        self.is_mapping = isinstance(value, dict)
+        self._report = report
+        self._values: dict[str, Any] = value if self.is_mapping else {}
+        if not self.is_mapping:
+            report(path, "must be a mapping of keys to values")
+        self._known: list[str] = []
+
+    def report(self, key: str, problem: str) -> None:
+        self._report(f"{self.path}.{key}".strip("."), problem)
+
+    @property
+    def is_empty(self) -> bool:
+        return not self._values
+
+    def has(self, key: str) -> bool:
+        return key in self._values
+
+    def is_section(self, key: str) -> bool:
+        return isinstance(self._values.get(key), dict)
+
+    def take(self, key: str, convert: Callable[[Any], T], default: T) -> T:
+        """The converted value; the default if the key is absent or its value wrong (which is reported)."""
+        self._known.append(key)
+        if key not in self._values:
+            return default
+        try:
+            return convert(self._values[key])
+        except ValueError as error:
+            self.report(key, str(error))
+            return default
+
+    def require(self, key: str, convert: Callable[[Any], T], default: T) -> T:
+        """Like `take`; an absent key is a problem."""
+        if key not in self._values:
+            self.report(key, "missing")
+        return self.take(key, convert, default)
+
+    def section(self, key: str) -> Section:
+        self._known.append(key)
+        value = self._values.get(key)
+        return Section({} if value is None else value, f"{self.path}.{key}".strip("."), self._report)
+
+    def items(self, key: str) -> list[Section]:
+        """The mappings of a list that must not be empty."""
+        self._known.append(key)
+        values = self._values.get(key)
+        if not isinstance(values, list) or not values:
+            self.report(key, "missing" if values is None else "must be a list of at least one entry")
+            return []
+        sections = [
+            Section(value, f"{self.path}.{key}[{i}]".strip("."), self._report) for i, value in enumerate(values)
+        ]
+        return [section for section in sections if section.is_mapping]
+
+    def finish(self) -> None:
+        """Reports the keys that nobody took."""
+        for key in (key for key in self._values if key not in self._known):
+            similar = difflib.get_close_matches(key, self._known, n=1)
+            hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(self._known)}"
+            self.report(strict_yaml.shown_key(key), f"unknown key; {hint}")
+
+
+def text(value: Any) -> str:
+    """The value if it is a text that is not empty. This and the following raise ValueError with what is wrong."""
+    if value is None or value == "":
+        raise ValueError("is empty")
+    if not isinstance(value, str):
+        raise ValueError("must be a single value")
+    return value
+
+
+def boolean(value: Any) -> bool:
+    """As YAML 1.1 has it."""
+    word = text(value).lower()
+    if word not in ("true", "yes", "on", "false", "no", "off"):
+        raise ValueError(f"{shown(value)} is neither true nor false")
+    return word in ("true", "yes", "on")
+
+
+def duration(shortest: float, longest: float = 86_400.0) -> Callable[[Any], float]:
+    """What reads a duration between the two, in seconds."""
+
+    def convert(value: Any) -> float:
+        given = text(value)
+        try:
+            seconds = durations.parse(given)
+        except ValueError:
+            raise ValueError(f"{shown(given)} is not a duration such as 30s or 1m30s") from None
+        if not shortest <= seconds <= longest:
+            bounds = f"{durations.show(shortest)} to {durations.show(longest)}"
+            raise ValueError(f"{shown(given)} is outside of {bounds}")
+        return seconds
+
+    return convert
+
+
+def one_of(choices: Iterable[str]) -> Callable[[Any], str]:
+    """What reads one of the words."""
+
+    def convert(value: Any) -> str:
+        if text(value) not in choices:
+            raise ValueError(f"{shown(value)} is not one of {', '.join(choices)}")
+        return str(value)
+
+    return convert
+
+
+def shown(text: str) -> str:
+    """The text in quotes, on one line. Only texts are shown: a secret may have slipped into a mapping or a list."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in quoted)
+    return printable if len(printable) <= 60 else printable[:59] + "…"

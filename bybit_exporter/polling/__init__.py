@@ -1,0 +1,1 @@
+"""What is asked of the exchange, when, and by which threads."""

@@ -1,0 +1,180 @@
+"""TLS as the web configuration wants it."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import ssl
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, BinaryIO
+
+from ...model import Secret
+
+_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+
+_KEY_PROBLEMS = dict.fromkeys(
+    ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED", "NO_PRIVATE_KEY_ASSIGNED"),
+    "does not belong to the certificate",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ClientRules:
+    """Which client certificates are asked for, and which of them get in."""
+
+    verify: ssl.VerifyMode = ssl.CERT_NONE
+    ca: str | None = None
+    """PEM; without one, what the system trusts."""
+    allowed_sans: frozenset[str] = frozenset()
+    """One of these subject alternative names must be in the certificate; if empty, any will do."""
+
+    def admit(self, certificate: dict[str, Any] | None) -> bool:
+        """Whether a certificate that was verified in the handshake gets in."""
+        if not self.allowed_sans:
+            return True
+        names = (certificate or {}).get("subjectAltName", ())
+        return any(_plain_name(kind, name) in self.allowed_sans for kind, name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class TlsConfig:
+    """A valid ``tls_server_config``, its files read."""
+
+    certificate: str = field(repr=False)
+    key: Secret
+    clients: ClientRules = ClientRules()
+    minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
+    maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
+    ciphers: tuple[str, ...] = ()
+    """OpenSSL's names of suites for TLS 1.2; if empty, its default. Those of TLS 1.3 are always all on."""
+    curve: str | None = None
+    server_preference: bool = True
+
+
+def server_context(config: TlsConfig) -> ssl.SSLContext:
+    """What makes the connections.
+
+    Raises:
+        ValueError: certificate and key do not go together.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version, context.maximum_version = config.minimum, config.maximum
+    context.set_alpn_protocols(["http/1.1"])
+    if not config.server_preference:
+        context.options &= ~ssl.OP_CIPHER_SERVER_PREFERENCE
+    if config.ciphers:
+        context.set_ciphers(":".join(config.ciphers))
+    if config.curve:
+        context.set_ecdh_curve(config.curve)
+    _load_pair(context, config)
+    _verify_clients(context, config.clients)
+    return context
+
+
+def _verify_clients(context: ssl.SSLContext, rules: ClientRules) -> None:
+    context.verify_mode = rules.verify
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate CA in the file is trusted, as Go does
+    if rules.ca is not None:
+        context.load_verify_locations(cadata=rules.ca)
+    elif rules.verify != ssl.CERT_NONE:
+        context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
+
+
+def _load_pair(context: ssl.SSLContext, config: TlsConfig) -> None:
+    with ExitStack() as files:
+        certificate = files.enter_context(_file_of(config.certificate))
+        key = files.enter_context(_file_of(config.key.reveal()))
+        try:
+            context.load_cert_chain(certificate, key, password=lambda: b"")  # never asks at a terminal
+        except ssl.SSLError as error:
+            raise ValueError(_KEY_PROBLEMS.get(error.reason, "cannot be used by OpenSSL")) from None
+
+
+@contextmanager
+def _file_of(pem: str) -> Iterator[str]:
+    """A path to read the text from, since `ssl` takes nothing else; on Linux no disk ever sees it."""
+    with _nameless_file() as file:
+        file.write(pem.encode())
+        file.flush()
+        file.seek(0)
+        yield f"/dev/fd/{file.fileno()}"
+
+
+def _nameless_file() -> BinaryIO:
+    if sys.platform == "linux":
+        return os.fdopen(os.memfd_create("pem"), "w+b")
+    return tempfile.TemporaryFile()
+
+
+def check_key(pem: str) -> None:
+    """Raises ValueError with what is wrong with the text of a key."""
+    if "ENCRYPTED" in pem:
+        raise ValueError("is encrypted; give a key without a passphrase")
+    if "PRIVATE KEY-----" not in pem:
+        raise ValueError("contains no private key in PEM form")
+
+
+def check_ca(pem: str) -> None:
+    """Raises ValueError with what is wrong with the text of CA certificates."""
+    if not _CERTIFICATE.search(pem):
+        raise ValueError("contains no certificate in PEM form")
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=pem)
+    except ssl.SSLError:
+        raise ValueError("contains a certificate that OpenSSL cannot read") from None
+
+
+def not_after(pem: str) -> datetime:
+    """When the first certificate of the text ends.
+
+    https://www.rfc-editor.org/rfc/rfc5280#section-4.1
+
+    Raises:
+        ValueError: there is none, or it cannot be read.
+    """
+    match = _CERTIFICATE.search(pem)
+    if match is None:
+        raise ValueError("contains no certificate in PEM form")
+    try:
+        return _not_after(ssl.PEM_cert_to_DER_cert(match[0]))
+    except (ValueError, IndexError):
+        raise ValueError("contains a certificate that cannot be read") from None
+
+
+def _not_after(der: bytes) -> datetime:
+    _, at, _ = _element(der, 0)  # Certificate
+    _, at, _ = _element(der, at)  # TBSCertificate
+    if der[at] == 0xA0:
+        _, _, at = _element(der, at)  # version
+    for _ in ("serialNumber", "signature", "issuer"):
+        _, _, at = _element(der, at)
+    _, at, _ = _element(der, at)  # Validity
+    _, _, at = _element(der, at)  # notBefore
+    tag, start, end = _element(der, at)
+    utc_time, text = 0x17, der[start:end].decode("ascii")
+    if tag == utc_time:  # two digits of the year: 1950 to 2049
+        text = ("19" if text[:2] >= "50" else "20") + text
+    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
+
+
+def _element(der: bytes, at: int) -> tuple[int, int, int]:
+    """Tag, start and end of the value of the DER element at a position."""
+    tag, length, start = der[at], der[at + 1], at + 2
+    if length & 0x80:
+        size = length & 0x7F
+        length = int.from_bytes(der[start : start + size], "big")
+        start += size
+    return tag, start, start + length
+
+
+def _plain_name(kind: str, name: str) -> str | None:
+    """A subject alternative name as one writes it; `None` for kinds that ``client_allowed_sans`` does not know."""
+    if kind == "IP Address":
+        return str(ipaddress.ip_address(name.strip()))  # OpenSSL writes IPv6 in full
+    return name if kind in ("DNS", "email", "URI") else None

@@ -1,0 +1,186 @@
+"""``tls_server_config`` of the web configuration: what Python's `ssl` can honour, and a refusal of the rest."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ...config.schema import Section, boolean, one_of, read_text, shown, text
+from ...model import Secret
+from . import tls
+from .tls import ClientRules, TlsConfig
+
+MAX_PEM_BYTES = 1 << 20
+
+_VERSIONS = {"TLS12": ssl.TLSVersion.TLSv1_2, "TLS13": ssl.TLSVersion.TLSv1_3}
+_OLD_VERSIONS = ("TLS10", "TLS11")
+
+_VERIFY = {
+    "NoClientCert": ssl.CERT_NONE,
+    "VerifyClientCertIfGiven": ssl.CERT_OPTIONAL,
+    "RequireAndVerifyClientCert": ssl.CERT_REQUIRED,
+}
+_UNVERIFIED = ("RequestClientCert", "RequireAnyClientCert", "RequireClientCert")
+
+_TLS13_CIPHERS = ("TLS_AES_128_GCM_SHA256", "TLS_AES_256_GCM_SHA384", "TLS_CHACHA20_POLY1305_SHA256")
+_TLS12_CIPHERS = {
+    f"TLS_ECDHE_{kind}_WITH_{go}": f"ECDHE-{kind}-{openssl}"
+    for kind in ("ECDSA", "RSA")
+    for go, openssl in {
+        "AES_128_CBC_SHA": "AES128-SHA",
+        "AES_256_CBC_SHA": "AES256-SHA",
+        "AES_128_GCM_SHA256": "AES128-GCM-SHA256",
+        "AES_256_GCM_SHA384": "AES256-GCM-SHA384",
+        "CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
+    }.items()
+}
+"""The names that the toolkit takes: https://pkg.go.dev/crypto/tls#CipherSuites"""
+
+_CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
+
+
+@dataclass(slots=True)
+class TlsReader:
+    """Reads the section; remembers the files it has read."""
+
+    section: Section
+    directory: Path
+    files: dict[str, Path] = field(default_factory=dict)
+    """By the key that names them."""
+
+    def read(self) -> tuple[TlsConfig, ssl.SSLContext] | None:
+        """`None` if something is wrong, which is reported."""
+        certificate = self._pem("cert", tls.not_after)
+        key = self._pem("key", tls.check_key)
+        clients = self._clients()
+        minimum, maximum = self._versions()
+        ciphers = self._list("cipher_suites", _cipher)
+        if ciphers and not any(ciphers) and minimum < ssl.TLSVersion.TLSv1_3:
+            self.section.report("cipher_suites", "names no suite for TLS 1.2; add one, or set min_version: TLS13")
+        curve = self._curve()
+        preference = self.section.take("prefer_server_cipher_suites", boolean, True)
+        self.section.finish()
+        if certificate is None or key is None:
+            return None
+        known = tuple(cipher for cipher in ciphers if cipher)
+        config = TlsConfig(certificate, Secret(key), clients, minimum, maximum, known, curve, preference)
+        try:
+            return config, tls.server_context(config)
+        except ValueError as error:
+            self.section.report("key_file" if self.section.has("key_file") else "key", str(error))
+            return None
+
+    def _pem(self, key: str, check: Callable[[str], object], *, required: bool = True) -> str | None:
+        """A text that is given inline, or in a file."""
+        ways = {key: text, f"{key}_file": self._from_file(f"{key}_file")}
+        given = [way for way in ways if self.section.has(way)]
+        if len(given) > 1:
+            self.section.report(key, f"{key}_file is given too; give one of the two")
+        elif not given and required:
+            self.section.report(f"{key}_file", f"missing; give {key}_file or {key}")
+
+        def checked(read: Callable[[Any], str]) -> Callable[[Any], str]:
+            def convert(value: Any) -> str:
+                pem = read(value)
+                check(pem)
+                return pem
+
+            return convert
+
+        found = [self.section.take(way, checked(read), None) for way, read in ways.items()]
+        return next((pem for pem in found if pem is not None), None)
+
+    def _from_file(self, key: str) -> Callable[[Any], str]:
+        def convert(value: Any) -> str:
+            path = self.files[key] = self.directory / text(value)
+            try:
+                return read_text(path, MAX_PEM_BYTES)
+            except OSError as error:
+                raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+            except ValueError as error:
+                raise ValueError(f"{path} {error}") from None
+
+        return convert
+
+    def _clients(self) -> ClientRules:
+        section = self.section
+        verify = section.take("client_auth_type", _client_auth_type, ssl.CERT_NONE)
+        ca = self._pem("client_ca", tls.check_ca, required=False)
+        sans = self._list("client_allowed_sans", text)
+        if verify != ssl.CERT_REQUIRED and section.has("client_allowed_sans"):
+            section.report("client_allowed_sans", "needs client_auth_type: RequireAndVerifyClientCert")
+        ca_given = section.has("client_ca") or section.has("client_ca_file")
+        if ca_given and verify == ssl.CERT_NONE:
+            section.report("client_ca_file", "needs client_auth_type: RequireAndVerifyClientCert")
+        if not ca_given and verify == ssl.CERT_REQUIRED:
+            problem = "missing; without it every certificate of a public authority would get in"
+            section.report("client_ca_file", problem)
+        return ClientRules(verify, ca, frozenset(sans))
+
+    def _versions(self) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
+        minimum = self.section.take("min_version", _version, ssl.TLSVersion.TLSv1_2)
+        maximum = self.section.take("max_version", _version, ssl.TLSVersion.TLSv1_3)
+        if minimum > maximum:
+            self.section.report("max_version", "is older than min_version")
+        return minimum, maximum
+
+    def _list(self, key: str, convert: Callable[[Any], str]) -> list[str]:
+        converted, none = [], list[Any]()
+        for index, entry in enumerate(self.section.take(key, _entries, none)):
+            try:
+                converted.append(convert(entry))
+            except ValueError as error:
+                self.section.report(f"{key}[{index}]", str(error))
+        return converted
+
+    def _curve(self) -> str | None:
+        curves = self._list("curve_preferences", _curve)
+        if len(curves) > 1:
+            problem = "Python's ssl takes a single curve; give one, or leave it out for OpenSSL's choice"
+            self.section.report("curve_preferences", problem)
+        return curves[0] if curves else None
+
+
+def _entries(value: Any) -> list[Any]:
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list of at least one entry")
+    return value
+
+
+def _version(value: Any) -> ssl.TLSVersion:
+    if value in _OLD_VERSIONS:
+        raise ValueError(f"{value} cannot be honoured: OpenSSL no longer speaks it; the oldest is TLS12")
+    return _VERSIONS[one_of(_VERSIONS)(value)]
+
+
+def _client_auth_type(value: Any) -> ssl.VerifyMode:
+    if value in _UNVERIFIED:
+        raise ValueError(
+            f"{value} cannot be honoured: Python's ssl verifies each certificate it asks for, "
+            "and one that is not verified proves nothing; use RequireAndVerifyClientCert"
+        )
+    return _VERIFY[one_of(_VERIFY)(value)]
+
+
+def _cipher(value: Any) -> str:
+    """OpenSSL's name; empty for a suite of TLS 1.3, which is on in any case."""
+    if value in _TLS13_CIPHERS:
+        return ""
+    name = _TLS12_CIPHERS[one_of((*_TLS12_CIPHERS, *_TLS13_CIPHERS))(value)]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(name)
+    except ssl.SSLError:
+        raise ValueError(f"{shown(value)} is not offered by this OpenSSL") from None
+    return name
+
+
+def _curve(value: Any) -> str:
+    name = _CURVES[one_of(_CURVES)(value)]
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve(name)
+    except (ValueError, ssl.SSLError):
+        raise ValueError(f"{shown(value)} cannot be set in this Python") from None
+    return name

@@ -1,0 +1,172 @@
+"""The web configuration file, in the format that Prometheus's exporters share.
+
+https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
+"""
+
+from __future__ import annotations
+
+import re
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ...config import schema
+from ...config.file_permissions import warnings_of
+from ...config.schema import Section, boolean, shown, text
+from .tls import TlsConfig, not_after
+from .tls_section import TlsReader
+
+MAX_BCRYPT_COST = 18
+"""A guess at this cost takes about 18 seconds, and each step up doubles it."""
+
+_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+
+_HEADERS: Mapping[str, tuple[str, ...]] = {
+    "Content-Security-Policy": (),
+    "Strict-Transport-Security": (),
+    "X-Content-Type-Options": ("nosniff",),
+    "X-Frame-Options": ("deny", "sameorigin"),
+    "X-XSS-Protection": (),
+}
+"""The headers that the file may set, and the values each may have; where none is named, any."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateLimit:
+    """Requests that the whole server answers: ``burst`` at once, and one more each interval."""
+
+    interval_seconds: float
+    burst: int
+
+
+@dataclass(frozen=True, slots=True)
+class WebConfig:
+    """A valid web configuration, its files read. The default is that of no file: plain HTTP, open to all."""
+
+    tls: TlsConfig | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    users: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """From the user's name to the bcrypt hash of the password."""
+    rate_limit: RateLimit | None = None
+    context: ssl.SSLContext | None = field(default=None, compare=False, repr=False)
+    files: tuple[Path, ...] = field(default=(), compare=False)
+    """Those it was read from."""
+    warnings: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def private(self) -> bool:
+        """Whether a client must prove who it is."""
+        return bool(self.users) or (self.tls is not None and self.tls.clients.verify == ssl.CERT_REQUIRED)
+
+    @property
+    def expires(self) -> datetime | None:
+        """When the server's certificate ends."""
+        return not_after(self.tls.certificate) if self.tls else None
+
+    @property
+    def expired(self) -> list[str]:
+        """What is wrong if the server's certificate has ended: clients turn away, unless they do not look."""
+        if self.expires is None or self.expires > datetime.now(UTC):
+            return []
+        return [f"{self.files[0]}: tls_server_config: the certificate expired on {self.expires:%Y-%m-%d %H:%M} UTC"]
+
+
+def load(path: str | Path) -> WebConfig:
+    """Reads the file and those it names.
+
+    Raises:
+        ConfigError: with every problem found.
+    """
+    return schema.load(path, lambda top: _web_config(top, Path(path)))
+
+
+def _web_config(top: Section, path: Path) -> WebConfig:
+    section = top.section("tls_server_config")
+    reader = TlsReader(section, path.parent)
+    tls = reader.read() if not section.is_empty else None
+    headers = _http_server_config(top.section("http_server_config"))
+    nobody: dict[str, str] = {}
+    users = top.take("basic_auth_users", _users(top), nobody)
+    rate_limit = _rate_limit(top.section("rate_limit"))
+    top.finish()
+    secret_files = [path] if users or section.has("key") else []
+    secret_files += [reader.files["key_file"]] if "key_file" in reader.files else []
+    warnings = warnings_of(secret_files)
+    if rate_limit and not rate_limit.burst:
+        warnings.append(f"{path}: rate_limit.burst: is 0, so every request will be refused")
+    config, context = tls or (None, None)
+    return WebConfig(config, headers, users, rate_limit, context, (path, *reader.files.values()), tuple(warnings))
+
+
+def _http_server_config(section: Section) -> dict[str, str]:
+    section.take("http2", _http2, False)
+    headers = section.section("headers")
+    given = {name: headers.take(name, _header(values), "") for name, values in _HEADERS.items()}
+    headers.finish()
+    section.finish()
+    return {name: value for name, value in given.items() if value}
+
+
+def _http2(value: Any) -> bool:
+    if boolean(value):
+        raise ValueError("true cannot be honoured: this server speaks HTTP/1.1 alone; leave it out, or set false")
+    return False
+
+
+def _header(values: tuple[str, ...]) -> Callable[[Any], str]:
+    def convert(value: Any) -> str:
+        if value is None or value == "":
+            return ""  # as if it were left out
+        if not re.fullmatch(r"[ -~]+", text(value)):
+            raise ValueError("contains a line break or another character that no header has")
+        if values and value not in values:
+            raise ValueError(f"{shown(value)} is not one of {', '.join(values)}")
+        return str(value).strip()
+
+    return convert
+
+
+def _users(top: Section) -> Callable[[Any], dict[str, str]]:
+    """No problem quotes a hash, nor what may be a password in its place."""
+
+    def convert(value: Any) -> dict[str, str]:
+        if value is not None and not isinstance(value, dict):
+            raise ValueError("must be a mapping of user names to bcrypt hashes")
+        users = value or {}
+        for name, hashed in users.items():
+            if problem := _user_problem(name, hashed):
+                top.report(f"basic_auth_users[{shown(name)}]", problem)
+        return {name: str(hashed) for name, hashed in users.items()}
+
+    return convert
+
+
+def _user_problem(name: str, hashed: Any) -> str | None:
+    match = _BCRYPT.fullmatch(hashed) if isinstance(hashed, str) else None
+    if not name or ":" in name or not name.isprintable():
+        return "is not a user name: it is empty, or has a colon or a character that is not printable"
+    if match is None:
+        return "is not a bcrypt hash such as $2y$10$…; `htpasswd -nBC 10 ''` makes one"
+    if not 4 <= int(match[1]) <= MAX_BCRYPT_COST:
+        return f"has a cost of {match[1]}, which is not from 4 to {MAX_BCRYPT_COST}"
+    return None
+
+
+def _rate_limit(section: Section) -> RateLimit | None:
+    interval = section.take("interval", _interval, 0.0)
+    burst = section.take("burst", _burst, 0)
+    section.finish()
+    return RateLimit(interval, burst) if interval else None
+
+
+def _interval(value: Any) -> float:
+    return 0.0 if value == "0" else schema.duration(0.0)(value)
+
+
+def _burst(value: Any) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text(value)):
+        raise ValueError(f"{shown(value)} is not a whole number of requests")
+    return int(value)

@@ -1,0 +1,71 @@
+"""What a visitor of the status page asks for in its address: a filter and an order of the coins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from operator import attrgetter
+from urllib.parse import urlencode
+
+from ...model import Balance
+
+MAX_FILTER_CHARACTERS = 200
+
+SORTS = {
+    "": "As listed",
+    "coin": "Coin, A to Z",
+    "-coin": "Coin, Z to A",
+    "-free": "Free, most first",
+    "free": "Free, least first",
+    "-frozen": "Frozen, most first",
+    "frozen": "Frozen, least first",
+    "-withdrawing": "Withdrawing, most first",
+    "withdrawing": "Withdrawing, least first",
+}
+"""Values of the query parameter ``sort``: a field of `Balance`, with a minus sign for descending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What the visitor asked for in the address."""
+
+    filter: str = ""
+    sort: str = ""
+
+    @classmethod
+    def of(cls, parameters: Mapping[str, str]) -> Query:
+        """Reads the parameters ``q`` and ``sort``; nonsense counts as not given."""
+        sort = parameters.get("sort", "")
+        return cls(parameters.get("q", "").strip()[:MAX_FILTER_CHARACTERS], sort if sort in SORTS else "")
+
+    def href(self, **changes: str) -> str:
+        """The address of the page with another filter or sort."""
+        given = {"q": self.filter, "sort": self.sort} | changes
+        return "/?" + urlencode({name: value for name, value in given.items() if value}, errors="replace")
+
+    def resorted(self, field: str) -> str:
+        """The address of the page sorted by a column; the other way round if it is already."""
+        first, second = (field, "-" + field) if field == "coin" else ("-" + field, field)
+        return self.href(sort=second if self.sort == first else first)
+
+    def aria_sort(self, field: str) -> str:
+        """How a column is sorted now: a value of ``aria-sort``."""
+        return {field: "ascending", "-" + field: "descending"}.get(self.sort, "none")
+
+    def matches(self, text: str) -> bool:
+        """Whether the filter's text is in this one."""
+        return self.filter.casefold() in text.casefold()
+
+    def begins(self, word: str) -> bool:
+        """Whether the filter's text is the beginning of this word."""
+        return word.casefold().startswith(self.filter.casefold())
+
+    def ordered(self, balances: Iterable[Balance]) -> list[Balance]:
+        """The balances in the order asked for."""
+        if not self.sort:
+            return list(balances)
+        field = attrgetter(self.sort.lstrip("-"))
+        given = list(balances)
+        stated = [balance for balance in given if field(balance) is not None]
+        unstated = [balance for balance in given if field(balance) is None]
+        return sorted(stated, key=field, reverse=self.sort.startswith("-")) + unstated

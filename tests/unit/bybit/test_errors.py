@@ -1,0 +1,177 @@
+"""The table of faults, held against the one that was agreed on, written down here a second time."""
+
+from __future__ import annotations
+
+import pytest
+
+from bybit_exporter.bybit.errors import (
+    API,
+    CLOCK,
+    ERROR_RULES,
+    INTERNAL,
+    IP_RATE_LIMIT,
+    MALFORMED,
+    MAX_PAUSE_ALL_SECONDS,
+    NETWORK,
+    PAUSE_ALL_SECONDS,
+    RATE_LIMIT,
+    REGION,
+    SLOW_RETRY_SECONDS,
+    TIMEOUT,
+    BybitError,
+    RetryPolicy,
+    quote,
+    rule_for_http_status,
+    rule_for_ret_code,
+)
+from bybit_exporter.model import FailureReason
+from tools import readme
+
+RET_CODES = {
+    **dict.fromkeys((10000, 10016, 131001, 131003, 131200, 131201, 131230), ("server", RetryPolicy.RETRY_ONCE)),
+    10006: ("rate_limit", RetryPolicy.AFTER_RESET),
+    10018: ("ip_rate_limit", RetryPolicy.PAUSE_ALL),
+    **dict.fromkeys((10002, -1), ("clock", RetryPolicy.SYNC_CLOCK)),
+    **dict.fromkeys((10003, 10004, 10005, 10007, 10010, 33004, -2015), ("auth", RetryPolicy.SLOW_RETRY)),
+    **dict.fromkeys((10008, 10028, 100028), ("account_mode", RetryPolicy.SLOW_RETRY)),
+    **dict.fromkeys((10009, 10024), ("region", RetryPolicy.SLOW_RETRY)),
+    10027: ("banned", RetryPolicy.NEXT_INTERVAL),
+    10001: ("request", RetryPolicy.NEXT_INTERVAL),
+    **dict.fromkeys((10017, 170130, -999, 10**12), ("api", RetryPolicy.NEXT_INTERVAL)),
+}
+
+
+@pytest.mark.parametrize(("code", "outcome"), RET_CODES.items())
+def test_every_code(code: int, outcome: tuple[str, RetryPolicy]) -> None:
+    rule = rule_for_ret_code(code)
+    assert (rule.reason, rule.retry) == outcome
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "reason"),
+    [
+        (500, b"", "server"),
+        (502, b"", "server"),
+        (503, b"too frequent", "server"),
+        (599, b"", "server"),
+        (429, b"", "ip_rate_limit"),
+        (403, b"access too frequent", "ip_rate_limit"),
+        (403, b"403, Access Too Frequent. Please try again later.", "ip_rate_limit"),
+        (403, b'{"retCode":10018,"retMsg":"Exceeded the IP Rate Limit."}', "ip_rate_limit"),
+        (403, b'{ "retCode" : 10010, "retMsg":""}', "auth"),
+        (403, b'{"retCode":10027}', "banned"),
+        (403, b'{"retCode":123}', "region"),
+        (403, b'{"retCode":100270}', "region"),
+        (403, b"", "region"),
+        (403, b"<html>configured to block access from your country", "region"),
+        (401, b"", "auth"),
+        (404, b"", "account_mode"),
+        (404, b'{"retCode":10017}', "account_mode"),
+        (400, b"", "request"),
+        (418, b"", "request"),
+        (302, b"", "malformed"),
+        (204, b"", "malformed"),
+    ],
+)
+def test_every_status(status: int, body: bytes, reason: str) -> None:
+    assert rule_for_http_status(status, body).reason == reason
+
+
+def test_the_table_is_complete_and_says_nothing_twice() -> None:
+    assert {rule.reason for rule in ERROR_RULES} == set(FailureReason)
+    codes = [code for rule in ERROR_RULES for code in rule.ret_codes]
+    statuses = [status for rule in ERROR_RULES for status in rule.http_statuses]
+    assert len(set(codes)) == len(codes)
+    assert len(set(statuses)) == len(statuses)
+    assert all(rule.seen or rule.ret_codes or rule.http_statuses for rule in ERROR_RULES)
+    assert len({rule.advice for rule in ERROR_RULES}) == len(ERROR_RULES)
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        (10003, "api.environment"),
+        (10004, "api_secret"),
+        (10005, "permission"),
+        (10010, "IP addresses"),
+        (33004, "expired"),
+        (-2015, "expired"),
+        (10008, "account_type: UNIFIED"),
+        (10028, "account_type: UNIFIED"),
+        (100028, "account_type: UNIFIED"),
+        (10024, "api.base_url"),
+    ],
+)
+def test_the_advice_is_for_that_very_code(code: int, words: str) -> None:
+    assert words in rule_for_ret_code(code).advice
+
+
+NOW = 1_700_000_000.0
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (BybitError(NETWORK, ""), 0.0),
+        (BybitError(TIMEOUT, ""), 0.0),
+        (BybitError(CLOCK, ""), 0.0),
+        (BybitError(INTERNAL, ""), 0.0),
+        (BybitError(API, ""), 0.0),
+        (BybitError(MALFORMED, "", retry_after_seconds=900.0), 0.0),
+        (BybitError(REGION, ""), SLOW_RETRY_SECONDS),
+        (BybitError(RATE_LIMIT, ""), 0.0),
+        (BybitError(RATE_LIMIT, "", reset_at_ms=int(NOW * 1000) + 42_500), 42.5),
+        (BybitError(RATE_LIMIT, "", reset_at_ms=int(NOW * 1000)), 0.0),
+        (BybitError(RATE_LIMIT, "", reset_at_ms=int(NOW * 1000) - 1), 0.0),
+        (BybitError(RATE_LIMIT, "", reset_at_ms=0), 0.0),
+        (BybitError(RATE_LIMIT, "", reset_at_ms=int(NOW * 1000) + 600_000), 600.0),
+        (BybitError(RATE_LIMIT, "", reset_at_ms=int(NOW * 1000) + 600_001), 0.0),
+        (BybitError(RATE_LIMIT, "", reset_at_ms=10**18 - 1), 0.0),
+        (BybitError(IP_RATE_LIMIT, ""), PAUSE_ALL_SECONDS),
+        (BybitError(IP_RATE_LIMIT, "", retry_after_seconds=5.0), PAUSE_ALL_SECONDS),
+        (BybitError(IP_RATE_LIMIT, "", retry_after_seconds=1800.0), 1800.0),
+        (BybitError(IP_RATE_LIMIT, "", retry_after_seconds=1e17), MAX_PAUSE_ALL_SECONDS),
+    ],
+)
+def test_how_long_an_account_waits(error: BybitError, seconds: float) -> None:
+    assert error.wait_seconds(NOW) == pytest.approx(seconds)
+
+
+def test_the_long_waits_are_what_was_agreed() -> None:
+    assert (SLOW_RETRY_SECONDS, PAUSE_ALL_SECONDS) == (300.0, 600.0)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("", '""'),
+        ("plain", '"plain"'),
+        ("x" * 100, '"' + "x" * 100 + '"'),
+        ("x" * 101, '"' + "x" * 99 + '…"'),
+        ("x" * 1_000_000, '"' + "x" * 99 + '…"'),
+        ("two\nlines\r\x1b[31m\x00\u202e", '"two�lines��[31m��"'),
+    ],
+)
+def test_what_is_quoted_is_short_and_steers_no_terminal(text: str, shown: str) -> None:
+    assert quote(text) == shown
+
+
+def test_an_error_hides_what_it_is_told_to_also_where_it_would_be_cut() -> None:
+    error = BybitError(API, "retCode 1", seen="x" * 90 + "canary" + "y" * 90 + "canary")
+    error.redact("canary")
+    assert "can" not in str(error)
+    assert str(error).startswith('retCode 1: "xxx')
+
+
+def test_an_error_without_a_quotation_is_its_detail() -> None:
+    error = BybitError(TIMEOUT, "no complete answer")
+    error.redact("answer")
+    assert str(error) == "no complete answer"
+
+
+def test_the_readme_has_this_table() -> None:
+    text = readme.README.read_text()
+    assert f"<!-- troubleshooting -->\n\n{readme.troubleshooting()}\n\n<!-- /troubleshooting -->" in text
+    for rule in ERROR_RULES:
+        assert rule.advice in text
+        assert f"`{rule.reason}`" in text

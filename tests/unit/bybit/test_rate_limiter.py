@@ -1,0 +1,109 @@
+"""The door that every request passes."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from bybit_exporter.bybit.errors import BybitError
+from bybit_exporter.bybit.rate_limiter import RateLimiter
+
+
+class Time:
+    """A clock that only sleeping moves; with threads, each sleeps by itself."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.slept: list[float] = []
+
+    def read(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now += seconds
+
+
+@pytest.fixture
+def time() -> Time:
+    return Time()
+
+
+def test_requests_are_spaced_evenly(time: Time) -> None:
+    rate_limiter = RateLimiter(4.0, time.read, time.sleep)
+    moments = []
+    for _ in range(9):
+        rate_limiter.acquire()
+        moments.append(time.now)
+    assert moments == pytest.approx([1000.0 + 0.25 * n for n in range(9)])
+
+
+def test_idleness_saves_nothing_up(time: Time) -> None:
+    rate_limiter = RateLimiter(2.0, time.read, time.sleep)
+    rate_limiter.acquire()
+    time.now += 3600.0
+    rate_limiter.acquire()
+    rate_limiter.acquire()
+    assert time.slept == pytest.approx([0.5])
+
+
+def test_threads_share_one_rate() -> None:
+    """Each caller gets a slot of its own, whoever comes when."""
+    slept: list[float] = []
+    rate_limiter = RateLimiter(100.0, lambda: 1000.0, slept.append)
+    threads = [threading.Thread(target=rate_limiter.acquire) for _ in range(50)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(slept) == pytest.approx([0.01 * n for n in range(1, 50)])
+
+
+def test_a_closed_gate_lets_nobody_pass_until_its_time_is_over(time: Time) -> None:
+    rate_limiter = RateLimiter(100.0, time.read, time.sleep)
+    rate_limiter.block(600.0)
+    with pytest.raises(BybitError, match="for another 600 s") as refused:
+        rate_limiter.acquire()
+    assert refused.value.reason == "ip_rate_limit"
+    time.now += 599.0
+    with pytest.raises(BybitError):
+        rate_limiter.acquire()
+    time.now += 1.0
+    rate_limiter.acquire()
+
+
+def test_a_shorter_silence_does_not_end_a_longer_one(time: Time) -> None:
+    rate_limiter = RateLimiter(100.0, time.read, time.sleep)
+    rate_limiter.block(1800.0)
+    rate_limiter.block(600.0)
+    assert rate_limiter.blocked_until == 2800.0
+
+
+def test_opening_ends_the_silence(time: Time) -> None:
+    rate_limiter = RateLimiter(100.0, time.read, time.sleep)
+    rate_limiter.block(600.0)
+    rate_limiter.unblock()
+    rate_limiter.acquire()
+
+
+def test_who_waits_for_a_slot_while_the_gate_is_closed_does_not_pass(time: Time) -> None:
+    rate_limiter: RateLimiter
+
+    def closed_meanwhile(seconds: float) -> None:
+        time.sleep(seconds)
+        rate_limiter.block(600.0)
+
+    rate_limiter = RateLimiter(1.0, time.read, closed_meanwhile)
+    rate_limiter.acquire()
+    with pytest.raises(BybitError):
+        rate_limiter.acquire()
+
+
+def test_the_clock_may_go_on_while_the_machine_sleeps(time: Time) -> None:
+    """No wait is ever negative, however late the caller is."""
+    rate_limiter = RateLimiter(1.0, time.read, time.sleep)
+    for _ in range(3):
+        rate_limiter.acquire()
+        time.now += 10.0
+    assert time.slept == []

@@ -1,0 +1,279 @@
+"""The spot wallet at the level of HTTP: the request that is sent, and what each answer comes to.
+
+No socket: `responses` stands in for the exchange below the exporter's own transport.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+import responses
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bybit_exporter.bybit.amounts import amount
+from bybit_exporter.bybit.client import Answer, Client
+from bybit_exporter.bybit.errors import BybitError
+from bybit_exporter.bybit.rate_limiter import RateLimiter
+from bybit_exporter.bybit.server_clock import ServerClock
+from bybit_exporter.bybit.transport import Transport
+from bybit_exporter.bybit.wallets import read_wallet
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountStatus,
+    AccountType,
+    Balance,
+    FailureReason,
+    RateLimit,
+    Secret,
+)
+from tests.support import bybit_headers
+
+BASE_URL = "https://exchange.invalid"
+PATH = "/v5/asset/transfer/query-asset-info"
+KEY, SECRET = "the-key", "the-secret"
+ETH = {"coin": "ETH", "frozen": "0", "free": "11.53485", "withdraw": ""}
+LIMIT_HEADERS = {"X-Bapi-Limit": "60", "X-Bapi-Limit-Status": "59", "X-Bapi-Limit-Reset-Timestamp": "1672136539127"}
+
+
+@pytest.fixture
+def exchange() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as mock:
+        yield mock
+
+
+@pytest.fixture
+def client() -> Client:
+    transport = Transport(BASE_URL, timeout_seconds=5.0, connections=1)
+    return Client(transport, ServerClock(5.0), RateLimiter(1e6), recv_window_seconds=5.0)
+
+
+def account(*coins: str) -> Account:
+    return Account("main", AccountType.SPOT, coins or None, Secret(KEY), Secret(SECRET), 10.0, 30.0)
+
+
+def envelope(*assets: Any, status: str = "ACCOUNT_STATUS_NORMAL", **changes: Any) -> dict[str, Any]:
+    result = {"spot": {"status": status, "assets": list(assets)}}
+    return {"retCode": 0, "retMsg": "success", "result": result, "retExtInfo": {}, "time": 1672136539127, **changes}
+
+
+def read(client: Client, exchange: responses.RequestsMock, body: Any, *coins: str) -> Answer[AccountSnapshot]:
+    exchange.get(BASE_URL + PATH, json=body, headers=LIMIT_HEADERS)
+    return read_wallet(client, account(*coins), AccountType.SPOT)
+
+
+def refusal(client: Client, exchange: responses.RequestsMock, body: Any, *coins: str) -> BybitError:
+    with pytest.raises(BybitError) as caught:
+        read(client, exchange, body, *coins)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("coins", "query"),
+    [
+        ((), "accountType=SPOT"),
+        (("ETH",), "accountType=SPOT&coin=ETH"),
+        (("ETH", "BTC"), "accountType=SPOT"),
+        (tuple(f"C{n}" for n in range(200)), "accountType=SPOT"),
+    ],
+)
+def test_one_signed_request_however_many_coins(
+    client: Client, exchange: responses.RequestsMock, coins: tuple[str, ...], query: str
+) -> None:
+    read(client, exchange, envelope(ETH), *coins)
+    assert len(exchange.calls) == 1
+    request = exchange.calls[0].request
+    assert (request.method, urlsplit(request.url).query, request.body) == ("GET", query, None)
+    assert "Content-Length" not in request.headers
+    assert "Content-Type" not in request.headers
+    stamp = int(request.headers["X-BAPI-TIMESTAMP"])
+    expected = bybit_headers(KEY, SECRET, urlsplit(str(request.url)).query, stamp / 1000)
+    assert {name: request.headers[name] for name in expected} == expected
+
+
+def test_the_documentation_s_own_answer(client: Client, exchange: responses.RequestsMock) -> None:
+    reading = read(client, exchange, envelope(ETH), "ETH")
+    assert reading.result.status is AccountStatus.NORMAL
+    assert reading.result.balances == (Balance("ETH", Decimal("11.53485"), Decimal(0), Decimal(0)),)
+    assert reading.result.unlisted_coins == ()
+    assert reading.rate_limits == {PATH: RateLimit(60, 59)}
+
+
+@pytest.mark.parametrize(
+    ("word", "status"),
+    [
+        ("ACCOUNT_STATUS_NORMAL", AccountStatus.NORMAL),
+        ("ACCOUNT_STATUS_UNSPECIFIED", AccountStatus.BANNED),
+        ("ACCOUNT_STATUS_FROZEN", AccountStatus.UNKNOWN),
+        ("account_status_normal", AccountStatus.UNKNOWN),
+        ("", AccountStatus.UNKNOWN),
+    ],
+)
+def test_the_status(client: Client, exchange: responses.RequestsMock, word: str, status: AccountStatus) -> None:
+    snapshot = read(client, exchange, envelope(ETH, status=word)).result
+    assert (snapshot.status, snapshot.raw_status) == (status, word)
+
+
+def test_configured_coins_in_their_order_with_0_for_what_is_not_listed(
+    client: Client, exchange: responses.RequestsMock
+) -> None:
+    snapshot = read(client, exchange, envelope(ETH, {**ETH, "coin": "XRP"}), "USDT", "ETH").result
+    assert snapshot.balances == (
+        Balance("USDT", Decimal(0), Decimal(0), Decimal(0)),
+        Balance("ETH", Decimal("11.53485"), Decimal(0), Decimal(0)),
+    )
+    assert snapshot.unlisted_coins == ("USDT",)
+
+
+def test_without_configured_coins_all_that_are_listed(client: Client, exchange: responses.RequestsMock) -> None:
+    snapshot = read(client, exchange, envelope({**ETH, "coin": "XRP"}, ETH)).result
+    assert [balance.coin for balance in snapshot.balances] == ["XRP", "ETH"]
+    assert snapshot.unlisted_coins == ()
+
+
+def test_a_coin_that_is_not_asked_for_must_be_sound_too(client: Client, exchange: responses.RequestsMock) -> None:
+    """An answer with nonsense in it is not to be trusted for the rest."""
+    error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "XRP", "free": "NaN"}), "ETH", "BTC")
+    assert str(error) == 'result.spot.assets[1].free: not a finite decimal number: "NaN"'
+
+
+@pytest.mark.parametrize("message", ["OK", "success", "SUCCESS", "", None])
+def test_ret_code_alone_decides(client: Client, exchange: responses.RequestsMock, message: str | None) -> None:
+    assert read(client, exchange, envelope(ETH, retMsg=message)).result.balances
+
+
+@pytest.mark.parametrize("absent", ["retMsg", "retExtInfo", "time"])
+def test_what_does_not_matter_may_be_absent(client: Client, exchange: responses.RequestsMock, absent: str) -> None:
+    body = envelope(ETH)
+    del body[absent]
+    assert read(client, exchange, body).result.balances
+
+
+def test_fields_that_nobody_knows_yet_do_no_harm(client: Client, exchange: responses.RequestsMock) -> None:
+    assert read(client, exchange, envelope({**ETH, "bonus": ["1"]}, new={"a": 1})).result.balances
+
+
+@pytest.mark.parametrize("field", ["coin", "free", "frozen", "withdraw"])
+@pytest.mark.parametrize("value", [None, 1, 1.5, True, [], ["1"], {}])
+def test_a_field_that_is_no_string_is_malformed(
+    client: Client, exchange: responses.RequestsMock, field: str, value: object
+) -> None:
+    error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "BTC", field: value}))
+    assert error.reason is FailureReason.MALFORMED
+    assert str(error).startswith(f"result.spot.assets[1].{field}: ")
+    assert str(error).endswith(f'"{json.dumps(value, separators=(",", ":"))}"')
+
+
+@pytest.mark.parametrize("field", ["coin", "free", "frozen", "withdraw"])
+def test_a_field_that_is_missing_is_malformed(client: Client, exchange: responses.RequestsMock, field: str) -> None:
+    asset = {name: value for name, value in ETH.items() if name != field}
+    error = refusal(client, exchange, envelope(asset))
+    assert error.reason is FailureReason.MALFORMED
+    assert str(error) == f"result.spot.assets[0].{field}: missing"
+
+
+NO_AMOUNTS = ["NaN", "nan", "Infinity", "-Infinity", "inf", "1e999", "-1e999", "a word", " ", "1 ", " 1", "1\n", "1,5"]
+NO_AMOUNTS += ["1_000", "0x10", "1e", ".", "+", "--1", "1.2.3", "\u0663", "\uff11", "1e5.5", "9" * 400]
+
+
+@pytest.mark.parametrize("text", NO_AMOUNTS)
+@pytest.mark.parametrize("field", ["free", "frozen", "withdraw"])
+def test_what_is_no_finite_decimal_number_is_malformed(
+    client: Client, exchange: responses.RequestsMock, field: str, text: str
+) -> None:
+    error = refusal(client, exchange, envelope({**ETH, field: text}))
+    assert error.reason is FailureReason.MALFORMED
+    assert str(error).startswith(f'result.spot.assets[0].{field}: not a finite decimal number: "')
+    assert len(str(error)) < 200
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("", "0"),
+        ("0", "0"),
+        ("1e-8", "0.00000001"),
+        ("1E+8", "100000000"),
+        ("0011.50", "11.50"),
+        ("0.123456789012345678", "0.123456789012345678"),
+        ("123456789012345678.123456789012345678", "123456789012345678.123456789012345678"),
+        ("-5.25", "-5.25"),
+        ("+1", "1"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("1e308", "1e308"),
+        ("9" * 300, "9" * 300),
+        ("-0.000", "0"),
+        ("1e-999999999", "0"),
+        ("0e999999999", "0"),
+    ],
+)
+def test_amounts_are_exact(text: str, number: str) -> None:
+    assert amount(text, "") == Decimal(number)
+
+
+@pytest.mark.parametrize("text", ["0.000", "-0", "-0.000", "-1e-999", "0e99", "1e-999999999"])
+def test_zero_has_no_sign_and_no_exponent(text: str) -> None:
+    assert str(amount(text, "")) == "0"
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30))
+def test_any_decimal_number_is_itself(number: Decimal) -> None:
+    assert amount(str(number), "") == number
+
+
+@given(st.text())
+def test_any_text_is_a_finite_number_or_malformed(text: str) -> None:
+    try:
+        number = float(amount(text, "field"))
+    except BybitError as error:
+        number = 0.0 if error.reason is FailureReason.MALFORMED else math.nan
+    assert math.isfinite(number)
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (envelope(ETH, ETH), 'result.spot.assets[1].coin: listed twice: "ETH"'),
+        (envelope({**ETH, "coin": ""}), "result.spot.assets[0].coin: "),
+        (envelope(ETH, result={}), "result.spot: missing"),
+        (envelope(ETH, result=None), "result: "),
+        (envelope(ETH, result=[]), "result: "),
+        (envelope(ETH, result={"spot": {"assets": []}}), "result.spot.status: missing"),
+        (envelope(ETH, result={"spot": {"status": None, "assets": []}}), "result.spot.status: "),
+        (envelope(ETH, result={"spot": {"status": "x"}}), "result.spot.assets: missing"),
+        (envelope(ETH, result={"spot": {"status": "x", "assets": None}}), "result.spot.assets: "),
+        (envelope(ETH, result={"spot": {"status": "x", "assets": {}}}), "result.spot.assets: "),
+        (envelope("ETH"), "result.spot.assets[0]: "),
+        ({"result": {}}, "retCode: missing"),
+        (envelope(ETH, retCode="0"), "retCode: "),
+        (envelope(ETH, retCode=0.5), "retCode: "),
+        (envelope(ETH, retCode=None), "retCode: "),
+        (envelope(ETH, time="soon"), "time: "),
+        ([], "the answer: "),
+        ("a text", "the answer: "),
+    ],
+)
+def test_other_malformed_answers_name_the_field(
+    client: Client, exchange: responses.RequestsMock, body: Any, message: str
+) -> None:
+    error = refusal(client, exchange, body)
+    assert error.reason is FailureReason.MALFORMED
+    assert str(error).startswith(message)
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"{", b"<html>", b"\xff", b'{"retCode": NaN}', b'{"retCode":0,"result":"\\ud800"}', b"{}{}", b"null"]
+)
+def test_what_is_not_json_is_malformed(client: Client, exchange: responses.RequestsMock, body: bytes) -> None:
+    exchange.get(BASE_URL + PATH, body=body)
+    with pytest.raises(BybitError) as caught:
+        read_wallet(client, account(), AccountType.SPOT)
+    assert caught.value.reason is FailureReason.MALFORMED

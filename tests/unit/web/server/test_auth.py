@@ -1,0 +1,221 @@
+"""Basic authentication, apart from HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import threading
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import bcrypt
+import pytest
+
+from bybit_exporter.web.server import auth
+from bybit_exporter.web.server.auth import Credentials, TooManyGuesses, Verifier
+
+
+def hashed(password: bytes, prefix: str = "2b", cost: int = 4) -> str:
+    return bcrypt.hashpw(password[:72], bcrypt.gensalt(cost)).decode().replace("$2b$", f"${prefix}$")
+
+
+USERS = {"alice": hashed(b"wonderland"), "björn": hashed("lösenord".encode(), "2y"), "carol": hashed(b"x" * 80, "2a")}
+
+
+def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    asyncio.run(asyncio.wait_for(check(), 20))
+
+
+class CountedVerifier(Verifier):
+    """Keeps the hashes that passwords were checked against; `rate_limiter` holds the checks up while it is closed."""
+
+    def __init__(self, users: dict[str, str]) -> None:
+        super().__init__(users)
+        self.checked: list[bytes] = []
+        self.rate_limiter = threading.Event()
+        self.rate_limiter.set()
+        self.running = self.most_running = 0
+        self._check_password = self._count
+
+    def _count(self, password: bytes, hashed_password: bytes) -> bool:
+        self.running += 1
+        self.most_running = max(self.most_running, self.running)
+        self.rate_limiter.wait(10)
+        self.checked.append(hashed_password)
+        self.running -= 1
+        return bcrypt.checkpw(password, hashed_password)
+
+
+def basic(credentials: bytes) -> str:
+    return "Basic " + base64.b64encode(credentials).decode()
+
+
+@pytest.mark.parametrize(
+    ("header", "expected"),
+    [
+        (basic(b"alice:wonderland"), (b"alice", b"wonderland")),
+        (basic(b"alice:with:colons"), (b"alice", b"with:colons")),
+        (basic(b"alice:"), (b"alice", b"")),
+        (basic(b":"), (b"", b"")),
+        (basic(b"alice:wonderland").replace("Basic", "bAsIc"), (b"alice", b"wonderland")),
+        (basic(b"\xff:\xfe"), (b"\xff", b"\xfe")),
+        (basic(b"no colon"), None),
+        ("", None),
+        ("Basic", None),
+        ("Basic ", None),
+        ("Basic %%%%", None),
+        ("Basic YWxpY2U6", (b"alice", b"")),
+        ("Basic YWxpY2U6d", None),
+        ("Basic YWxp Y2U6", None),
+        ("Basic \xe9", None),
+        ("Bearer YWxpY2U6", None),
+        ("Digest username=alice", None),
+    ],
+)
+def test_the_header(header: str, expected: tuple[bytes, bytes] | None) -> None:
+    assert auth.parse(header) == expected
+
+
+@pytest.mark.parametrize(
+    ("user", "password", "accepted"),
+    [
+        ("alice", b"wonderland", True),
+        ("björn", "lösenord".encode(), True),
+        ("carol", b"x" * 80, True),
+        ("carol", b"x" * 72, True),  # bcrypt sees no more
+        ("carol", b"x" * 71, False),
+        ("alice", b"wonderlan", False),
+        ("alice", b"wonderlandx", False),
+        ("alice", b"", False),
+        ("alice", b"wonderland\0", False),
+        ("alice", b"a" * 100_000, False),
+        ("Alice", b"wonderland", False),
+        ("", b"", False),
+        ("nobody", b"wonderland", False),
+        ("carol", b"wonderland", False),
+    ],
+)
+def test_who_is_accepted(user: str, password: bytes, accepted: bool) -> None:
+    async def check() -> None:
+        verifier = Verifier(USERS)
+        for _ in range(2):
+            assert await verifier.accepts(Credentials(user.encode(), password), "") == accepted
+
+    run(check)
+
+
+def test_no_password_of_another_user_lets_a_stranger_in() -> None:
+    """A stranger's password is checked against the hash of some user: it must not matter that it fits."""
+    passwords = [b"wonderland", "lösenord".encode(), b"x" * 80]
+
+    async def check() -> None:
+        verifier = Verifier(USERS)
+        for number in range(20):
+            for password in passwords:
+                assert not await verifier.accepts(Credentials(f"stranger{number}".encode(), password), "")
+
+    run(check)
+
+
+def test_an_unknown_user_costs_as_much_as_a_wrong_password() -> None:
+    users = {f"user{cost}": hashed(b"right", cost=cost) for cost in (4, 5, 6)}
+
+    async def check() -> None:
+        verifier = CountedVerifier(users)
+        for number in range(40):
+            for _ in range(2):
+                await verifier.accepts(Credentials(f"stranger{number}".encode(), b"wrong"), "")
+        assert len(verifier.checked) == 80
+        costs = [hashed[4:6] for hashed in verifier.checked]
+        assert costs[::2] == costs[1::2], "each name has a cost of its own, always the same"
+        assert set(costs) == {b"04", b"05", b"06"}, "and strangers' names are spread like users'"
+        await verifier.accepts(Credentials(b"user4", b"wrong"), "")
+        assert verifier.checked[-1] == users["user4"].encode()
+
+    run(check)
+
+
+def test_a_password_that_was_right_is_remembered_and_a_wrong_one_is_not() -> None:
+    async def check() -> None:
+        verifier = CountedVerifier(USERS)
+        right, wrong = Credentials(b"alice", b"wonderland"), Credentials(b"alice", b"wrong")
+        assert await verifier.accepts(right, "")
+        assert await verifier.accepts(right, "")
+        assert len(verifier.checked) == 1
+        assert not await verifier.accepts(wrong, "")
+        assert not await verifier.accepts(wrong, "")
+        assert len(verifier.checked) == 3
+        assert await verifier.accepts(right, "")
+        assert len(verifier.checked) == 3
+        assert b"wonderland" not in repr(vars(verifier)).encode()
+
+    run(check)
+
+
+async def until_held(verifier: CountedVerifier) -> None:
+    while not verifier.running:
+        await asyncio.sleep(0.001)
+
+
+def test_guesses_are_checked_one_at_a_time_beside_the_loop_and_do_not_pile_up() -> None:
+    async def check() -> None:
+        verifier = CountedVerifier(USERS)
+        verifier.rate_limiter.clear()
+
+        async def guess(number: int) -> bool:
+            return await verifier.accepts(Credentials(b"alice", str(number).encode()), f"peer{number}")
+
+        guesses = [asyncio.create_task(guess(number)) for number in range(100)]
+        await until_held(verifier)  # the loop goes on meanwhile
+        assert sum(task.done() for task in guesses) == 100 - auth.MAX_CHECKS
+        verifier.rate_limiter.set()
+        results = await asyncio.gather(*guesses, return_exceptions=True)
+        assert results.count(False) == auth.MAX_CHECKS
+        assert sum(isinstance(result, TooManyGuesses) for result in results) == 100 - auth.MAX_CHECKS
+        assert verifier.most_running == 1
+        assert not await guess(1), "there is room again"
+
+    run(check)
+
+
+def test_who_guesses_does_not_keep_out_another() -> None:
+    async def check() -> None:
+        verifier = CountedVerifier(USERS)
+        verifier.rate_limiter.clear()
+        guesses = [
+            asyncio.create_task(verifier.accepts(Credentials(b"alice", str(number).encode()), "attacker"))
+            for number in range(100)
+        ]
+        await until_held(verifier)
+        prometheus = asyncio.create_task(verifier.accepts(Credentials(b"alice", b"wonderland"), "prometheus"))
+        await asyncio.sleep(0)
+        verifier.rate_limiter.set()
+        assert await prometheus
+        results = await asyncio.gather(*guesses, return_exceptions=True)
+        assert results.count(False) == auth.MAX_CHECKS_PER_PEER
+
+    run(check)
+
+
+def test_the_same_password_at_the_same_time_is_checked_once() -> None:
+    async def check() -> None:
+        verifier = CountedVerifier(USERS)
+        right = Credentials(b"alice", b"wonderland")
+        assert all(await asyncio.gather(*(verifier.accepts(right, "prometheus") for _ in range(50))))
+        assert len(verifier.checked) == 1
+
+    run(check)
+
+
+def test_a_client_that_leaves_does_not_end_the_check_of_another() -> None:
+    async def check() -> None:
+        verifier = CountedVerifier(USERS)
+        verifier.rate_limiter.clear()
+        right = Credentials(b"alice", b"wonderland")
+        leaves, stays = (asyncio.create_task(verifier.accepts(right, "")) for _ in range(2))
+        await until_held(verifier)
+        leaves.cancel()
+        verifier.rate_limiter.set()
+        assert await stays
+
+    run(check)

@@ -1,0 +1,165 @@
+"""What every request passes, and every answer on its way out; without a server."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from typing import Any
+
+import pytest
+from starlette.datastructures import Headers
+
+from bybit_exporter.web.server import web_config
+from bybit_exporter.web.server.middleware import Guard, is_local_name
+from bybit_exporter.web.server.reloader import LiveWebConfig
+from bybit_exporter.web.server.web_config import RateLimit, WebConfig
+from tests.certificates import FIXTURES
+from tests.support import FakeClock
+
+USERS = web_config.load(FIXTURES / "users.good.yml")
+ALICE = "Basic " + base64.b64encode(b"alice:wonderland").decode()
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    headers = [(b"content-security-policy", b"default-src 'self'")] if scope["path"] == "/" else []
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"a balance"})
+
+
+class Client:
+    """Asks the guarded application."""
+
+    def __init__(self, config: WebConfig, *, on_loopback: bool = False, clock: FakeClock | None = None) -> None:
+        live = LiveWebConfig(None, config, clock or FakeClock())
+        self.guard = Guard(application, live, on_loopback=on_loopback)
+
+    def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, Headers, bytes]:
+        raw = [(name.replace("_", "-").lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
+        scope = {"type": "http", "path": path, "method": method, "headers": raw, "client": ("192.0.2.1", 1)}
+        sent: list[dict[str, Any]] = []
+
+        async def send(message: dict[str, Any]) -> None:
+            sent.append(message)
+
+        asyncio.run(self.guard(scope, None, send))  # type: ignore[arg-type]
+        return sent[0]["status"], Headers(raw=sent[0]["headers"]), sent[1]["body"]
+
+    def status(self, *args: str, **headers: str) -> int:
+        return self.ask(*args, **headers)[0]
+
+
+REFUSED = ["", "Basic", "Basic !", ALICE[:-4], ALICE.replace("Basic", "Bearer"), "Basic " + "A" * 8000]
+PATHS = ["/", "/metrics", "/-/reload", "/-/documentation", "/nothing", "/-/healthy/", "/-/healthy?", "//-/healthy", "*"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "BREW"])
+def test_everything_is_behind_the_password(path: str, method: str) -> None:
+    client = Client(USERS)
+    assert client.status(path, method, Authorization=ALICE) == 200
+    for authorization in REFUSED:
+        assert client.status(path, method, Authorization=authorization) == 401
+    assert client.status(path, method) == 401
+
+
+@pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
+def test_but_what_probes_ask(path: str) -> None:
+    client = Client(USERS)
+    assert client.status(path, "GET") == 200
+    assert client.status(path, "HEAD") == 200
+    assert client.status(path, "POST") == 401
+    assert client.status(path, "DELETE") == 401
+
+
+def test_a_401_says_nothing_about_what_is_behind_it() -> None:
+    answers = {
+        (status, tuple(sorted(headers.items())), body)
+        for path in PATHS
+        for status, headers, body in [Client(USERS).ask(path)]
+    }
+    ((status, headers, body),) = answers
+    assert status == 401
+    assert dict(headers)["www-authenticate"].startswith("Basic ")
+    assert b"bybit" not in body + repr(headers).encode()
+
+
+def test_headers_of_every_answer() -> None:
+    for path, headers in (("/", {}), ("/metrics", {}), ("/metrics", {"Authorization": ALICE})):
+        _, given, _ = Client(USERS).ask(path, **headers)
+        assert given["Cache-Control"] == "no-store"
+        assert given["X-Content-Type-Options"] == "nosniff"
+        assert "default-src 'none'" in given["Content-Security-Policy"]
+        assert "Server" not in given
+    _, given, _ = Client(USERS).ask("/", Authorization=ALICE)
+    assert given.getlist("Content-Security-Policy") == ["default-src 'self'"], "the page knows better"
+
+
+@pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy"])
+def test_headers_of_the_configuration_come_last(path: str) -> None:
+    config = web_config.load(FIXTURES / "headers.good.yml")
+    _, given, _ = Client(config).ask(path)
+    for name, value in config.headers.items():
+        assert given.getlist(name) == [value]
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Content_Length": "1"}, 413),
+        ({"Content_Length": "99999999999"}, 413),
+        ({"Transfer_Encoding": "chunked"}, 413),
+        ({"Content_Length": "0"}, 200),
+        ({}, 200),
+    ],
+)
+def test_bodies_are_refused(headers: dict[str, str], status: int) -> None:
+    got, answer, _ = Client(WebConfig()).ask("/-/reload", "POST", **headers)
+    assert got == status
+    assert ("close" in answer.get("Connection", "")) == (status == 413)
+
+
+def test_rate_limit() -> None:
+    clock = FakeClock()
+    client = Client(WebConfig(rate_limit=RateLimit(2.0, 3)), clock=clock)
+    assert [client.status() for _ in range(5)] == [200, 200, 200, 429, 429]
+    assert client.status("/-/healthy") == 200, "a probe that fails has the container restarted"
+    clock.now += 1.9
+    assert client.status() == 429
+    clock.now += 0.2
+    assert [client.status() for _ in range(2)] == [200, 429]
+    clock.now += 3600
+    assert [client.status() for _ in range(4)] == [200, 200, 200, 429]
+
+
+def test_a_rate_limit_for_nobody() -> None:
+    assert Client(WebConfig(rate_limit=RateLimit(1.0, 0))).status() == 429
+
+
+LOCAL = ["127.0.0.1:9836", "127.0.0.1", "[::1]:9836", "[::1]", "localhost", "LOCALHOST:9836", "localhost.", "10.1.2.3"]
+FOREIGN = ["evil.example", "evil.example:9836", "localhost.evil.example", "127.0.0.1.evil.example", "a:b:c", "[x]:1"]
+
+
+@pytest.mark.parametrize("host", [*LOCAL, "exporter.localhost", "", "exporter", "trader-1:80"])
+def test_local_names(host: str) -> None:
+    assert is_local_name(host)
+    assert Client(WebConfig(), on_loopback=True).status(Host=host) == 200
+
+
+@pytest.mark.parametrize("host", FOREIGN)
+def test_a_web_page_with_a_name_that_leads_here_reads_nothing(host: str) -> None:
+    assert Client(WebConfig(), on_loopback=True).status("/metrics", Host=host) == 421
+    assert Client(WebConfig(), on_loopback=True).status("/-/reload", "POST", Host=host) == 421
+    assert Client(WebConfig(), on_loopback=True).status("/-/healthy", Host=host) == 200
+    assert Client(WebConfig(), on_loopback=False).status(Host=host) == 200, "it has any name there"
+
+
+def test_a_password_needs_no_name() -> None:
+    client = Client(USERS, on_loopback=True)
+    assert client.status(Host="exporter.example", Authorization=ALICE) == 200
+    assert client.status(Host="exporter.example") == 401
+
+
+def test_this_machine_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("socket.gethostname", lambda: "Trader1.desk.example")
+    assert is_local_name("trader1.desk.example:9836")
+    assert not is_local_name("trader2.desk.example:9836")

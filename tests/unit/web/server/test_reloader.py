@@ -1,0 +1,201 @@
+"""Changed web configurations are taken up; half-written, broken and weaker ones are not."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from bybit_exporter.web.server import web_config
+from bybit_exporter.web.server.reloader import LiveWebConfig
+from tests.certificates import FIXTURES
+
+CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
+SANS = "  client_allowed_sans: [prometheus.example]\n"
+TLS = "tls_server_config:\n  cert_file: server.crt\n  key_file: server.key\n"
+USERS = (FIXTURES / "users.good.yml").read_text()
+ALICE = "\n".join(USERS.splitlines()[:2]) + "\n"
+
+
+class Site:
+    """A web configuration on disk, and what holds of it."""
+
+    def __init__(self, directory: Path, text: str) -> None:
+        self.directory = directory
+        self.path = directory / "web.yml"
+        for name in ("server.crt", "server.key", "ca.crt"):
+            shutil.copy(FIXTURES / name, directory / name)
+            (directory / name).chmod(0o600)
+        self.write(text)
+        self.live = LiveWebConfig(str(self.path), web_config.load(self.path))
+        self.logs: list[Any] = []
+
+    def write(self, text: str) -> None:
+        self.path.write_text(text)
+        self.path.chmod(0o600)
+
+    def replace(self, name: str, by: str) -> None:
+        """As programs that renew certificates do: the new file takes the old one's place at once."""
+        shutil.copy(FIXTURES / by, self.directory / "new")
+        (self.directory / "new").chmod(0o600)
+        (self.directory / "new").replace(self.directory / name)
+
+    def pass_seconds(self, count: int = 3) -> list[Any]:
+        with capture_logs() as logs:
+            for _ in range(count):
+                self.live.check_files()
+        return logs
+
+    @property
+    def users(self) -> set[str]:
+        return set(self.live.rules.config.users)
+
+
+def test_nothing_changes_without_a_change(tmp_path: Path) -> None:
+    site = Site(tmp_path, TLS + USERS)
+    before = site.live.rules
+    assert site.pass_seconds() == []
+    os.utime(site.path)
+    assert site.pass_seconds() == []
+    assert site.live.rules is before
+
+
+def test_users_are_taken_up_and_nothing_is_remembered_of_the_old(tmp_path: Path) -> None:
+    site = Site(tmp_path, USERS)
+    before = site.live.rules
+    site.write(ALICE)
+    (event,) = site.pass_seconds()
+    assert event["event"] == "web configuration taken up"
+    assert site.users == {"alice"}
+    assert site.live.rules.verifier is not before.verifier
+
+
+def test_a_change_of_something_else_forgets_no_password(tmp_path: Path) -> None:
+    site = Site(tmp_path, USERS + "rate_limit: {interval: 1s, burst: 5}\n")
+    before = site.live.rules
+    site.write(USERS + "rate_limit: {interval: 1s, burst: 6}\n")
+    site.pass_seconds()
+    assert site.live.rules.verifier is before.verifier
+    assert site.live.rules.bucket is not before.bucket
+    before = site.live.rules
+    site.write(ALICE + "rate_limit: {interval: 1s, burst: 6}\n")
+    site.pass_seconds()
+    assert site.live.rules.bucket is before.bucket, "the bucket is not filled anew"
+
+
+def test_a_renewed_certificate(tmp_path: Path) -> None:
+    site = Site(tmp_path, TLS)
+    before = site.live.rules
+    site.replace("server.crt", "renewed.crt")
+    site.replace("server.key", "renewed.key")
+    (event,) = site.pass_seconds()
+    assert event["certificate_expires"].startswith("21")
+    assert site.live.rules.config.context is not before.config.context
+    assert site.live.rules.config.tls != before.config.tls
+
+
+def test_a_changed_authority(tmp_path: Path) -> None:
+    site = Site(tmp_path, TLS + CLIENTS)
+    site.replace("ca.crt", "foreign_ca.crt")
+    site.pass_seconds()
+    tls = site.live.rules.config.tls
+    assert tls
+    assert tls.clients.ca == (FIXTURES / "foreign_ca.crt").read_text()
+
+
+def test_a_certificate_whose_key_is_still_to_come(tmp_path: Path) -> None:
+    site = Site(tmp_path, TLS)
+    before = site.live.rules
+    site.replace("server.crt", "renewed.crt")
+    (event,) = site.pass_seconds(10)
+    assert event["event"] == "the web configuration was not taken up; the old one stays"
+    assert "does not belong to the certificate" in event["error"]
+    assert site.live.rules is before
+    site.replace("server.key", "renewed.key")
+    site.pass_seconds()
+    assert site.live.rules is not before
+
+
+def test_a_file_in_the_middle_of_being_written_is_left_alone(tmp_path: Path) -> None:
+    site = Site(tmp_path, USERS)
+    for length in range(0, len(USERS), 20):
+        site.write(USERS[:length])
+        assert site.pass_seconds(1) == []
+        assert site.users == {"alice", "bob", "carol"}
+
+
+@pytest.mark.parametrize("text", ["basic_auth_users: {alice: wonderland}\n", "junk", "\0", "{", "unknown: 1\n"])
+def test_a_broken_file_keeps_the_old_rules_and_is_logged_once(tmp_path: Path, text: str) -> None:
+    site = Site(tmp_path, USERS)
+    site.write(text)
+    (event,) = site.pass_seconds(10)
+    assert event["log_level"] == "error"
+    assert "wonderland" not in event["error"]
+    assert site.users == {"alice", "bob", "carol"}
+    site.write(ALICE)
+    assert [event["event"] for event in site.pass_seconds()] == ["web configuration taken up"]
+
+
+def test_a_file_that_vanishes_keeps_the_old_rules(tmp_path: Path) -> None:
+    site = Site(tmp_path, USERS)
+    site.path.unlink()
+    assert len(site.pass_seconds(10)) == 1
+    assert site.users == {"alice", "bob", "carol"}
+
+
+def test_a_file_that_is_missing_is_waited_for(tmp_path: Path) -> None:
+    site = Site(tmp_path, TLS)
+    site.write(TLS.replace("server.", "later."))
+    site.pass_seconds()
+    site.replace("later.crt", "renewed.crt")
+    site.replace("later.key", "renewed.key")
+    site.pass_seconds()
+    tls = site.live.rules.config.tls
+    assert tls
+    assert tls.certificate == (FIXTURES / "renewed.crt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        (USERS, ""),
+        (USERS, "basic_auth_users: {}\n"),
+        (TLS + USERS, USERS),
+        (USERS, TLS + USERS),
+        (TLS + CLIENTS, TLS),
+        (TLS + CLIENTS, TLS + CLIENTS.replace("RequireAndVerifyClientCert", "VerifyClientCertIfGiven")),
+        (TLS + CLIENTS + SANS, TLS + CLIENTS),
+    ],
+)
+def test_a_running_server_does_not_open_up(tmp_path: Path, old: str, new: str) -> None:
+    site = Site(tmp_path, old)
+    before = site.live.rules
+    site.write(new)
+    (event,) = site.pass_seconds(10)
+    assert event["error"].endswith("; this takes a restart")
+    assert site.live.rules is before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [(TLS, TLS + CLIENTS), (TLS + CLIENTS, TLS + CLIENTS + SANS), ("", USERS), (TLS, TLS + USERS)]
+)
+def test_but_it_closes_down(tmp_path: Path, old: str, new: str) -> None:
+    site = Site(tmp_path, old)
+    site.write(new)
+    site.pass_seconds()
+    assert site.live.rules.config == web_config.load(site.path)
+
+
+def test_warnings_of_what_is_taken_up(tmp_path: Path) -> None:
+    site = Site(tmp_path, TLS)
+    site.replace("server.crt", "expired.crt")
+    site.replace("server.key", "expired.key")
+    (tmp_path / "server.key").chmod(0o644)
+    taken_up, readable, expired = site.pass_seconds()
+    assert taken_up["log_level"] == "info"
+    assert "server.key holds a secret" in readable["event"]
+    assert "the certificate expired on" in expired["event"]

@@ -1,0 +1,152 @@
+"""TLS contexts and certificates. Handshakes are made in memory; nothing is sent anywhere."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import ssl
+from datetime import UTC, datetime
+
+import pytest
+
+from bybit_exporter.model import Secret
+from bybit_exporter.web.server import tls
+from bybit_exporter.web.server.tls import ClientRules, TlsConfig
+from tests.certificates import FIXTURES, client_context
+
+
+def text(name: str) -> str:
+    return (FIXTURES / name).read_text()
+
+
+SERVER = TlsConfig(text("server.crt"), Secret(text("server.key")))
+VERIFIED = ClientRules(ssl.CERT_REQUIRED, text("ca.crt"))
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
+    """Both sides, once they have agreed. Raises what the side says that does not agree."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    sides = (
+        client.wrap_bio(to_client, to_server, server_hostname="localhost"),
+        server.wrap_bio(to_server, to_client, server_side=True),
+    )
+    agreed: set[ssl.SSLObject] = set()
+    for side in sides * 4:
+        try:
+            side.do_handshake()
+            agreed.add(side)
+        except ssl.SSLWantReadError:
+            continue
+    assert len(agreed) == 2
+    return sides
+
+
+def test_a_handshake() -> None:
+    client, _ = handshake(tls.server_context(SERVER), client_context())
+    assert client.version() == "TLSv1.3"
+
+
+def test_alpn_names_what_is_spoken() -> None:
+    context = client_context()
+    context.set_alpn_protocols(["h2", "http/1.1"])
+    client, _ = handshake(tls.server_context(SERVER), context)
+    assert client.selected_alpn_protocol() == "http/1.1"
+
+
+def test_the_only_curve_is_the_one_set() -> None:
+    server = tls.server_context(dataclasses.replace(SERVER, curve="secp521r1", minimum=ssl.TLSVersion.TLSv1_3))
+    client = client_context()
+    client.set_ecdh_curve("secp521r1")
+    handshake(server, client)
+    client.set_ecdh_curve("secp384r1")
+    with pytest.raises(ssl.SSLError):
+        handshake(server, client)
+
+
+def test_a_suite_that_is_not_named_is_not_taken() -> None:
+    name = "ECDHE-ECDSA-AES128-GCM-SHA256"
+    server = tls.server_context(dataclasses.replace(SERVER, ciphers=(name,), maximum=ssl.TLSVersion.TLSv1_2))
+    client, _ = handshake(server, client_context())
+    cipher = client.cipher()
+    assert cipher
+    assert cipher[0] == name
+    other = client_context()
+    other.set_ciphers("ECDHE-ECDSA-AES256-GCM-SHA384")
+    with pytest.raises(ssl.SSLError, match=r"HANDSHAKE_FAILURE|NO_SHARED_CIPHER"):
+        handshake(server, other)
+
+
+@pytest.mark.parametrize("verify", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
+def test_client_certificates_are_verified(verify: ssl.VerifyMode) -> None:
+    rules = dataclasses.replace(VERIFIED, verify=verify)
+    server = tls.server_context(dataclasses.replace(SERVER, clients=rules, maximum=ssl.TLSVersion.TLSv1_2))
+    _, served = handshake(server, client_context("client"))
+    assert rules.admit(served.getpeercert())
+    with pytest.raises(ssl.SSLError, match=r"CERTIFICATE_VERIFY_FAILED|UNKNOWN_CA"):
+        handshake(server, client_context("foreign_client"))
+
+
+def test_a_client_without_certificate() -> None:
+    optional = dataclasses.replace(VERIFIED, verify=ssl.CERT_OPTIONAL)
+    handshake(tls.server_context(dataclasses.replace(SERVER, clients=optional)), client_context())
+    required = dataclasses.replace(SERVER, clients=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2)
+    with pytest.raises(ssl.SSLError, match=r"PEER_DID_NOT_RETURN_A_CERTIFICATE|HANDSHAKE_FAILURE"):
+        handshake(tls.server_context(required), client_context())
+
+
+@pytest.mark.parametrize("certificate", ["client", "server"])
+def test_a_certificate_for_servers_is_none_for_clients(certificate: str) -> None:
+    server = tls.server_context(dataclasses.replace(SERVER, clients=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2))
+    if certificate == "client":
+        handshake(server, client_context("client"))
+    else:
+        with pytest.raises(ssl.SSLError, match=r"CERTIFICATE_VERIFY_FAILED|UNSUPPORTED_CERTIFICATE"):
+            handshake(server, client_context("server"))
+
+
+@pytest.mark.parametrize(
+    "san", ["prometheus.example", "2001:db8::1", "ops@example.com", "spiffe://example/p", "no.example"]
+)
+def test_allowed_names(san: str) -> None:
+    rules = dataclasses.replace(VERIFIED, allowed_sans=frozenset({"other.example", san}))
+    server = tls.server_context(dataclasses.replace(SERVER, clients=rules))
+    _, served = handshake(server, client_context("client"))
+    assert rules.admit(served.getpeercert()) == (san != "no.example")
+
+
+@pytest.mark.parametrize("certificate", [None, {}])
+def test_no_certificate_has_no_allowed_name(certificate: dict[str, str] | None) -> None:
+    assert not ClientRules(ssl.CERT_REQUIRED, "", frozenset({"a.example"})).admit(certificate)
+
+
+@pytest.mark.parametrize("key", ["renewed.key", "rsa.key"])
+def test_a_key_of_another_certificate(key: str) -> None:
+    with pytest.raises(ValueError, match=r"^does not belong to the certificate$"):
+        tls.server_context(dataclasses.replace(SERVER, key=Secret(text(key))))
+
+
+def test_no_passphrase_is_asked_for() -> None:
+    with pytest.raises(ValueError, match=r"^cannot be used by OpenSSL$"):
+        tls.server_context(dataclasses.replace(SERVER, key=Secret(text("encrypted.key"))))
+
+
+@pytest.mark.parametrize("name", ["server.crt", "ca.crt", "expired.crt", "renewed.crt"])
+def test_not_after_is_what_openssl_reads(name: str) -> None:
+    decoded = ssl._ssl._test_decode_cert(str(FIXTURES / name))  # type: ignore[attr-defined]
+    expected = datetime.fromtimestamp(ssl.cert_time_to_seconds(decoded["notAfter"]), UTC)
+    assert tls.not_after(text(name)) == expected
+
+
+def test_the_first_certificate_of_a_chain_counts() -> None:
+    chain = "commentary\n" + text("expired.crt") + text("ca.crt")
+    assert tls.not_after(chain) == tls.not_after(text("expired.crt"))
+
+
+@pytest.mark.parametrize("name", ["server.crt", "rsa.key"])
+def test_a_certificate_that_is_cut_short(name: str) -> None:
+    lines = text(name).splitlines()
+    cut = "\n".join([lines[0], lines[1], lines[-1]])
+    with pytest.raises(
+        ValueError, match=re.compile("^contains (no certificate in PEM form|a certificate that cannot)")
+    ):
+        tls.not_after(cut)
