@@ -170,7 +170,7 @@ class Poller:
             wait = task.wait_seconds(outcome, client.clock.now())
         with self._changed:
             next_at = self._schedule.postpone(task, ended + wait, waiting=error is not None)
-            # Only a poll that has met the closed rate_limiter holds the others: it counts that failure, which alerts look at.
+            # Only a poll that met the block delays the others: it counts that failure, which alerts look at.
             silent_until = client.rate_limiter.blocked_until if task.is_poll else 0.0
             held = self._schedule.hold(silent_until) if silent_until > ended else []
         for other, due in held:
