@@ -44,6 +44,7 @@ def api_key(result: ApiKeyResult) -> ApiKey:
     ips = [ip for ip in result.ips or () if ip]
     return ApiKey(
         read_only=result.read_only == 1,
+        can_withdraw=False,
         ip_bound=bool(ips) and EVERYWHERE not in ips,
         expiry_timestamp=_expiry(result.expired_at),
     )

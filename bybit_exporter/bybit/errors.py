@@ -144,6 +144,14 @@ def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> 
     return ErrorRule(Reason.AUTH, RetryPolicy.SLOW_RETRY, advice, ret_codes, http_statuses)
 
 
+MEMBER_GONE = ErrorRule(
+    Reason.REQUEST,
+    RetryPolicy.NEXT_INTERVAL,
+    "the subaccount is gone: nothing to do, it ends with the next list of subaccounts",
+    ret_codes=(131202, 131207),
+)
+UNKNOWN_STATUS_ADVICE = "log in at Bybit and look whether the account can trade and withdraw"
+
 NO_PERMISSION = _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005)
 
 ERROR_RULES: tuple[ErrorRule, ...] = (
@@ -170,6 +178,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     REGION,
     BANNED,
     REQUEST,
+    MEMBER_GONE,
     MALFORMED,
     API,
     INTERNAL,
@@ -227,6 +236,11 @@ class BybitError(Exception):
         """Whether the key is refused whatever it asks for."""
         return self.rule.reason is Reason.AUTH and self.rule is not NO_PERMISSION
 
+    @property
+    def needs_operator(self) -> bool:
+        """Whether the failure lasts until a person does something."""
+        return self.rule.retry is RetryPolicy.SLOW_RETRY or self.rule in (BANNED, INTERNAL)
+
     def wait_seconds(self, exchange_now: float) -> float:
         """How long the account must not be asked; 0 means until its next interval.
 
@@ -258,7 +272,7 @@ def advice(error: BybitError, account_type: AccountType) -> str:
     return error.rule.advice
 
 
-def advice_beside(error: BybitError) -> str:
+def resource_advice(error: BybitError) -> str:
     """What to tell the user about a failure of something that is read beside the polls: they say what type it is."""
     if error.reason is Reason.ACCOUNT_MODE:
         return "the exchange does not offer this here: check api.base_url and any proxy on the way"

@@ -7,6 +7,7 @@ from decimal import Decimal
 
 import msgspec
 
+from ..model import MarketPrices
 from .amounts import amount
 from .client import Answer, Client
 from .errors import BybitError
@@ -35,14 +36,14 @@ class TickersResult(msgspec.Struct):
     tickers: list[Ticker] = msgspec.field(name="list")
 
 
-def read_prices(client: Client) -> Answer[Mapping[str, Decimal]]:
+def read_prices(client: Client) -> Answer[MarketPrices]:
     """The price in US dollars of every coin that has one.
 
     Raises:
         BybitError: whatever went wrong.
     """
     answer = client.get(TICKERS_PATH, {"category": "spot"}, TickersResult)
-    return answer.with_result(usd_prices(answer.result.tickers))
+    return answer.with_result(MarketPrices(usd_prices(answer.result.tickers), frozenset()))
 
 
 def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:

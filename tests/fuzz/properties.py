@@ -31,9 +31,10 @@ from bybit_exporter.bybit.wallets import SpotResult, find_account_type, read_wal
 from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.config import exporter_config as config
 from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
-from bybit_exporter.metrics.state import AccountState, PollResult
+from bybit_exporter.metrics.state import AccountState
 from bybit_exporter.model import Account, AccountSnapshot, AccountType, Balance, FailureReason, Secret
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
+from tests.builders import make_result
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"
 ACCOUNT = Account("main", AccountType.SPOT, None, Secret(KEY), Secret(SECRET), 1.0, 3.0)
@@ -186,7 +187,7 @@ def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
             assert number is not None
             assert math.isfinite(number)
             assert float(number) == float(Decimal(text or "0"))
-    state = AccountState(ACCOUNT).after(PollResult(snapshot, 0.0, 0.0, 0.0))
+    state = AccountState(ACCOUNT).with_result(make_result(ACCOUNT, snapshot), 0.0)
     lines = b"".join(render_account(ACCOUNT_FAMILIES, state)).splitlines()
     assert all(line.startswith(b"bybit_") and line.count(b"\n") == 0 for line in lines)
 

@@ -138,14 +138,14 @@ def key_info(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("result", "key"),
     [
-        (key_info(), ApiKey(True, False, 1797924025.0)),
-        (key_info(readOnly=0), ApiKey(False, False, 1797924025.0)),
-        (key_info(ips=["192.0.2.1", "192.0.2.2"], expiredAt=""), ApiKey(True, True, None)),
-        (key_info(expiredAt="1970-01-01T00:00:00Z"), ApiKey(True, False, None)),
-        (key_info(ips=[]), ApiKey(True, False, 1797924025.0)),
-        (key_info(ips=[""]), ApiKey(True, False, 1797924025.0)),
-        (key_info(ips=None, expiredAt=None), ApiKey(True, False, None)),
-        ({"readOnly": 1}, ApiKey(True, False, None)),
+        (key_info(), ApiKey(True, False, False, 1797924025.0)),
+        (key_info(readOnly=0), ApiKey(False, False, False, 1797924025.0)),
+        (key_info(ips=["192.0.2.1", "192.0.2.2"], expiredAt=""), ApiKey(True, False, True, None)),
+        (key_info(expiredAt="1970-01-01T00:00:00Z"), ApiKey(True, False, False, None)),
+        (key_info(ips=[]), ApiKey(True, False, False, 1797924025.0)),
+        (key_info(ips=[""]), ApiKey(True, False, False, 1797924025.0)),
+        (key_info(ips=None, expiredAt=None), ApiKey(True, False, False, None)),
+        ({"readOnly": 1}, ApiKey(True, False, False, None)),
     ],
 )
 def test_what_the_exchange_says_of_a_key(result: dict[str, Any], key: ApiKey) -> None:
@@ -228,7 +228,7 @@ def test_what_a_subaccount_holds() -> None:
 
 def prices(*tickers: tuple[str, str, str]) -> Mapping[str, Decimal]:
     rows = [{"symbol": s, "lastPrice": last, "usdIndexPrice": index} for s, last, index in tickers]
-    return read_prices(Exchange({"category": "spot", "list": rows}).client).result
+    return read_prices(Exchange({"category": "spot", "list": rows}).client).result.usd
 
 
 def test_the_index_price_counts_and_else_the_latest_in_usdt() -> None:
