@@ -7,6 +7,7 @@ Times named ``*_at`` are seconds of the staleness clock (`bybit_exporter.clock`)
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
@@ -105,6 +106,8 @@ class Account:
     """Whether the subaccounts of this master account are listed."""
     subaccount_balances: bool = False
     """Whether the funding balances of those are read, too."""
+    products: bool = False
+    """Whether the assets outside the wallets are read: Earn, trading bots, copy trading, loans and so on."""
 
 
 class Balance(Struct, frozen=True, gc=False):
@@ -145,6 +148,7 @@ class ApiKey:
     ip_bound: bool
     expiry_timestamp: float | None
     """None: it does not expire."""
+    can_withdraw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,3 +166,42 @@ class RateLimit(Struct, frozen=True, gc=False):
 
     limit: int
     remaining: int
+
+
+class MarketPrices(Struct, frozen=True):
+    """The prices of the spot market, and which coins it knows."""
+
+    usd: Mapping[str, Decimal]
+    """The price of each coin in US dollars. Coins without a price are left out."""
+    coins: frozenset[str]
+    """Every coin of every pair, with or without a price."""
+
+
+class ProductEquity(Struct, frozen=True, gc=False):
+    """Amount of one coin in one product outside the wallets, in units of the coin. Loans are negative."""
+
+    product: str
+    """The exchange's name of the product, such as ``Earn`` or ``CryptoLoans``."""
+    category: str
+    """The exchange's name of the part of the product, such as ``Easy Earn``; ``""`` if the product has no parts."""
+    coin: str
+    equity: Decimal
+
+
+class Products(Struct, frozen=True):
+    """The assets of an account that lie outside its wallets."""
+
+    equities: tuple[ProductEquity, ...]
+    usd: Mapping[str, Decimal]
+    """The value of each product in US dollars. Products that the exchange does not value in US dollars are left out."""
+    snapshot_timestamp: float | None
+    """When the exchange took the oldest of these figures. None: the exchange does not say."""
+
+
+class SubaccountEquity(Struct, frozen=True, gc=False):
+    """Value of one wallet of one subaccount, in US dollars."""
+
+    uid: str
+    wallet: str
+    """The exchange's name of the wallet, such as ``FUND`` or ``UNIFIED``."""
+    usd: Decimal

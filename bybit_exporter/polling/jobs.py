@@ -190,7 +190,8 @@ class Prices(Beside[Mapping[str, Decimal]]):
     what, shelf = "prices", Resource.PRICES
 
     def ask(self, client: Client) -> Answer[Mapping[str, Decimal]]:
-        return read_prices(client)
+        answer = read_prices(client)
+        return answer.with_result(answer.result.usd)
 
 
 class Withdrawals(Beside[Mapping[str, Decimal]]):

@@ -64,7 +64,7 @@ class Demo(Site):
                 self._poll(account)
         for account in self.accounts.values():
             self._read_beside(account)
-        self._put(Resource.PRICES, None, read_prices(self.client).result)
+        self._put(Resource.PRICES, None, read_prices(self.client).result.usd)
 
     def _account(self, row: Mapping[str, str], stale_after: float) -> Account:
         secrets = Secret(row["api_key"]), Secret(row["api_secret"])
