@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 from msgspec.structs import astuple
 
-from bybit_exporter import clock
+from bybit_exporter import clock, config
 from bybit_exporter.bybit.api_key import read_api_key
 from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
@@ -33,7 +33,6 @@ from bybit_exporter.bybit.subaccounts import read_subaccount_balances, read_suba
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import SpotResult, find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
-from bybit_exporter.config import exporter_config as config
 from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.metrics.state import AccountState, PollResult
 from bybit_exporter.model import (
