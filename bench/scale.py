@@ -26,7 +26,7 @@ from pathlib import Path
 
 from prometheus_client.exposition import generate_latest
 
-from bybit_exporter.config import exporter_config as config
+from bybit_exporter import config
 
 from .exchange import COINS, credentials, running_exchange
 from .programs import CONFIG, Running, exporter

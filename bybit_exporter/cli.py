@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import structlog
 
-from . import REVISION, __version__, heap, log
-from .config import exporter_config as config
-from .config.exporter_config import Config, ConfigError
+from . import REVISION, __version__, config, heap, log
+from .config import Config, ConfigError
 from .model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from .service import BEFORE_EXPIRY, Service
 from .sharding import Shard, ordinal

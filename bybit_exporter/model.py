@@ -110,7 +110,7 @@ class Account:
     subaccount_balances: bool = False
     """Whether the funding balances of those are read, too."""
     products: bool = False
-    """Whether what lies outside the wallets is read."""
+    """Whether the assets outside the wallets are read: Earn, trading bots, copy trading, loans and so on."""
 
 
 class Balance(Struct, frozen=True, gc=False):
@@ -148,10 +148,10 @@ class ApiKey:
     """What the exchange says of a key."""
 
     read_only: bool
-    can_withdraw: bool
     ip_bound: bool
     expiry_timestamp: float | None
     """None: it does not expire."""
+    can_withdraw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,38 +235,41 @@ class JobResult(Struct, Generic[T], frozen=True):
 
 
 class MarketPrices(Struct, frozen=True):
-    """What the spot market says of coins."""
+    """The prices of the spot market, and which coins it knows."""
 
     usd: Mapping[str, Decimal]
-    """The price in US dollars of every coin that has one."""
+    """The price of each coin in US dollars. Coins without a price are left out."""
     coins: frozenset[str]
-    """All coins that are traded, or may be."""
+    """Every coin of every pair, with or without a price."""
 
 
 class ProductEquity(Struct, frozen=True, gc=False):
-    """What lies in a product outside the wallets, of one coin; negative for a loan."""
+    """Amount of one coin in one product outside the wallets, in units of the coin. Loans are negative."""
 
     product: str
+    """The exchange's name of the product, such as ``Earn`` or ``CryptoLoans``."""
     category: str
+    """The exchange's name of the part of the product, such as ``Easy Earn``; ``""`` if the product has no parts."""
     coin: str
     equity: Decimal
 
 
 class Products(Struct, frozen=True):
-    """What an account has outside its wallets."""
+    """The assets of an account that lie outside its wallets."""
 
     equities: tuple[ProductEquity, ...]
     usd: Mapping[str, Decimal]
-    """The equity of each product in US dollars."""
+    """The value of each product in US dollars. Products that the exchange does not value in US dollars are left out."""
     snapshot_timestamp: float | None
-    """Of when the oldest part is."""
+    """When the exchange took the oldest of these figures. None: the exchange does not say."""
 
 
 class SubaccountEquity(Struct, frozen=True, gc=False):
-    """What a wallet of a subaccount is worth, in US dollars."""
+    """Value of one wallet of one subaccount, in US dollars."""
 
     uid: str
     wallet: str
+    """The exchange's name of the wallet, such as ``FUND`` or ``UNIFIED``."""
     usd: Decimal
     subaccount: str = ""
-    """Its name, where that is known."""
+    """The name of the subaccount, where it is known."""

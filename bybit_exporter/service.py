@@ -15,7 +15,7 @@ from .bybit.paging import PAUSE_SECONDS
 from .bybit.rate_limiter import RateLimiter
 from .bybit.server_clock import ServerClock
 from .bybit.transport import Transport
-from .config.exporter_config import ApiConfig, Config, ConfigError
+from .config import ApiConfig, Config, ConfigError
 from .metrics.state import ExporterState
 from .metrics.store import Store
 from .polling.jobs import create_jobs

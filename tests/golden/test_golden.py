@@ -17,13 +17,13 @@ from pathlib import Path
 
 import pytest
 
+from bybit_exporter import config
 from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import read_wallet
-from bybit_exporter.config import exporter_config as config
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
 from bybit_exporter.metrics.state import ExporterState
 from bybit_exporter.metrics.store import Store

@@ -190,20 +190,20 @@ def test_a_ban_is_an_error_told_once(log: Log, events: Events) -> None:
 
 
 def test_key_is_warned_of_once_and_again_for_the_next_key(log: Log, events: Events) -> None:
-    trades, renewed = ApiKey(False, False, False, EPOCH), dataclasses.replace(MAIN, api_key=Secret("another"))
+    trades, renewed = ApiKey(False, False, EPOCH), dataclasses.replace(MAIN, api_key=Secret("another"))
     for account in (MAIN, MAIN, renewed, renewed):
         log.succeeded(account, trades, resource=Resource.API_KEY)
     assert [event.split(":")[0] for event in told(events)] == 2 * [
         "the key expires soon",
         "this key can do more than read",
     ]
-    log.succeeded(renewed, ApiKey(True, False, False, None), resource=Resource.API_KEY)
+    log.succeeded(renewed, ApiKey(True, False, None), resource=Resource.API_KEY)
     log.succeeded(renewed, trades, resource=Resource.API_KEY)
     assert len(told(events)) == 6
 
 
 def test_key_that_may_withdraw_has_a_warning_of_its_own(log: Log, events: Events) -> None:
-    log.succeeded(MAIN, ApiKey(False, True, False, None), resource=Resource.API_KEY)
+    log.succeeded(MAIN, ApiKey(False, False, None, can_withdraw=True), resource=Resource.API_KEY)
     assert [event.split(":")[0] for event in told(events)] == ["this key may withdraw"]
 
 
