@@ -12,7 +12,16 @@ from typing import Any, Generic, TypeVar
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from ..model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, FailureReason, RateLimit
+from ..model import (
+    Account,
+    AccountSnapshot,
+    AccountStatus,
+    AccountType,
+    Balance,
+    FailureReason,
+    MarginSummary,
+    RateLimit,
+)
 
 T = TypeVar("T")
 
@@ -83,6 +92,8 @@ class AccountState(Struct, frozen=True):
     rate_limits_at: float = 0.0
     balances: tuple[Balance, ...] | None = None
     balances_at: float = 0.0
+    margin: MarginSummary | None = None
+    """Of unified accounts. As old as the balances, and expires with them."""
     status: AccountStatus | None = None
     status_at: float = 0.0
     withdrawals: Withdrawals | None = None
@@ -103,7 +114,7 @@ class AccountState(Struct, frozen=True):
     def found(self, account_type: AccountType) -> AccountState:
         """The state once the type has been found out. What was known of another wallet is not true of this one."""
         changed = self.found_type not in (None, account_type)
-        known = replace(self, balances=None, status=None, rate_limits={}) if changed else self
+        known = replace(self, balances=None, margin=None, status=None, rate_limits={}) if changed else self
         return replace(known, found_type=account_type, type_refused=False)
 
     @property
@@ -157,7 +168,7 @@ class AccountState(Struct, frozen=True):
         """
         state = self
         if self.balances is not None and now >= self.balances_at + self.account.stale_after_seconds:
-            state = replace(state, balances=None, up=False)
+            state = replace(state, balances=None, margin=None, up=False)
         if self.status is not None and now >= self.status_at + self.account.stale_after_seconds:
             state = replace(state, status=None)
         if self.rate_limits and now >= self.rate_limits_at + self.account.stale_after_seconds:
@@ -183,6 +194,7 @@ def _of_success(snapshot: AccountSnapshot, result: PollResult) -> dict[str, Any]
         "last_success_timestamp": result.ended_timestamp,
         "balances": snapshot.balances,
         "balances_at": result.asked_at,
+        "margin": snapshot.margin,
         "status": snapshot.status,
         "status_at": result.asked_at,
     }

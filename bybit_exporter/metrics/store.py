@@ -84,9 +84,10 @@ class _Polled(_Published[AccountState]):
     def _render(self, state: AccountState) -> tuple[Lines, frozenset[str]]:
         holdings = state.holdings
         known, lines, coins = self._figures
-        if known != (holdings, state.account_type):
+        figures = (holdings, state.margin, state.account_type)
+        if known != figures:
             lines, coins = render_account(FIGURE_FAMILIES, state), _coins(holdings)
-            self._figures = ((holdings, state.account_type), lines, coins)
+            self._figures = (figures, lines, coins)
         return lines + render_account(STATE_FAMILIES, state), coins
 
 

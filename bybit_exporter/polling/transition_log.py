@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from .. import durations
-from ..bybit.errors import BybitError, RetryPolicy, advice, advice_beside, quote
+from ..bybit.errors import BybitError, RetryPolicy, advice, resource_advice, quote
 from ..model import (
     EXPIRES_SOON_SECONDS,
     Account,
@@ -93,7 +93,7 @@ class TransitionLog:
             f"the {what} cannot be read",
             reason=error.reason.value,
             error=str(error),
-            advice=advice(error, account.account_type) if account and what == ACCOUNT else advice_beside(error),
+            advice=advice(error, account.account_type) if account and what == ACCOUNT else resource_advice(error),
             next_poll_in=durations.show(round(wait_seconds) or wait_seconds),
             **({"exc_info": error.__cause__} if error.reason is FailureReason.INTERNAL else {}),
         )
