@@ -114,29 +114,52 @@ class Account:
 
 
 class Balance(Struct, frozen=True, gc=False):
-    """What an account holds of one coin, exactly as the exchange states it. None: it states no such figure there."""
+    """What an account has of one coin, in units of the coin unless the name says USD. None: not stated, no series."""
 
     coin: str
     free: Decimal
+    """Negative: a debt."""
     frozen: Decimal
     withdrawing: Decimal | None = None
     equity: Decimal | None = None
     usd_value: Decimal | None = None
+    borrowed: Decimal | None = None
+    accrued_interest: Decimal | None = None
+    unrealised_pnl: Decimal | None = None
+    initial_margin: Decimal | None = None
+    maintenance_margin: Decimal | None = None
 
     @property
     def total(self) -> Decimal:
-        """Everything that the account has of the coin."""
+        """Everything that the account has of the coin, debts subtracted."""
         return self.free + self.frozen + (self.withdrawing or 0)
 
 
+class MarginSummary(Struct, frozen=True, gc=False):
+    """The totals of a unified account, as the exchange states them. None: not stated, no series."""
+
+    equity_usd: Decimal | None = None
+    wallet_balance_usd: Decimal | None = None
+    margin_balance_usd: Decimal | None = None
+    available_balance_usd: Decimal | None = None
+    unrealised_pnl_usd: Decimal | None = None
+    initial_margin_usd: Decimal | None = None
+    maintenance_margin_usd: Decimal | None = None
+    initial_margin_ratio: Decimal | None = None
+    maintenance_margin_ratio: Decimal | None = None
+    """At 1 the exchange liquidates the account."""
+
+
 class AccountSnapshot(Struct, frozen=True):
-    """Everything that one successful poll says about an account."""
+    """What one successful poll says about an account."""
 
     status: AccountStatus
     balances: tuple[Balance, ...]
     raw_status: str = ""
     unlisted_coins: tuple[str, ...] = ()
-    """Configured coins that the exchange did not list, and whose balance is therefore 0."""
+    """Configured coins that the exchange did not list; their balance is 0."""
+    margin: MarginSummary | None = None
+    """None: not a unified account."""
 
 
 EXPIRES_SOON_SECONDS = 14 * 86_400.0

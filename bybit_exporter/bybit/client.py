@@ -182,7 +182,7 @@ def _envelope(response: Response) -> _Envelope:
     envelope = _decode(response.body, _Envelope, "")
     if envelope.ret_code != 0:
         raise BybitError(
-            rule_for_ret_code(envelope.ret_code),
+            rule_for_ret_code(envelope.ret_code, envelope.ret_msg or ""),
             f"retCode {envelope.ret_code}",
             seen=envelope.ret_msg or "",
             code=f"retCode {envelope.ret_code}",

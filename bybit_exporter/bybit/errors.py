@@ -1,4 +1,4 @@
-"""Every way in which the exchange or the network can fail, and what then: the one table of it.
+"""The table of failures: how each is recognised, when the request is repeated, and what to tell the user.
 
 https://bybit-exchange.github.io/docs/v5/error
 """
@@ -14,32 +14,32 @@ from ..model import AccountType, RateLimit
 from ..model import FailureReason as Reason
 
 SLOW_RETRY_SECONDS = 300.0
-"""A refusal that only a person can end is asked about this seldom."""
+"""Time to the next attempt after a refusal that only a person can end."""
 
 PAUSE_ALL_SECONDS = 600.0
-"""The exchange lifts a block of an IP address after ten minutes without a request."""
+"""The exchange unblocks an IP address after ten minutes without a request."""
 
 MAX_PAUSE_ALL_SECONDS = 86_400.0
 MAX_RESET_SECONDS = 600.0
-"""Limits are windows of a minute at most: a reset announced further ahead is not believed."""
+"""Limits are windows of a minute at most. A reset announced further ahead is ignored."""
 
 QUOTED_CHARACTERS = 100
 
 
 class RetryPolicy(Enum):
-    """What follows a failure."""
+    """When the request is repeated. The values are texts for the README."""
 
-    RETRY_ONCE = "one more try at once, then at the usual interval"
-    NEXT_INTERVAL = "asked at the usual interval"
-    SLOW_RETRY = "asked every 5 minutes"
-    AFTER_RESET = "asked when the exchange says that the limit resets"
-    PAUSE_ALL = "no account is asked for 10 minutes, or for as long as Retry-After says"
-    SYNC_CLOCK = "the exchange's clock is read and the request repeated once"
+    RETRY_ONCE = "repeated once immediately, then at the usual interval"
+    NEXT_INTERVAL = "repeated at the usual interval"
+    SLOW_RETRY = "repeated every 5 minutes"
+    AFTER_RESET = "repeated when the limit resets, as announced by the exchange"
+    PAUSE_ALL = "all requests of all accounts pause for 10 minutes, or longer if Retry-After says so"
+    SYNC_CLOCK = "the exchange's clock is read, then the request is repeated once"
 
 
 @dataclass(frozen=True, slots=True)
 class ErrorRule:
-    """One row of the table: which failures it is about, what follows, and what to tell the user."""
+    """One row of the table: which failures it covers, when the request is repeated, and what to tell the user."""
 
     reason: Reason
     retry: RetryPolicy
@@ -47,39 +47,40 @@ class ErrorRule:
     ret_codes: tuple[int, ...] = ()
     http_statuses: tuple[int, ...] = ()
     seen: str = ""
-    """What it looks like, where the codes do not say."""
+    """How the failure shows, if not by a code."""
 
 
 NETWORK = ErrorRule(
     Reason.NETWORK,
     RetryPolicy.RETRY_ONCE,
-    "check the network, DNS, proxy and firewall between here and the exchange",
+    "check the network, DNS, proxy and firewall between this machine and the exchange",
     seen="connection refused, reset or cut off; DNS; TLS",
 )
 TIMEOUT = ErrorRule(
     Reason.TIMEOUT,
     RetryPolicy.RETRY_ONCE,
-    "the exchange or the network is slow; raise api.timeout if it stays so",
+    "the exchange or the network is slow: raise api.timeout if this lasts",
     seen="no complete answer within api.timeout",
 )
 SERVER = ErrorRule(
     Reason.SERVER,
     RetryPolicy.RETRY_ONCE,
-    "a fault at the exchange: nothing to do here unless it lasts; see https://bybit-exchange.github.io/docs/v5/error",
-    ret_codes=(10000, 10016, 131001, 131003, 131200, 131201, 131230),
+    "the exchange has a fault or is overloaded: nothing to do unless this lasts; see"
+    " https://bybit-exchange.github.io/docs/v5/error",
+    ret_codes=(10000, 10016, 429, 10429, 131001, 131003, 131200, 131201, 131230),
     seen="HTTP 5xx",
 )
 RATE_LIMIT = ErrorRule(
     Reason.RATE_LIMIT,
     RetryPolicy.AFTER_RESET,
-    "someone else uses up this account's limit, or poll_interval is too short for it",
+    "the account's request limit is used up: raise poll_interval, and look for other programs that use this account",
     ret_codes=(10006,),
 )
 IP_RATE_LIMIT = ErrorRule(
     Reason.IP_RATE_LIMIT,
     RetryPolicy.PAUSE_ALL,
-    "this address sends the exchange too many requests: lower api.max_requests_per_second, and look for other"
-    " programs behind the same address",
+    "this IP address sends the exchange too many requests: lower api.max_requests_per_second, and look for other"
+    " programs that use the same address",
     ret_codes=(10018,),
     http_statuses=(429,),
     seen='HTTP 403 "access too frequent"',
@@ -87,16 +88,17 @@ IP_RATE_LIMIT = ErrorRule(
 CLOCK = ErrorRule(
     Reason.CLOCK,
     RetryPolicy.SYNC_CLOCK,
-    "this machine's clock is off, or the way to the exchange takes longer than api.recv_window: synchronise the"
-    " clock (chrony, systemd-timesyncd)",
+    "this machine's clock is wrong, or requests take longer than api.recv_window to reach the exchange: synchronise"
+    " the clock (chrony, systemd-timesyncd)",
     ret_codes=(10002, -1),
 )
-BANNED = ErrorRule(
-    Reason.BANNED,
-    RetryPolicy.NEXT_INTERVAL,
-    "the exchange has banned the account: contact its support",
-    ret_codes=(10027,),
-)
+BANNED_ADVICE = "the exchange has banned the account: contact its support"
+"""For a poll that is refused, and for a status that says so in an answer."""
+
+UNKNOWN_STATUS_ADVICE = "log in at Bybit and look whether the account can trade and withdraw"
+"""What to do about a status that Bybit does not document."""
+
+BANNED = ErrorRule(Reason.BANNED, RetryPolicy.NEXT_INTERVAL, BANNED_ADVICE, ret_codes=(10027,))
 REQUEST = ErrorRule(
     Reason.REQUEST,
     RetryPolicy.NEXT_INTERVAL,
@@ -104,27 +106,51 @@ REQUEST = ErrorRule(
     ret_codes=(10001,),
     http_statuses=(400,),
 )
+MEMBER_GONE = ErrorRule(
+    Reason.REQUEST,
+    RetryPolicy.NEXT_INTERVAL,
+    "the subaccount no longer exists: nothing to do, its series end when the list of subaccounts is read again",
+    ret_codes=(131202, 131207),
+)
 REGION = ErrorRule(
     Reason.REGION,
     RetryPolicy.SLOW_RETRY,
-    "the exchange does not serve this region: use the host of the account's region as api.base_url",
+    "the exchange does not serve this region: set api.base_url to the host of the account's region",
     ret_codes=(10009, 10024),
     seen="HTTP 403 for any other cause",
 )
-ACCOUNT_MODE = ErrorRule(
+WRONG_ACCOUNT_MODE = ErrorRule(
     Reason.ACCOUNT_MODE,
     RetryPolicy.SLOW_RETRY,
     "the account is not of the type that account_type says: write account_type: UNIFIED for a unified account,"
-    " account_type: SPOT for a classic one, or account_type: auto; if it could be read before, look whether Bybit has"
+    " account_type: SPOT for a classic one, or account_type: auto; if it could be read before, check whether Bybit has"
     " banned the user",
     ret_codes=(10008, 10028, 100028),
+)
+"""The exchange says that the account is of the other type."""
+ACCOUNT_TYPE_REJECTED = ErrorRule(
+    Reason.ACCOUNT_MODE,
+    RetryPolicy.SLOW_RETRY,
+    "the exchange rejects the account type: check account_type (UNIFIED for a unified account, SPOT for a classic one,"
+    " FUND for the funding wallet, or auto)",
+    seen="retCode 10001 with a message about accountType",
+)
+NOT_FOUND = ErrorRule(
+    Reason.ACCOUNT_MODE,
+    RetryPolicy.SLOW_RETRY,
+    "the exchange does not offer this request to this account on this host: check account_type, api.base_url and"
+    " api.environment",
+    ret_codes=(10017, 10404),
     http_statuses=(404,),
 )
+"""Does not say which of the three is wrong."""
 MALFORMED = ErrorRule(
     Reason.MALFORMED,
     RetryPolicy.NEXT_INTERVAL,
-    "the answer is not what the exchange documents: check api.base_url and any proxy on the way",
-    seen="not JSON, a missing field, a wrong type, no finite number, a coin twice, more than 1 MiB, a redirect",
+    "the answer is not as the exchange documents it: check api.base_url, and any proxy between this machine and the"
+    " exchange",
+    seen="not JSON, a missing field, a wrong type, not a finite number, a coin listed twice, more than 1 MiB, a"
+    " redirect",
 )
 API = ErrorRule(
     Reason.API,
@@ -135,7 +161,7 @@ API = ErrorRule(
 INTERNAL = ErrorRule(
     Reason.INTERNAL,
     RetryPolicy.NEXT_INTERVAL,
-    "a fault of the exporter: please report it with this log",
+    "the exporter has a fault: please report it together with this log",
     seen="an exception in the exporter",
 )
 
@@ -144,15 +170,7 @@ def _auth(advice: str, *ret_codes: int, http_statuses: tuple[int, ...] = ()) -> 
     return ErrorRule(Reason.AUTH, RetryPolicy.SLOW_RETRY, advice, ret_codes, http_statuses)
 
 
-MEMBER_GONE = ErrorRule(
-    Reason.REQUEST,
-    RetryPolicy.NEXT_INTERVAL,
-    "the subaccount is gone: nothing to do, it ends with the next list of subaccounts",
-    ret_codes=(131202, 131207),
-)
-UNKNOWN_STATUS_ADVICE = "log in at Bybit and look whether the account can trade and withdraw"
-
-NO_PERMISSION = _auth("the key lacks a permission: let it read the account's assets (read-only is enough)", 10005)
+NO_PERMISSION = _auth("the key lacks a permission: allow it to read the account's assets (read-only is enough)", 10005)
 
 ERROR_RULES: tuple[ErrorRule, ...] = (
     NETWORK,
@@ -162,7 +180,7 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
     IP_RATE_LIMIT,
     CLOCK,
     _auth(
-        "the exchange does not know the key here: check api_key, and that api.environment is the one it was made in",
+        "the exchange does not know the key: check api_key, and whether it was made in this api.environment",
         10003,
     ),
     _auth("the signature is wrong: api_secret does not belong to api_key", 10004),
@@ -172,9 +190,11 @@ ERROR_RULES: tuple[ErrorRule, ...] = (
         10007,
         http_statuses=(401,),
     ),
-    _auth("the address of this machine is not bound to the key: add it to the key's IP addresses", 10010),
+    _auth("this machine's address is not among the key's IP addresses: add it to them", 10010),
     _auth("the key has expired: make a new one", 33004, -2015),
-    ACCOUNT_MODE,
+    WRONG_ACCOUNT_MODE,
+    ACCOUNT_TYPE_REJECTED,
+    NOT_FOUND,
     REGION,
     BANNED,
     REQUEST,
@@ -189,11 +209,12 @@ _BY_HTTP_STATUS = {status: rule for rule in ERROR_RULES for status in rule.http_
 
 
 class BybitError(Exception):
-    """A request that brought no result: the rule that applies, and what was seen.
+    """A request without a result: the rule that applies, and what was received.
 
-    `seen` is text from outside, shown as far as it is fit for a log. `code` tells apart the cases of one rule, such as
-    ``retCode 10003``. `rate_limits` is what the answer, if there was one, said of the limit on its endpoint.
-    `reset_at_ms` (Unix time by the exchange's clock) and `retry_after_seconds` are as the exchange sent them.
+    The message (``str``) is the detail, followed by the beginning of `seen`, a text from outside made fit for a log.
+    `code` names the exchange's refusal, such as ``retCode 10003``; ``""`` if it was none. `rate_limits` are those that
+    the answer, if there was one, reported. `reset_at_ms` (Unix time by the exchange's clock) and `retry_after_seconds`
+    are as the exchange sent them.
     """
 
     def __init__(
@@ -219,11 +240,11 @@ class BybitError(Exception):
         return self.detail if self.seen is None else f"{self.detail}: {quote(self.seen)}"
 
     def prefix_path(self, path: str) -> None:
-        """Says of what the field is a part that the detail begins with."""
+        """Puts the path of the enclosing object before the field that the detail begins with."""
         self.detail = f"{path}.{self.detail}"
 
     def redact(self, text: str) -> None:
-        """Takes a text out of what is seen."""
+        """Removes a text from what was received."""
         if self.seen is not None:
             self.seen = self.seen.replace(text, "***")
 
@@ -233,16 +254,16 @@ class BybitError(Exception):
 
     @property
     def refuses_key(self) -> bool:
-        """Whether the key is refused whatever it asks for."""
-        return self.rule.reason is Reason.AUTH and self.rule is not NO_PERMISSION
+        """Whether the exchange refuses the key for every request."""
+        return self.reason is Reason.AUTH and self.rule is not NO_PERMISSION
 
     @property
     def needs_operator(self) -> bool:
-        """Whether the failure lasts until a person does something."""
-        return self.rule.retry is RetryPolicy.SLOW_RETRY or self.rule in (BANNED, INTERNAL)
+        """Whether the failure lasts until a person acts."""
+        return self.rule.retry is RetryPolicy.SLOW_RETRY or self.reason in (Reason.BANNED, Reason.INTERNAL)
 
     def wait_seconds(self, exchange_now: float) -> float:
-        """How long the account must not be asked; 0 means until its next interval.
+        """How long to wait before the next attempt; 0 means until the next interval.
 
         `exchange_now` is Unix time by the exchange's clock.
         """
@@ -256,26 +277,29 @@ class BybitError(Exception):
         return 0.0
 
 
-_INSTEAD = {
+_WRONG_MODE_ADVICE = {
     AccountType.SPOT: "this is a unified account, which has no classic spot wallet: write account_type: UNIFIED instead"
-    " of account_type: SPOT; if it could be read before, look whether Bybit has banned the user",
+    " of account_type: SPOT; if it could be read before, check whether Bybit has banned the user",
     AccountType.UNIFIED: "this is a classic account: write account_type: SPOT instead of account_type: UNIFIED",
-    AccountType.AUTO: "its type is found out again, since it may have been upgraded; if this goes on, look whether"
-    " Bybit has banned the user",
+    AccountType.AUTO: "the account's type is found out again, since the account may have been upgraded; if this lasts,"
+    " check whether Bybit has banned the user",
 }
 
 
 def advice(error: BybitError, account_type: AccountType) -> str:
-    """What to tell the user about a failure of an account that is configured with this type."""
-    if error.reason is Reason.ACCOUNT_MODE:
-        return _INSTEAD.get(account_type, error.rule.advice)
+    """What to tell the user about a failed poll of an account that is configured with this type."""
+    if error.rule is WRONG_ACCOUNT_MODE:
+        return _WRONG_MODE_ADVICE.get(account_type, error.rule.advice)
     return error.rule.advice
 
 
 def resource_advice(error: BybitError) -> str:
-    """What to tell the user about a failure of something that is read beside the polls: they say what type it is."""
+    """What to tell the user about a failure to read anything but a wallet. Only polls say if account_type is right."""
     if error.reason is Reason.ACCOUNT_MODE:
-        return "the exchange does not offer this here: check api.base_url and any proxy on the way"
+        return (
+            "the exchange does not offer this to this account on this host: check api.base_url, api.environment and any"
+            " proxy between this machine and the exchange"
+        )
     if error.rule is NO_PERMISSION:
         return (
             "the key lacks a permission, or is not one of a master account; for subaccounts tick Account Transfer or"
@@ -284,13 +308,17 @@ def resource_advice(error: BybitError) -> str:
     return error.rule.advice
 
 
-def rule_for_ret_code(code: int) -> ErrorRule:
-    """The row for a ``retCode`` other than 0."""
-    return _BY_RET_CODE.get(code, API)
+def rule_for_ret_code(code: int, message: str = "") -> ErrorRule:
+    """The rule for a ``retCode`` other than 0 and its ``retMsg``."""
+    rule = _BY_RET_CODE.get(code, API)
+    return ACCOUNT_TYPE_REJECTED if rule is REQUEST and _ACCOUNT_TYPE.search(message) else rule
+
+
+_ACCOUNT_TYPE = re.compile("account[ _]?type", re.IGNORECASE)
 
 
 def rule_for_http_status(status: int, body: bytes) -> ErrorRule:
-    """The row for an HTTP status other than 200."""
+    """The rule for an HTTP status other than 200."""
     if status == 403:
         return _rule_for_forbidden(body)
     if status >= 500:
@@ -301,7 +329,7 @@ def rule_for_http_status(status: int, body: bytes) -> ErrorRule:
 
 
 def _rule_for_forbidden(body: bytes) -> ErrorRule:
-    """403 is said for many reasons; what comes with it tells which."""
+    """403 has many causes; the body tells which."""
     if b"too frequent" in body.lower():
         return IP_RATE_LIMIT
     code = re.search(rb'"retCode"\s*:\s*(-?[0-9]{1,9})\b', body)
@@ -309,6 +337,6 @@ def _rule_for_forbidden(body: bytes) -> ErrorRule:
 
 
 def quote(text: str) -> str:
-    """The beginning of a text from outside, fit for a log: printable, on one line, at most 100 characters."""
+    """Quotes the beginning of a text from outside for a log: printable, on one line, at most 100 characters."""
     shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: QUOTED_CHARACTERS + 1])
     return f'"{shown}"' if len(shown) <= QUOTED_CHARACTERS else f'"{shown[: QUOTED_CHARACTERS - 1]}…"'

@@ -16,8 +16,8 @@ T = TypeVar("T")
 MAX_PAGES = 1000
 
 PAUSE_SECONDS = 0.4
-"""Between two pages, and between the balances of two subaccounts: the endpoints allow 5 requests a second, to all who
-ask for the account, and on the way requests catch up with each other."""
+"""Between two pages, and between the balances of two subaccounts. The endpoints allow 5 requests a second to all
+clients of an account together, and requests sent apart may arrive close to each other."""
 
 
 def read_pages(
@@ -29,13 +29,13 @@ def read_pages(
     cursor: str,
     next_cursor: Callable[[T], str | None],
 ) -> Answer[list[T]]:
-    """All pages, one after the other. As old as the first, and said by the last of the limit.
+    """Reads all pages. The answer has the age of the first page and the rate limits of the last.
 
-    ``cursor`` is the parameter that asks for a further page, ``next_cursor`` reads its value off a page: none,
-    ``""`` or ``"0"`` after the last.
+    ``cursor`` is the name of the parameter that asks for a further page. ``next_cursor`` reads its value off a page:
+    None, ``""`` or ``"0"`` after the last.
 
     Raises:
-        BybitError: whatever went wrong with any of them, or ``malformed`` if they do not end.
+        BybitError: for any failure of any page, and ``malformed`` if the pages do not end.
     """
     answer = client.get(path, params, page, account)
     asked_at, pages, seen = answer.asked_at, [answer.result], {""}

@@ -11,7 +11,7 @@ import msgspec
 from ..model import Account, Balance, Subaccount, SubaccountStatus
 from .client import Answer, Client, redacts_key
 from .paging import read_pages
-from .wallets import COINS_BALANCE_PATH, FundResult, fund_snapshot
+from .wallets.fund import COINS_BALANCE_PATH, FundResult, fund_snapshot
 
 SUBACCOUNTS_PATH = "/v5/user/submembers"
 

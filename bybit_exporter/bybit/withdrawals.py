@@ -11,12 +11,15 @@ from ..model import Account
 from .amounts import ZERO, amount, plus
 from .client import Answer, Client, redacts_key
 from .paging import read_pages
-from .wallets import Coin
+from .wallets.snapshot import Coin
 
 WITHDRAWALS_PATH = "/v5/asset/withdraw/query-record"
 
+PAGE_SIZE = 50
+"""The most that the exchange allows."""
+
 ENDED = frozenset({"success", "BlockchainConfirmed", "CancelByUser", "Reject", "Fail"})
-"""With all other words the coins may still be on their way, also with those that nobody has documented."""
+"""With any other status, documented or not, the coins may still be on their way."""
 
 
 class Withdrawal(msgspec.Struct):
@@ -30,26 +33,31 @@ class Withdrawal(msgspec.Struct):
 class WithdrawalsPage(msgspec.Struct, rename="camel"):
     """https://bybit-exchange.github.io/docs/v5/asset/withdraw/withdraw-record"""
 
-    rows: list[Withdrawal] | None
+    rows: list[Withdrawal] | None = None
     next_page_cursor: str | None = None
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The cursor of the next page; None after the last. A page that is not full is the last, despite its cursor."""
+        return self.next_page_cursor if len(self.rows or ()) >= PAGE_SIZE else None
 
 
 @redacts_key
 def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, Decimal]]:
-    """The sum of what is being withdrawn, by coin.
+    """Reads the sum of what is being withdrawn, by coin.
 
     Raises:
-        BybitError: whatever went wrong; ``auth`` where the key may not read this.
+        BybitError: for any failure; ``auth`` if the key may not read withdrawals.
     """
-    params = {"withdrawType": "2", "limit": "50"}
+    params = {"withdrawType": "2", "limit": str(PAGE_SIZE)}
     answer = read_pages(
-        client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor", lambda page: page.next_page_cursor
+        client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor", lambda page: page.next_cursor
     )
     return answer.with_result(under_way(row for page in answer.result for row in page.rows or ()))
 
 
 def under_way(rows: Iterable[Withdrawal]) -> Mapping[str, Decimal]:
-    """The sum of those that have not ended, by coin.
+    """Sums the withdrawals that have not ended, by coin.
 
     Raises:
         BybitError: ``malformed``, if an amount is not a finite decimal number.

@@ -66,16 +66,29 @@ def _remaining(state: AccountState) -> Iterator[tuple[str, float]]:
 
 _ACCOUNT = ("account", "account_type")
 
+
+def _margin(name: str, help_text: str, field: str) -> Family[AccountState]:
+    """One of the totals of a unified account; a total that the exchange does not state has no series."""
+    read = attrgetter(field)
+
+    def value(state: AccountState) -> float | None:
+        stated = None if state.margin is None else read(state.margin)
+        return None if stated is None else float(stated)
+
+    return _value(name, "gauge", help_text, value)
+
+
 FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     _balance(
         "bybit_asset_free",
-        "Free balance in units of the coin; negative: a debt (Bybit, SPOT: free; UNIFIED: walletBalance - locked;"
-        " FUND: transferBalance).",
+        "Free balance in units of the coin, what was borrowed subtracted; negative: a debt (Bybit, SPOT: free; UNIFIED:"
+        " walletBalance - spotBorrow - frozen as in bybit_asset_frozen; FUND: transferBalance).",
         "free",
     ),
     _balance(
         "bybit_asset_frozen",
-        "Balance frozen by open orders and the like, in units of the coin (Bybit, SPOT: frozen; UNIFIED: locked; FUND:"
+        "Balance frozen by open orders and the like, in units of the coin (Bybit, SPOT: frozen; UNIFIED in cross and"
+        " portfolio margin: locked; UNIFIED in isolated margin: locked + totalPositionIM + totalOrderIM + bonus; FUND:"
         " walletBalance - transferBalance).",
         "frozen",
     ),
@@ -87,16 +100,94 @@ FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     ),
     _balance(
         "bybit_asset_equity",
-        "Equity of the coin in a unified account, in units of the coin (Bybit, UNIFIED: equity).",
+        "Equity of the coin, in units of the coin, debts subtracted and unrealised profit and loss added (Bybit,"
+        " UNIFIED: equity).",
         "equity",
     ),
     _balance(
         "bybit_asset_usd_value",
-        "Value of the coin in a unified account, in US dollars (Bybit, UNIFIED: usdValue).",
+        "Value of the coin in a unified account, in US dollars, debts subtracted (Bybit, UNIFIED: usdValue).",
         "usd_value",
     ),
+    _balance(
+        "bybit_asset_borrowed",
+        "Debt in units of the coin, from spot and derivatives together (Bybit, UNIFIED: borrowAmount).",
+        "borrowed",
+    ),
+    _balance(
+        "bybit_asset_accrued_interest",
+        "Interest owed on the debt and not yet paid, in units of the coin (Bybit, UNIFIED: accruedInterest).",
+        "accrued_interest",
+    ),
+    _balance(
+        "bybit_asset_unrealised_pnl",
+        "Unrealised profit (negative: loss) of open positions, in units of the coin (Bybit, UNIFIED: unrealisedPnl).",
+        "unrealised_pnl",
+    ),
+    _balance(
+        "bybit_asset_initial_margin",
+        "Initial margin of positions and orders, in units of the coin; none in portfolio margin (Bybit, UNIFIED:"
+        " totalPositionIM + totalOrderIM).",
+        "initial_margin",
+    ),
+    _balance(
+        "bybit_asset_maintenance_margin",
+        "Maintenance margin of positions, in units of the coin; none in portfolio margin (Bybit, UNIFIED:"
+        " totalPositionMM).",
+        "maintenance_margin",
+    ),
+    _margin(
+        "bybit_account_equity_usd",
+        "Equity of the unified account in US dollars, debts subtracted (Bybit, UNIFIED: totalEquity).",
+        "equity_usd",
+    ),
+    _margin(
+        "bybit_account_wallet_balance_usd",
+        "Wallet balance of the unified account in US dollars (Bybit, UNIFIED: totalWalletBalance).",
+        "wallet_balance_usd",
+    ),
+    _margin(
+        "bybit_account_margin_balance_usd",
+        "Wallet balance and unrealised profit and loss of perpetuals, in US dollars; none in isolated margin (Bybit,"
+        " UNIFIED: totalMarginBalance).",
+        "margin_balance_usd",
+    ),
+    _margin(
+        "bybit_account_available_balance_usd",
+        "Balance that is available for new positions, in US dollars; none in isolated margin (Bybit, UNIFIED:"
+        " totalAvailableBalance).",
+        "available_balance_usd",
+    ),
+    _margin(
+        "bybit_account_unrealised_pnl_usd",
+        "Unrealised profit (negative: loss) of perpetuals, in US dollars (Bybit, UNIFIED: totalPerpUPL).",
+        "unrealised_pnl_usd",
+    ),
+    _margin(
+        "bybit_account_initial_margin_usd",
+        "Initial margin of the account in US dollars; none in isolated margin (Bybit, UNIFIED: totalInitialMargin).",
+        "initial_margin_usd",
+    ),
+    _margin(
+        "bybit_account_maintenance_margin_usd",
+        "Maintenance margin of the account in US dollars; none in isolated margin (Bybit, UNIFIED:"
+        " totalMaintenanceMargin).",
+        "maintenance_margin_usd",
+    ),
+    _margin(
+        "bybit_account_initial_margin_ratio",
+        "Initial margin as a share of the margin balance, 1 is 100 %; none in isolated margin (Bybit, UNIFIED:"
+        " accountIMRate).",
+        "initial_margin_ratio",
+    ),
+    _margin(
+        "bybit_account_maintenance_margin_ratio",
+        "Maintenance margin as a share of the margin balance, 1 is 100 %: at 1 the exchange liquidates the account;"
+        " none in isolated margin (Bybit, UNIFIED: accountMMRate).",
+        "maintenance_margin_ratio",
+    ),
 )
-"""What an account holds: often the same for many polls."""
+"""What an account has: often the same for many polls."""
 
 STATE_FAMILIES: tuple[Family[AccountState], ...] = (
     Family(

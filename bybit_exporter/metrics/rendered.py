@@ -60,7 +60,7 @@ class RenderedAccount(Rendered[AccountState]):
         super().__init__(state)
 
     def _render(self, state: AccountState) -> tuple[Lines, frozenset[str]]:
-        figures = (state.holdings, state.account_type)
+        figures = (state.holdings, state.margin, state.account_type)
         known, lines, coins = self._figures
         if known != figures:
             lines, coins = render_account(FIGURE_FAMILIES, state), _coins(figures[0])

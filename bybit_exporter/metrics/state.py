@@ -21,6 +21,7 @@ from ..model import (
     Failure,
     FailureReason,
     JobResult,
+    MarginSummary,
     MarketPrices,
     RateLimit,
     Resource,
@@ -78,6 +79,8 @@ class AccountState(Struct, frozen=True):
     rate_limits_at: float = 0.0
     balances: tuple[Balance, ...] | None = None
     balances_at: float = 0.0
+    margin: MarginSummary | None = None
+    """Of unified accounts. As old as the balances, and expires with them."""
     status: AccountStatus | None = None
     status_at: float = 0.0
     withdrawals: Cached[Mapping[str, Decimal]] | None = None
@@ -148,7 +151,7 @@ class AccountState(Struct, frozen=True):
         if found in (None, AccountType.AUTO, self.account_type):
             return self
         changed = self.found_type is not None
-        known = replace(self, balances=None, status=None, rate_limits={}) if changed else self
+        known = replace(self, balances=None, margin=None, status=None, rate_limits={}) if changed else self
         return replace(known, found_type=found)
 
     def _of_failure(self, failure: Failure, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
@@ -166,7 +169,7 @@ class AccountState(Struct, frozen=True):
         """
         state = self
         if self.balances is not None and now >= self.balances_at + self.account.stale_after_seconds:
-            state = replace(state, balances=None, up=False)
+            state = replace(state, balances=None, margin=None, up=False)
         if self.status is not None and now >= self.status_at + self.account.stale_after_seconds:
             state = replace(state, status=None)
         if self.rate_limits and now >= self.rate_limits_at + self.account.stale_after_seconds:
@@ -193,6 +196,7 @@ def _of_success(snapshot: AccountSnapshot, result: JobResult[AccountSnapshot]) -
         "up": True,
         "last_success_timestamp": result.ended_timestamp,
         "balances": snapshot.balances,
+        "margin": snapshot.margin,
         "balances_at": result.observed_at,
         "status": snapshot.status,
         "status_at": result.observed_at,

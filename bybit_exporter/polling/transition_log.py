@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from .. import durations
-from ..bybit.errors import BANNED, UNKNOWN_STATUS_ADVICE, quote
+from ..bybit.errors import BANNED_ADVICE, UNKNOWN_STATUS_ADVICE, quote
 from ..model import (
     EXPIRES_SOON_SECONDS,
     Account,
@@ -217,7 +217,7 @@ def _log_status(state: LoggedState, snapshot: AccountSnapshot) -> None:
         return
     raw = quote(snapshot.raw_status)
     if snapshot.status is AccountStatus.BANNED:
-        state.log.error("the exchange reports the account as banned", exchange_status=raw, advice=BANNED.advice)
+        state.log.error("the exchange reports the account as banned", exchange_status=raw, advice=BANNED_ADVICE)
     elif snapshot.status is AccountStatus.UNKNOWN:
         state.log.warning(
             "the exchange reports an undocumented status", exchange_status=raw, advice=UNKNOWN_STATUS_ADVICE

@@ -31,7 +31,8 @@ from bybit_exporter.bybit.signing import sign_hmac
 from bybit_exporter.bybit.subaccount_equity import read_subaccount_equity
 from bybit_exporter.bybit.subaccounts import read_subaccount_balances, read_subaccounts
 from bybit_exporter.bybit.transport import Response, Transport
-from bybit_exporter.bybit.wallets import SpotResult, find_account_type, read_wallet
+from bybit_exporter.bybit.wallets import find_account_type, read_wallet
+from bybit_exporter.bybit.wallets.spot import SpotResult
 from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.metrics.state import AccountState

@@ -1,4 +1,4 @@
-"""Answer in, exact exposition out: one folder a case.
+"""Answer in through HTTP, exact exposition out: one folder for each case.
 
     answer.json    the body that the exchange sends
     config.yaml    optional: keys of the account, such as coins; account_type is SPOT if it is not there
@@ -12,7 +12,9 @@ before it is committed.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -22,7 +24,7 @@ from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
-from bybit_exporter.bybit.transport import Response, Transport
+from bybit_exporter.bybit.transport import Transport
 from bybit_exporter.bybit.wallets import read_wallet
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
 from bybit_exporter.metrics.state import ExporterState
@@ -36,15 +38,37 @@ POLLED_AT = 1_672_136_539.0
 INTERVAL_SECONDS = 30.0
 
 
-class Canned(Transport):
+class Exchange(HTTPServer):
     """Answers every request with the same body."""
 
-    def __init__(self, body: bytes) -> None:
-        self._body = body
+    body = b""
 
-    def get(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
-        limits = {"X-Bapi-Limit": "60", "X-Bapi-Limit-Status": "59"}
-        return Response(200, limits, self._body, received_at=POLLED_AT)
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Exchange
+
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("X-Bapi-Limit", "60")
+        self.send_header("X-Bapi-Limit-Status", "59")
+        self.send_header("Content-Length", str(len(self.server.body)))
+        self.end_headers()
+        self.wfile.write(self.server.body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002, the name in the base class
+        """Writes no access log."""
+
+
+@pytest.fixture(scope="module")
+def exchange() -> Iterator[Exchange]:
+    with Exchange(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}).start()
+        yield server
+        server.shutdown()
 
 
 def account(case: Path, directory: Path) -> Account:
@@ -57,10 +81,14 @@ def account(case: Path, directory: Path) -> Account:
     return config.load(file, {}).accounts[0]
 
 
-def exposition(account: Account, body: bytes) -> str:
-    """The families of the account after one poll that brought this answer."""
-    client = Client(Canned(body), ServerClock(5.0), RateLimiter(1e6), recv_window_seconds=5.0)
-    answer = read_wallet(client, account, account.account_type)
+def exposition(account: Account, exchange: Exchange) -> str:
+    """The families of the account after one poll of this exchange."""
+    transport = Transport(exchange.url, timeout_seconds=5.0, connections=1)
+    client = Client(transport, ServerClock(5.0), RateLimiter(1e6), recv_window_seconds=5.0)
+    try:
+        answer = read_wallet(client, account, account.account_type)
+    finally:
+        client.close()
     store = Store(ExporterState(True, POLLED_AT), now=lambda: POLLED_AT)
     store.replace_accounts([account])
     result = make_result(account, answer.result, POLLED_AT, ended_timestamp=POLLED_AT, rate_limits=answer.rate_limits)
@@ -69,17 +97,18 @@ def exposition(account: Account, body: bytes) -> str:
     return whole.partition(EXPORTER_FAMILIES[0].header(openmetrics=False).decode())[0]
 
 
-def outcome(case: Path, directory: Path) -> tuple[str, str]:
+def outcome(case: Path, directory: Path, exchange: Exchange) -> tuple[str, str]:
     """The name of the file that is expected, and its text."""
+    exchange.body = (case / "answer.json").read_bytes()
     try:
-        return "metrics.prom", exposition(account(case, directory), (case / "answer.json").read_bytes())
+        return "metrics.prom", exposition(account(case, directory), exchange)
     except BybitError as error:
         return "error.txt", f"{error.reason}: {error}\n"
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_golden(case: Path, tmp_path: Path) -> None:
-    name, text = outcome(case, tmp_path)
+def test_golden(case: Path, tmp_path: Path, exchange: Exchange) -> None:
+    name, text = outcome(case, tmp_path, exchange)
     if os.environ.get("UPDATE_GOLDEN") == "1":
         for other in ("metrics.prom", "error.txt"):
             (case / other).unlink(missing_ok=True)

@@ -18,7 +18,8 @@ from bybit_exporter.bybit.errors import NETWORK, PAUSE_ALL_SECONDS, BybitError
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
-from bybit_exporter.bybit.wallets import SpotResult, read_wallet
+from bybit_exporter.bybit.wallets import read_wallet
+from bybit_exporter.bybit.wallets.spot import SpotResult
 from bybit_exporter.model import Account, AccountType, RateLimit, Secret
 from tests.exporter_process import ROOT
 from tests.support import FakeClock, bybit_headers

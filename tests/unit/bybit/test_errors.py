@@ -28,16 +28,18 @@ from bybit_exporter.model import FailureReason
 from tools import readme
 
 RET_CODES = {
-    **dict.fromkeys((10000, 10016, 131001, 131003, 131200, 131201, 131230), ("server", RetryPolicy.RETRY_ONCE)),
+    **dict.fromkeys(
+        (10000, 10016, 429, 10429, 131001, 131003, 131200, 131201, 131230), ("server", RetryPolicy.RETRY_ONCE)
+    ),
     10006: ("rate_limit", RetryPolicy.AFTER_RESET),
     10018: ("ip_rate_limit", RetryPolicy.PAUSE_ALL),
     **dict.fromkeys((10002, -1), ("clock", RetryPolicy.SYNC_CLOCK)),
     **dict.fromkeys((10003, 10004, 10005, 10007, 10010, 33004, -2015), ("auth", RetryPolicy.SLOW_RETRY)),
-    **dict.fromkeys((10008, 10028, 100028), ("account_mode", RetryPolicy.SLOW_RETRY)),
+    **dict.fromkeys((10008, 10028, 100028, 10017, 10404), ("account_mode", RetryPolicy.SLOW_RETRY)),
     **dict.fromkeys((10009, 10024), ("region", RetryPolicy.SLOW_RETRY)),
     10027: ("banned", RetryPolicy.NEXT_INTERVAL),
-    10001: ("request", RetryPolicy.NEXT_INTERVAL),
-    **dict.fromkeys((10017, 170130, -999, 10**12), ("api", RetryPolicy.NEXT_INTERVAL)),
+    **dict.fromkeys((10001, 131202, 131207), ("request", RetryPolicy.NEXT_INTERVAL)),
+    **dict.fromkeys((170130, -999, 10**12), ("api", RetryPolicy.NEXT_INTERVAL)),
 }
 
 

@@ -33,6 +33,20 @@ PROMISED = """
 | `bybit_asset_withdrawing` | gauge | account, account_type, coin |
 | `bybit_asset_equity` | gauge | account, account_type, coin |
 | `bybit_asset_usd_value` | gauge | account, account_type, coin |
+| `bybit_asset_borrowed` | gauge | account, account_type, coin |
+| `bybit_asset_accrued_interest` | gauge | account, account_type, coin |
+| `bybit_asset_unrealised_pnl` | gauge | account, account_type, coin |
+| `bybit_asset_initial_margin` | gauge | account, account_type, coin |
+| `bybit_asset_maintenance_margin` | gauge | account, account_type, coin |
+| `bybit_account_equity_usd` | gauge | account, account_type |
+| `bybit_account_wallet_balance_usd` | gauge | account, account_type |
+| `bybit_account_margin_balance_usd` | gauge | account, account_type |
+| `bybit_account_available_balance_usd` | gauge | account, account_type |
+| `bybit_account_unrealised_pnl_usd` | gauge | account, account_type |
+| `bybit_account_initial_margin_usd` | gauge | account, account_type |
+| `bybit_account_maintenance_margin_usd` | gauge | account, account_type |
+| `bybit_account_initial_margin_ratio` | gauge | account, account_type |
+| `bybit_account_maintenance_margin_ratio` | gauge | account, account_type |
 | `bybit_account_status` | gauge | account, account_type, status |
 | `bybit_up` | gauge | account, account_type |
 | `bybit_last_success_timestamp_seconds` | gauge | account, account_type |

@@ -9,7 +9,7 @@ import pytest
 
 from bybit_exporter.bybit.paging import MAX_PAGES, PAUSE_SECONDS
 from bybit_exporter.bybit.wallets import find_account_type
-from bybit_exporter.bybit.withdrawals import ENDED, read_withdrawals
+from bybit_exporter.bybit.withdrawals import ENDED, PAGE_SIZE, read_withdrawals
 from bybit_exporter.model import FailureReason
 from bybit_exporter.sandbox.records import ENDED as ENDED_AT_THE_EXCHANGE
 from bybit_exporter.sandbox.records import UNDER_WAY
@@ -19,8 +19,10 @@ from tests.unit.bybit.fake_exchange import MAIN, Exchange, refusal
 
 
 def rows(*withdrawals: tuple[str, str, str], cursor: str = "") -> dict[str, Any]:
+    """A page. One with a cursor is full, since a page with fewer rows than asked for is the last."""
     keys = ("coin", "amount", "status")
-    return {"rows": [dict(zip(keys, row, strict=True)) for row in withdrawals], "nextPageCursor": cursor}
+    fill = [("BTC", "0", "success")] * (PAGE_SIZE - len(withdrawals)) if cursor else []
+    return {"rows": [dict(zip(keys, row, strict=True)) for row in (*withdrawals, *fill)], "nextPageCursor": cursor}
 
 
 def test_the_words_for_what_has_ended_are_the_exchange_s() -> None:
@@ -49,8 +51,19 @@ def test_withdrawals_are_summed_over_all_pages_with_a_pause_between_them() -> No
     assert answer.rate_limits["/v5/asset/withdraw/query-record"].remaining == 1, "as the last page said"
 
 
-def test_nothing_withdrawn_yet() -> None:
-    assert read_withdrawals(Exchange({"rows": None, "nextPageCursor": ""}).client, MAIN).result == {}
+@pytest.mark.parametrize("page", [{"rows": None, "nextPageCursor": ""}, {"nextPageCursor": "a"}, {}])
+def test_withdrawals_without_rows_are_none(page: dict[str, Any]) -> None:
+    exchange = Exchange(page)
+    assert read_withdrawals(exchange.client, MAIN).result == {}
+    assert len(exchange.asked) == 1
+
+
+@pytest.mark.parametrize(("count", "requests"), [(1, 1), (PAGE_SIZE - 1, 1), (PAGE_SIZE, 2)])
+def test_withdrawals_page_with_fewer_rows_than_asked_for_is_the_last(count: int, requests: int) -> None:
+    first = {**rows(*[("BTC", "1", "Pending")] * count), "nextPageCursor": "a"}
+    exchange = Exchange(first, rows(("BTC", "1", "Pending")))
+    assert read_withdrawals(exchange.client, MAIN).result == {"BTC": count + requests - 1}
+    assert len(exchange.asked) == requests
 
 
 def test_an_amount_that_is_no_number_is_malformed_even_if_it_has_ended() -> None:

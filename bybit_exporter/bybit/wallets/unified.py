@@ -1,0 +1,137 @@
+"""The wallet of a unified account, in every margin mode: its balances, and how near the account is to liquidation.
+
+The fields ``free``, ``availableToWithdraw``, ``availableToBorrow``, ``accountLTV`` and ``…ByMp`` are deprecated or
+meaningless, and are not read.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import Annotated
+
+import msgspec
+
+from ...model import Account, AccountSnapshot, Balance, MarginSummary
+from ..amounts import ZERO, OptionalText, amount, amount_if_present, amount_if_stated, minus, plus
+from ..client import Answer, Client
+from ..errors import BybitError
+from .snapshot import Coin, read_balances, wallet_snapshot
+
+UNIFIED_WALLET_PATH = "/v5/account/wallet-balance"
+
+_NOT_HELD = Balance(
+    "", ZERO, ZERO, equity=ZERO, usd_value=ZERO, borrowed=ZERO, accrued_interest=ZERO, unrealised_pnl=ZERO
+)
+"""A coin that is neither held nor owed. Whether margin applies to it depends on the margin mode, so none is stated."""
+
+
+class UnifiedCoin(msgspec.Struct, rename="camel"):
+    """One coin that the account holds or owes. Amounts are decimal strings."""
+
+    coin: Coin
+    wallet_balance: str
+    """Contains what was borrowed for spot, but not what was borrowed for derivatives, which makes it negative."""
+    locked: str
+    equity: str
+    usd_value: str
+    spot_borrow: str = ""
+    """Part of the wallet balance. Answers before September 2025 lack it, and there it was not part of it."""
+    bonus: str = ""
+    borrow_amount: OptionalText = msgspec.UNSET
+    """Debts of both kinds."""
+    accrued_interest: OptionalText = msgspec.UNSET
+    unrealised_pnl: OptionalText = msgspec.UNSET
+    total_order_im: str = msgspec.field(default="", name="totalOrderIM")
+    """This and the next two are empty in portfolio margin."""
+    total_position_im: str = msgspec.field(default="", name="totalPositionIM")
+    total_position_mm: str = msgspec.field(default="", name="totalPositionMM")
+
+
+class UnifiedWallet(msgspec.Struct, rename="camel"):
+    """The account: its coins, and its totals in USD as decimal strings. Isolated margin leaves most totals empty."""
+
+    coin: list[UnifiedCoin]
+    total_equity: str = ""
+    total_wallet_balance: str = ""
+    total_margin_balance: str = ""
+    total_available_balance: str = ""
+    total_perp_upl: str = msgspec.field(default="", name="totalPerpUPL")
+    total_initial_margin: str = ""
+    total_maintenance_margin: str = ""
+    account_im_rate: OptionalText = msgspec.field(default=msgspec.UNSET, name="accountIMRate")
+    account_mm_rate: str = msgspec.field(default="", name="accountMMRate")
+
+    @property
+    def is_isolated(self) -> bool:
+        """Whether the account is in isolated margin mode. An absent rate (older answers) is no sign of it."""
+        return self.account_im_rate == ""
+
+
+class UnifiedResult(msgspec.Struct):
+    """https://bybit-exchange.github.io/docs/v5/account/wallet-balance"""
+
+    wallets: Annotated[list[UnifiedWallet], msgspec.Meta(min_length=1)] = msgspec.field(name="list")
+
+
+def read_unified(client: Client, account: Account) -> Answer[AccountSnapshot]:
+    """Reads the unified wallet. Raises BybitError for any failure."""
+    answer = client.get(UNIFIED_WALLET_PATH, {"accountType": "UNIFIED"}, UnifiedResult, account)
+    return answer.with_result(unified_snapshot(answer.result, account.coins))
+
+
+def unified_snapshot(result: UnifiedResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
+    """Makes the snapshot of these coins (None: of all that are listed). A debt is a negative free balance.
+
+    Raises:
+        BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
+    """
+    wallet = result.wallets[0]
+    balance_of = partial(_balance, is_isolated=wallet.is_isolated)
+    balances = read_balances(wallet.coin, "result.list[0].coin", balance_of)
+    try:
+        margin = _margin_summary(wallet)
+    except BybitError as error:
+        error.prefix_path("result.list[0]")
+        raise
+    return wallet_snapshot(balances, coins, _NOT_HELD, margin=margin)
+
+
+def _balance(held: UnifiedCoin, *, is_isolated: bool) -> Balance:
+    owned = minus(amount(held.wallet_balance, "walletBalance"), amount(held.spot_borrow, "spotBorrow"), "walletBalance")
+    frozen, bonus = amount(held.locked, "locked"), amount(held.bonus, "bonus")
+    order_margin = amount_if_stated(held.total_order_im, "totalOrderIM")
+    position_margin = amount_if_stated(held.total_position_im, "totalPositionIM")
+    if is_isolated:  # the margin of a position is tied up in the position's own coin
+        for part in (position_margin, order_margin, bonus):
+            frozen = plus(frozen, part or ZERO, "locked")
+    pnl = amount_if_present(held.unrealised_pnl, "unrealisedPnl")
+    worth = amount_if_stated if owned or pnl else amount  # an empty worth of nothing is 0, that of something not known
+    return Balance(
+        sys.intern(held.coin),  # one text for all accounts
+        free=minus(owned, frozen, "walletBalance"),
+        frozen=frozen,
+        equity=worth(held.equity, "equity"),
+        usd_value=worth(held.usd_value, "usdValue"),
+        borrowed=amount_if_present(held.borrow_amount, "borrowAmount"),
+        accrued_interest=amount_if_present(held.accrued_interest, "accruedInterest"),
+        unrealised_pnl=pnl,
+        initial_margin=None
+        if position_margin is None or order_margin is None
+        else plus(position_margin, order_margin, "totalPositionIM"),
+        maintenance_margin=amount_if_stated(held.total_position_mm, "totalPositionMM"),
+    )
+
+
+def _margin_summary(wallet: UnifiedWallet) -> MarginSummary:
+    return MarginSummary(
+        equity_usd=amount_if_stated(wallet.total_equity, "totalEquity"),
+        wallet_balance_usd=amount_if_stated(wallet.total_wallet_balance, "totalWalletBalance"),
+        margin_balance_usd=amount_if_stated(wallet.total_margin_balance, "totalMarginBalance"),
+        available_balance_usd=amount_if_stated(wallet.total_available_balance, "totalAvailableBalance"),
+        unrealised_pnl_usd=amount_if_stated(wallet.total_perp_upl, "totalPerpUPL"),
+        initial_margin_usd=amount_if_stated(wallet.total_initial_margin, "totalInitialMargin"),
+        maintenance_margin_usd=amount_if_stated(wallet.total_maintenance_margin, "totalMaintenanceMargin"),
+        initial_margin_ratio=amount_if_stated(wallet.account_im_rate, "accountIMRate"),
+        maintenance_margin_ratio=amount_if_stated(wallet.account_mm_rate, "accountMMRate"),
+    )
