@@ -115,4 +115,5 @@ class Service:
             ServerClock(api.recv_window_seconds),
             RateLimiter(api.max_requests_per_second),
             recv_window_seconds=api.recv_window_seconds,
+            observe_request=self.store.request_durations.observe,
         )

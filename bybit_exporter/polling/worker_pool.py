@@ -61,7 +61,7 @@ class WorkerPool(Generic[J]):
             self._once.extend(jobs)
             for _ in jobs:
                 self._add_waiting_worker()
-            self._idle.wait_for(lambda: not self._once and not self._running)
+            self._idle.wait_for(lambda: self._stopping or not (self._once or self._running))
 
     def delay(self, job: J, not_before: float, *, releasable: bool) -> float | None:
         """Runs the job next no earlier than this (staleness clock). ``releasable``: `release` ends the delay.
@@ -89,6 +89,7 @@ class WorkerPool(Generic[J]):
             self._stopping = True
             self._changed.notify_all()
             self._needed.notify_all()
+            self._idle.notify_all()
             self._idle.wait_for(lambda: not self._running, patience_seconds)
 
     def _add_waiting_worker(self) -> None:

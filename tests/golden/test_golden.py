@@ -26,7 +26,7 @@ from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Transport
 from bybit_exporter.bybit.wallets import read_wallet
-from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
+from bybit_exporter.metrics.resource_families import RESOURCE_FAMILIES
 from bybit_exporter.metrics.state import ExporterState
 from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import Account
@@ -94,7 +94,7 @@ def exposition(account: Account, exchange: Exchange) -> str:
     result = make_result(account, answer.result, POLLED_AT, ended_timestamp=POLLED_AT, rate_limits=answer.rate_limits)
     store.apply(result, next_run_timestamp=POLLED_AT + INTERVAL_SECONDS)
     whole = store.exposition().decode()
-    return whole.partition(EXPORTER_FAMILIES[0].header(openmetrics=False).decode())[0]
+    return whole.partition(next(iter(RESOURCE_FAMILIES.values()))[0].header(openmetrics=False).decode())[0]
 
 
 def outcome(case: Path, directory: Path, exchange: Exchange) -> tuple[str, str]:

@@ -467,9 +467,7 @@ def test_a_total_names_no_more_than_a_few_of_the_coins_it_misses(site: Site) -> 
     ],
 )
 def test_what_is_wrong_with_a_key(site: Site, read_only: bool, left: float | None, badge: str | None) -> None:
-    site.apply(
-        "main", ApiKey(read_only, False, None if left is None else site.clock.now + left), Resource.API_KEY
-    )
+    site.apply("main", ApiKey(read_only, False, None if left is None else site.clock.now + left), Resource.API_KEY)
     assert page(site).texts("span", "badge")[:-1] == ([badge, "Normal"] if badge else ["Normal"])
     assert page(site).texts("li")[2] == f"{1 if badge else 0} need attention"
 
