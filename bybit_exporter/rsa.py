@@ -28,11 +28,11 @@ def private_key(pem: str) -> RSAPrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except TypeError:
-        raise ValueError("is a private key with a passphrase, which nobody is there to enter") from None
+        raise ValueError("is a private key with a passphrase; give one without") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("begins as PEM does, but holds no private key") from None
+        raise ValueError("begins like a PEM file, but holds no private key") from None
     if not isinstance(key, RSAPrivateKey):
-        raise ValueError("is a private key of another kind than RSA")
+        raise ValueError("is a private key of another kind than RSA; only RSA keys can sign requests")
     return key
 
 

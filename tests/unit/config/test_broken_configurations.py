@@ -143,7 +143,7 @@ CASES = [
     Broken(
         "half of a PEM",
         f"accounts:\n- name: main\n  account_type: SPOT\n  api_key: k\n  api_secret: {PEM}",
-        ("accounts[0].api_secret: begins as PEM does, but holds no private key",),
+        ("accounts[0].api_secret: begins like a PEM file, but holds no private key",),
     ),
     Broken(
         "a PEM as a key",
