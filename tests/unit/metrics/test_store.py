@@ -22,6 +22,7 @@ from bybit_exporter.model import (
     AccountType,
     Balance,
     FailureReason,
+    MarginSummary,
     RateLimit,
     Secret,
 )
@@ -135,6 +136,41 @@ def test_figures_that_are_the_same_are_rendered_once(store: Store, monkeypatch: 
     store.record(main, success(3.0, holding("ETH", "11.53486")), 10.0)
     assert series(store, "bybit_asset_free") == 11.53486
     assert series(store, "bybit_polls_total") == 4
+
+
+def unified(at: float, ratio: str) -> PollResult:
+    margin = MarginSummary(maintenance_margin_ratio=Decimal(ratio))
+    snapshot = AccountSnapshot(AccountStatus.NORMAL, (holding("USDT", "1"),), margin=margin)
+    return PollResult(snapshot, at, 1_700_000_000.0 + at, 0.25)
+
+
+def test_margin_ratio_follows_every_poll_also_while_balances_are_the_same(store: Store) -> None:
+    main = account()
+    store.replace_accounts([main])
+    for at, ratio in enumerate(("0.5", "0.8")):
+        store.record(main, unified(float(at), ratio), 10.0)
+        assert series(store, "bybit_account_maintenance_margin_ratio", account="main") == float(ratio)
+    assert series(store, "bybit_account_equity_usd") is None, "not stated"
+
+
+def test_margin_ratio_expires_with_the_balances(store: Store, clock: FakeClock) -> None:
+    main = account()
+    store.replace_accounts([main])
+    store.record(main, unified(0.0, "0.5"), 10.0)
+    store.record(main, failure(20.0), 30.0)
+    clock.now = 29.9
+    assert series(store, "bybit_account_maintenance_margin_ratio") == 0.5
+    clock.now = 30.0
+    assert series(store, "bybit_account_maintenance_margin_ratio") is None
+
+
+def test_margin_ratio_of_one_wallet_is_not_shown_for_another(store: Store) -> None:
+    main = dataclasses.replace(account(), account_type=AccountType.AUTO)
+    store.replace_accounts([main])
+    store.found(main, AccountType.UNIFIED)
+    store.record(main, unified(0.0, "0.5"), 10.0)
+    store.found(main, AccountType.SPOT)
+    assert series(store, "bybit_account_maintenance_margin_ratio") is None
 
 
 def test_nothing_is_up_without_figures(store: Store, clock: FakeClock) -> None:
