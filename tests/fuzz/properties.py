@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from decimal import Decimal
+from fractions import Fraction
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -42,6 +43,7 @@ from bybit_exporter.model import (
     AccountType,
     Balance,
     FailureReason,
+    MarginSummary,
     MarketPrices,
     ProductEquity,
     Products,
@@ -212,6 +214,21 @@ def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
 coins = st.sampled_from(["BTC", "ETH", "USDT"]) | st.text(max_size=4)
 flags = st.integers(-1, 7)
 UNIFIED_COIN = {"coin": coins, "walletBalance": amounts, "locked": amounts, "equity": amounts, "usdValue": amounts}
+UNIFIED_OPTIONS = (
+    *("spotBorrow", "bonus", "borrowAmount", "accruedInterest", "unrealisedPnl"),
+    *("totalOrderIM", "totalPositionIM", "totalPositionMM"),
+)
+UNIFIED_TOTALS = {
+    "totalEquity": "equity_usd",
+    "totalWalletBalance": "wallet_balance_usd",
+    "totalMarginBalance": "margin_balance_usd",
+    "totalAvailableBalance": "available_balance_usd",
+    "totalPerpUPL": "unrealised_pnl_usd",
+    "totalInitialMargin": "initial_margin_usd",
+    "totalMaintenanceMargin": "maintenance_margin_usd",
+    "accountIMRate": "initial_margin_ratio",
+    "accountMMRate": "maintenance_margin_ratio",
+}
 FUND_COIN = {"coin": coins, "walletBalance": amounts, "transferBalance": amounts}
 WITHDRAWAL = {"coin": coins, "amount": amounts, "status": st.sampled_from(["Pending", "success"]) | st.text(max_size=4)}
 MEMBER = {"uid": st.text(min_size=1, max_size=3), "username": st.text(max_size=3), "status": flags}
@@ -226,10 +243,21 @@ def rows(fields: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]
     return st.lists(st.fixed_dictionaries(dict(fields)), max_size=3)
 
 
+def unified_wallets(numbers: st.SearchStrategy[str], names: st.SearchStrategy[str]) -> st.SearchStrategy[Any]:
+    """Wallets of every margin mode, in which any field that may be absent or empty is."""
+    options = numbers | st.just("")
+    coin = st.fixed_dictionaries(
+        {name: names if name == "coin" else options for name in UNIFIED_COIN},
+        optional=dict.fromkeys(UNIFIED_OPTIONS, options),
+    )
+    listed = st.lists(coin, max_size=3, unique_by=lambda each: each["coin"])
+    return st.fixed_dictionaries({"coin": listed}, optional=dict.fromkeys(UNIFIED_TOTALS, options))
+
+
 OTHERS: Mapping[str, tuple[Callable[[Client], Any], Mapping[str, st.SearchStrategy[Any]]]] = {
     "unified": (
         lambda client: read_wallet(client, ACCOUNT, AccountType.UNIFIED),
-        {"list": st.lists(st.fixed_dictionaries({"coin": rows(UNIFIED_COIN)}), max_size=2)},
+        {"list": st.lists(unified_wallets(amounts, coins), max_size=2)},
     ),
     "fund": (lambda client: read_wallet(client, ACCOUNT, AccountType.FUND), {"balance": rows(FUND_COIN)}),
     "withdrawals": (
@@ -304,11 +332,58 @@ def numbers_in(value: Any) -> Iterator[Decimal]:
         for each in value:
             yield from numbers_in(each)
     elif isinstance(value, AccountSnapshot):
-        yield from numbers_in(value.balances)
-    elif isinstance(value, Balance):
-        yield from numbers_in((value.free, value.frozen, value.equity, value.usd_value))
-    elif isinstance(value, MarketPrices | Products | ProductEquity | SubaccountEquity):
+        yield from numbers_in([value.balances, value.margin])
+    elif isinstance(value, Balance | MarginSummary) or isinstance(
+        value, MarketPrices | Products | ProductEquity | SubaccountEquity
+    ):
         yield from numbers_in(astuple(value))
+
+
+# Every unified wallet, read once more by a reader that works with fractions.
+
+plain_amounts = (
+    st.just("0")
+    | st.integers(-(10**30), 10**30).map(
+        lambda units: f"{'-' * (units < 0)}{abs(units) // 10**18}.{abs(units) % 10**18:018}"
+    )
+    | st.sampled_from(["1e-8", "0011.50", "-0", "+1", ".5", "1e-999999999"])
+)
+
+
+def a_unified_wallet_is_shown_as_the_exchange_states_it(wallet: dict[str, Any]) -> None:
+    body = encoded({"retCode": 0, "result": {"list": [wallet]}})
+    client = client_on(Canned(Response(200, {}, body, clock.now())))
+    snapshot = read_wallet(client, ACCOUNT, AccountType.UNIFIED).result
+    for balance, coin in zip(snapshot.balances, wallet["coin"], strict=True):
+        assert balance.coin == coin["coin"]
+        owned = number(coin["walletBalance"]) - number(coin.get("spotBorrow", ""))
+        assert Fraction(balance.free) + Fraction(balance.frozen) == owned
+        tied_up = ("totalPositionIM", "totalOrderIM", "bonus") if wallet.get("accountIMRate") == "" else ()
+        assert balance.frozen == sum(number(coin.get(name, "")) for name in ("locked", *tied_up))
+        is_stated_or_none(balance, coin, owned)
+    assert snapshot.margin is not None
+    for name, field in UNIFIED_TOTALS.items():
+        assert getattr(snapshot.margin, field) == (number(wallet[name]) if wallet.get(name) else None)
+
+
+def is_stated_or_none(balance: Balance, coin: Mapping[str, str], owned: Fraction) -> None:
+    """No figure is a 0 that the exchange has not stated, but for an empty debt, and an empty worth of nothing."""
+    debts = (balance.borrowed, balance.accrued_interest, balance.unrealised_pnl)
+    for figure, name in zip(debts, ("borrowAmount", "accruedInterest", "unrealisedPnl"), strict=True):
+        assert figure == (number(coin[name]) if name in coin else None)
+    has_something = owned or number(coin.get("unrealisedPnl", ""))
+    for figure, name in ((balance.equity, "equity"), (balance.usd_value, "usdValue")):
+        assert figure == (None if has_something and not coin[name] else number(coin[name]))
+    margins = [number(coin[name]) for name in ("totalPositionIM", "totalOrderIM") if coin.get(name)]
+    assert balance.initial_margin == (sum(margins) if len(margins) == 2 else None)
+    maintenance = coin.get("totalPositionMM")
+    assert balance.maintenance_margin == (number(maintenance) if maintenance else None)
+    assert balance.withdrawing is None
+
+
+def number(text: str) -> Fraction:
+    """What a text that is a number means; nothing is 0, and so is what is smaller than any float."""
+    return Fraction(text) if text and float(text) else Fraction(0)
 
 
 # The raw bytes of an HTTP answer, on a socket.
@@ -485,8 +560,11 @@ class Property(NamedTuple):
 
 
 PROPERTIES = {
-    "answer": Property(responses, an_answer_gives_a_snapshot_or_a_bybit_error, 0.35),
-    "other answers": Property(others, any_other_answer_gives_what_it_says_or_a_bybit_error, 0.2),
+    "answer": Property(responses, an_answer_gives_a_snapshot_or_a_bybit_error, 0.3),
+    "other answers": Property(others, any_other_answer_gives_what_it_says_or_a_bybit_error, 0.15),
+    "unified": Property(
+        unified_wallets(plain_amounts, coins.filter(bool)), a_unified_wallet_is_shown_as_the_exchange_states_it, 0.1
+    ),
     "http": Property(http_answers, http_gives_a_snapshot_or_a_bybit_error, 0.05),
     "configuration": Property(files, a_file_gives_a_configuration_or_a_configuration_error, 0.25),
     "signature": Property(st.tuples(secrets, secrets, parameters), a_request_is_signed_as_it_is_sent, 0.15),

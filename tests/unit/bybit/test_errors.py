@@ -1,30 +1,39 @@
-"""The table of faults, held against the one that was agreed on, written down here a second time."""
+"""The table of failures, compared with a second copy of it."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 
 from bybit_exporter.bybit.errors import (
+    ACCOUNT_TYPE_REJECTED,
     API,
+    BANNED_ADVICE,
     CLOCK,
     ERROR_RULES,
     INTERNAL,
     IP_RATE_LIMIT,
     MALFORMED,
     MAX_PAUSE_ALL_SECONDS,
+    MEMBER_GONE,
     NETWORK,
+    NO_PERMISSION,
     PAUSE_ALL_SECONDS,
     RATE_LIMIT,
     REGION,
     SLOW_RETRY_SECONDS,
     TIMEOUT,
     BybitError,
+    ErrorRule,
     RetryPolicy,
+    advice,
     quote,
+    resource_advice,
     rule_for_http_status,
     rule_for_ret_code,
 )
-from bybit_exporter.model import FailureReason
+from bybit_exporter.model import AccountType, FailureReason
 from tools import readme
 
 RET_CODES = {
@@ -106,6 +115,80 @@ def test_the_table_is_complete_and_says_nothing_twice() -> None:
 )
 def test_the_advice_is_for_that_very_code(code: int, words: str) -> None:
     assert words in rule_for_ret_code(code).advice
+
+
+@pytest.mark.parametrize(
+    "message", ["accountType only support UNIFIED.", "Invalid accounttype", "account type error", "bad account_type"]
+)
+def test_parameter_error_about_the_account_type_is_account_mode(message: str) -> None:
+    rule = rule_for_ret_code(10001, message)
+    assert rule is ACCOUNT_TYPE_REJECTED
+    assert (rule.reason, rule.retry) == ("account_mode", RetryPolicy.SLOW_RETRY)
+    for account_type in AccountType:
+        text = advice(BybitError(rule, ""), account_type)
+        assert "account_type" in text
+        assert "coins" not in text
+
+
+@pytest.mark.parametrize(("code", "message"), [(10001, "coin invalid"), (10001, ""), (10006, "accountType")])
+def test_other_refusal_is_not_about_the_account_type(code: int, message: str) -> None:
+    assert rule_for_ret_code(code, message) is rule_for_ret_code(code)
+    assert rule_for_ret_code(code, message).reason != "account_mode"
+
+
+@pytest.mark.parametrize("account_type", AccountType)
+@pytest.mark.parametrize("rule", [rule_for_http_status(404, b""), rule_for_ret_code(10017), rule_for_ret_code(10404)])
+def test_advice_on_not_found_states_no_account_type(rule: ErrorRule, account_type: AccountType) -> None:
+    text = advice(BybitError(rule, ""), account_type)
+    assert {"account_type", "api.base_url", "api.environment"} <= set(re.findall(r"[a-z_.]+[a-z]", text))
+    assert not any(word in text for word in ("SPOT", "UNIFIED", "classic", "unified"))
+
+
+@pytest.mark.parametrize(
+    ("account_type", "words"),
+    [
+        (AccountType.SPOT, "write account_type: UNIFIED instead of account_type: SPOT"),
+        (AccountType.UNIFIED, "write account_type: SPOT instead of account_type: UNIFIED"),
+        (AccountType.AUTO, "found out again"),
+        (AccountType.FUND, "account_type: auto"),
+    ],
+)
+@pytest.mark.parametrize("code", [10008, 10028, 100028])
+def test_advice_on_the_other_account_mode_is_precise(code: int, account_type: AccountType, words: str) -> None:
+    assert words in advice(BybitError(rule_for_ret_code(code), ""), account_type)
+
+
+@pytest.mark.parametrize("code", [10008, 10017, 10404])
+def test_resource_advice_blames_the_host_not_the_account_type(code: int) -> None:
+    text = resource_advice(BybitError(rule_for_ret_code(code), ""))
+    assert "api.base_url" in text
+    assert "account_type" not in text
+
+
+def test_resource_advice_on_a_missing_permission_names_those_of_subaccounts() -> None:
+    assert "Subaccount Transfer" in resource_advice(BybitError(NO_PERMISSION, ""))
+    assert resource_advice(BybitError(NETWORK, "")) == NETWORK.advice
+
+
+@pytest.mark.parametrize("code", [131202, 131207])
+def test_missing_member_is_recognised(code: int) -> None:
+    assert rule_for_ret_code(code) is MEMBER_GONE
+
+
+def test_ban_has_the_same_advice_as_a_refusal_and_as_a_status() -> None:
+    assert rule_for_ret_code(10027).advice == BANNED_ADVICE
+
+
+def test_every_rule_has_advice() -> None:
+    assert [rule for rule in ERROR_RULES if len(rule.advice) < 20] == []
+
+
+OPERATOR_REASONS = {"auth", "account_mode", "region", "banned", "internal"}
+
+
+@pytest.mark.parametrize("rule", ERROR_RULES, ids=lambda rule: rule.advice[:40])
+def test_operator_is_needed_where_waiting_does_not_help(rule: ErrorRule) -> None:
+    assert BybitError(rule, "").needs_operator == (rule.reason in OPERATOR_REASONS)
 
 
 NOW = 1_700_000_000.0

@@ -23,7 +23,16 @@ from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
 from bybit_exporter.metrics.exposition import Family
 from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.metrics.state import AccountState, ExporterState
-from bybit_exporter.model import Account, AccountStatus, AccountType, Balance, FailureReason, RateLimit, Secret
+from bybit_exporter.model import (
+    Account,
+    AccountStatus,
+    AccountType,
+    Balance,
+    FailureReason,
+    MarginSummary,
+    RateLimit,
+    Secret,
+)
 
 PROMISED = """
 | metric | type | labels |
@@ -111,15 +120,29 @@ def test_help_is_a_plain_sentence(family: Family[Any]) -> None:
 
 # Two ways to the same text: the table's, and the client library's own.
 
+COIN_FIGURES = (
+    *("free", "frozen", "withdrawing", "equity", "usd_value", "borrowed", "accrued_interest", "unrealised_pnl"),
+    *("initial_margin", "maintenance_margin"),
+)
+TOTALS = (
+    *("equity_usd", "wallet_balance_usd", "margin_balance_usd", "available_balance_usd", "unrealised_pnl_usd"),
+    *("initial_margin_usd", "maintenance_margin_usd", "initial_margin_ratio", "maintenance_margin_ratio"),
+)
+
+
+def stated(figures: Balance | MarginSummary, names: Iterable[str]) -> list[tuple[str, float]]:
+    return [(name, float(getattr(figures, name))) for name in names if getattr(figures, name) is not None]
+
 
 def account_samples(state: AccountState) -> Iterator[tuple[str, dict[str, str], float]]:
     """What an account shows: name, labels, value; written down independently of the table."""
     account = {"account": state.account.name}
     wallet = {**account, "account_type": (state.found_type or state.account.account_type).value}
     for balance in state.balances or ():
-        for field in ("free", "frozen", "withdrawing", "equity", "usd_value"):
-            if (amount := getattr(balance, field)) is not None:
-                yield f"bybit_asset_{field}", {**wallet, "coin": balance.coin}, float(amount)
+        for field, amount in stated(balance, COIN_FIGURES):
+            yield f"bybit_asset_{field}", {**wallet, "coin": balance.coin}, amount
+    for field, amount in stated(state.margin, TOTALS) if state.margin else ():
+        yield f"bybit_account_{field}", wallet, amount
     for status in ("normal", "banned", "unknown") if state.status else ():
         yield "bybit_account_status", {**wallet, "status": status}, state.status == status
     values = {
@@ -186,7 +209,8 @@ NUMBER = st.floats()
 COUNT = st.integers(0, 99_999)
 AMOUNT = NUMBER.map(Decimal)
 PERHAPS = st.none() | AMOUNT
-BALANCES = st.builds(Balance, TEXT, AMOUNT, AMOUNT, PERHAPS, PERHAPS, PERHAPS)
+BALANCES = st.builds(Balance, TEXT, *[AMOUNT] * 2, *[PERHAPS] * 8)
+MARGINS = st.builds(MarginSummary, *[PERHAPS] * 9)
 STATES = st.builds(
     AccountState,
     account=st.builds(
@@ -208,6 +232,7 @@ STATES = st.builds(
     next_poll_timestamp=st.none() | NUMBER,
     rate_limits=st.dictionaries(TEXT, st.builds(RateLimit, st.integers(0, 10**18), st.integers(0, 10**18)), max_size=2),
     balances=st.none() | st.lists(BALANCES, max_size=4).map(tuple),
+    margin=st.none() | MARGINS,
     status=st.none() | st.sampled_from(AccountStatus),
 )
 

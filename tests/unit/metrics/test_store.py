@@ -23,6 +23,7 @@ from bybit_exporter.model import (
     Balance,
     FailureReason,
     JobResult,
+    MarginSummary,
     MarketPrices,
     RateLimit,
     Resource,
@@ -137,6 +138,39 @@ def test_figures_that_are_the_same_are_rendered_once(store: Store, monkeypatch: 
     store.apply(success(main, 3.0, make_balance("ETH", "11.53486")), 10.0)
     assert series(store, "bybit_asset_free") == 11.53486
     assert series(store, "bybit_polls_total") == 4
+
+
+def unified(account: Account, at: float, ratio: str) -> JobResult[Any]:
+    margin = MarginSummary(maintenance_margin_ratio=Decimal(ratio))
+    return make_result(account, make_snapshot(make_balance("USDT", "1"), margin=margin), at)
+
+
+def test_margin_ratio_follows_every_poll_also_while_balances_are_the_same(store: Store) -> None:
+    main = account()
+    store.replace_accounts([main])
+    for at, ratio in enumerate(("0.5", "0.8")):
+        store.apply(unified(main, float(at), ratio), 10.0)
+        assert series(store, "bybit_account_maintenance_margin_ratio", account="main") == float(ratio)
+    assert series(store, "bybit_account_equity_usd") is None, "not stated"
+
+
+def test_margin_ratio_expires_with_the_balances(store: Store, clock: FakeClock) -> None:
+    main = account()
+    store.replace_accounts([main])
+    store.apply(unified(main, 0.0, "0.5"), 10.0)
+    store.apply(failure(main, 20.0), 30.0)
+    clock.now = 29.9
+    assert series(store, "bybit_account_maintenance_margin_ratio") == 0.5
+    clock.now = 30.0
+    assert series(store, "bybit_account_maintenance_margin_ratio") is None
+
+
+def test_margin_ratio_of_one_wallet_is_not_shown_for_another(store: Store) -> None:
+    main = dataclasses.replace(account(), account_type=AccountType.AUTO)
+    store.replace_accounts([main])
+    store.apply(replace(unified(main, 0.0, "0.5"), account_type=AccountType.UNIFIED), 10.0)
+    store.apply(failure(main, 1.0, account_type=AccountType.SPOT), 10.0)
+    assert series(store, "bybit_account_maintenance_margin_ratio") is None
 
 
 def test_nothing_is_up_without_figures(store: Store, clock: FakeClock) -> None:

@@ -6,7 +6,6 @@ No socket: `responses` stands in for the exchange below the exporter's own trans
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -14,10 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import responses
-from hypothesis import given
-from hypothesis import strategies as st
 
-from bybit_exporter.bybit.amounts import amount
 from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.rate_limiter import RateLimiter
@@ -192,50 +188,6 @@ def test_what_is_no_finite_decimal_number_is_malformed(
     assert error.reason is FailureReason.MALFORMED
     assert str(error).startswith(f'result.spot.assets[0].{field}: not a finite decimal number: "')
     assert len(str(error)) < 200
-
-
-@pytest.mark.parametrize(
-    ("text", "number"),
-    [
-        ("", "0"),
-        ("0", "0"),
-        ("1e-8", "0.00000001"),
-        ("1E+8", "100000000"),
-        ("0011.50", "11.50"),
-        ("0.123456789012345678", "0.123456789012345678"),
-        ("123456789012345678.123456789012345678", "123456789012345678.123456789012345678"),
-        ("-5.25", "-5.25"),
-        ("+1", "1"),
-        (".5", "0.5"),
-        ("5.", "5"),
-        ("1e308", "1e308"),
-        ("9" * 300, "9" * 300),
-        ("-0.000", "0"),
-        ("1e-999999999", "0"),
-        ("0e999999999", "0"),
-    ],
-)
-def test_amounts_are_exact(text: str, number: str) -> None:
-    assert amount(text, "") == Decimal(number)
-
-
-@pytest.mark.parametrize("text", ["0.000", "-0", "-0.000", "-1e-999", "0e99", "1e-999999999"])
-def test_zero_has_no_sign_and_no_exponent(text: str) -> None:
-    assert str(amount(text, "")) == "0"
-
-
-@given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30))
-def test_any_decimal_number_is_itself(number: Decimal) -> None:
-    assert amount(str(number), "") == number
-
-
-@given(st.text())
-def test_any_text_is_a_finite_number_or_malformed(text: str) -> None:
-    try:
-        number = float(amount(text, "field"))
-    except BybitError as error:
-        number = 0.0 if error.reason is FailureReason.MALFORMED else math.nan
-    assert math.isfinite(number)
 
 
 @pytest.mark.parametrize(
