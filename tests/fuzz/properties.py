@@ -333,9 +333,7 @@ def numbers_in(value: Any) -> Iterator[Decimal]:
             yield from numbers_in(each)
     elif isinstance(value, AccountSnapshot):
         yield from numbers_in([value.balances, value.margin])
-    elif isinstance(value, Balance | MarginSummary) or isinstance(
-        value, MarketPrices | Products | ProductEquity | SubaccountEquity
-    ):
+    elif isinstance(value, Balance | MarginSummary | MarketPrices | Products | ProductEquity | SubaccountEquity):
         yield from numbers_in(astuple(value))
 
 
