@@ -47,6 +47,7 @@ LIBRARY_OWNERS: dict[str, set[str]] = {
     "starlette": {"web"},
     "uvicorn": {"web.server"},
     "jinja2": {"web"},
+    "markdown_it": {"web.documentation"},
     "yaml": {"config.strict_yaml"},
     "msgspec": {"bybit", "model", "metrics", "polling"},
     "isal": {"web"},
