@@ -317,13 +317,13 @@ def _start_web(
     ended: Callable[[], None],
 ) -> WebServer:
     from .web.app import WebOptions, create_app
-    from .web.server.reloader import LiveWebConfig
+    from .web.server.reloader import WebConfigReloader
     from .web.server.server import WebServer
 
     web_options = WebOptions(options.telemetry_path, options.demo, options.lifecycle, options.shard)
     app = create_app(service.store, web_options, service.reload)
-    live = LiveWebConfig(options.web_config_file, web_configuration)
-    web = WebServer(app, listener, ended, live, options.max_connections)
+    reloader = WebConfigReloader(options.web_config_file, web_configuration)
+    web = WebServer(app, [listener], ended, reloader, options.max_connections)
     web.start()
     return web
 
@@ -339,7 +339,7 @@ def _announce(listener: socket.socket, web_configuration: WebConfig) -> None:
     host, port = listener.getsockname()[:2]
     address = ipaddress.ip_address(host)
     reached_as = "localhost" if address.is_unspecified else f"[{host}]" if address.version == 6 else host
-    if not address.is_loopback and not web_configuration.private:
+    if not address.is_loopback and not web_configuration.requires_authentication:
         _log.warning("whoever reaches this address can read every balance: no password or client certificate is asked")
     if not address.is_loopback and web_configuration.tls is None:
         _log.warning("whoever can listen on the network can read every balance, and a password: there is no TLS")

@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 
 from ..metrics.store import Store
 from ..sharding import SINGLE_SHARD, Shard
-from .documentation import readme
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -50,7 +49,10 @@ def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) ->
             Route("/", endpoints.status_page),
             Route("/-/healthy", endpoints.healthy),
             Route("/-/ready", endpoints.ready),
-            Route("/-/documentation", endpoints.documentation),
+            Route("/-/documentation", endpoints.document),
+            Route("/-/documentation/images/{name}", endpoints.image),
+            Route("/-/documentation/{name}", endpoints.document),
+            Route("/-/runbooks", endpoints.document),
             Route("/-/reload", endpoints.reload, methods=["POST"]),
         ]
     )
@@ -91,8 +93,16 @@ class _Endpoints:
             self.store, parameters, telemetry_path=options.telemetry_path, demo=options.demo, shard=options.shard
         )
 
-    async def documentation(self, request: Request) -> Response:
-        return _text(200, await asyncio.to_thread(readme))
+    async def document(self, request: Request) -> Response:
+        html, policy = await asyncio.to_thread(_document, request.url.path)
+        headers = {"Content-Security-Policy": policy}
+        return HTMLResponse(html, headers=headers) if html else _text(404, "there is no such document")
+
+    async def image(self, request: Request) -> Response:
+        from .documentation import documents
+
+        content = documents().image(request.url.path)
+        return Response(content, media_type="image/png") if content else _text(404, "there is no such image")
 
     async def healthy(self, request: Request) -> Response:
         return _text(200, "healthy")
@@ -110,6 +120,13 @@ class _Endpoints:
         except Exception as error:
             return _text(500, str(error))
         return _text(200, "reloaded")
+
+
+def _document(path: str) -> tuple[str | None, str]:
+    """The page at a path, if there is one, and its Content-Security-Policy."""
+    from .documentation import CONTENT_SECURITY_POLICY, documents  # only loaded when somebody reads it
+
+    return documents().page(path), CONTENT_SECURITY_POLICY
 
 
 def _text(status: int, text: str) -> Response:

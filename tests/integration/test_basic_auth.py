@@ -108,7 +108,7 @@ def test_changed_users_are_taken_up_and_none_is_remembered(exporter: ExporterPro
     eventually(lambda: status(*ALICE) == 401, 20)
     assert status("bob", "builder") == 200
     (tmp_path / "web.yml").write_text("basic_auth_users: {bob: broken}")
-    eventually(lambda: [event for event in exporter.log if "not taken up" in event["msg"]], 20)
+    eventually(lambda: [event for event in exporter.log if "not reloaded" in event["msg"]], 20)
     assert status("bob", "builder") == 200
     assert exporter.get("/metrics").status_code == 401
 

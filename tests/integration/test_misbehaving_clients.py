@@ -10,7 +10,6 @@ import socket
 import ssl
 import threading
 import time
-from asyncio.sslproto import SSLProtocol
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,12 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp
 
 from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
-from bybit_exporter.web.server import limits, web_config
+from bybit_exporter.web.server import connections as web_connections
+from bybit_exporter.web.server import web_config
 from bybit_exporter.web.server.listen import bind
-from bybit_exporter.web.server.reloader import LiveWebConfig
+from bybit_exporter.web.server.reloader import WebConfigReloader
 from bybit_exporter.web.server.server import WebServer
+from bybit_exporter.web.server.tls_transport import TlsTransport
 from tests.certificates import CA, FIXTURES, client_context
 from tests.exporter_process import ExporterProcess, config_for
 from tests.support import eventually
@@ -43,9 +44,9 @@ def serve() -> Iterator[Serve]:
         def start(
             app: ASGIApp | None = None, max_connections: int = 20, file: str = "empty.good.yml"
         ) -> tuple[str, int]:
-            live = LiveWebConfig(None, web_config.load(FIXTURES / file))
+            reloader = WebConfigReloader(None, web_config.load(FIXTURES / file))
             listener = bind("127.0.0.1", 0)
-            server = WebServer(app or PlainTextResponse("hello"), listener, lambda: None, live, max_connections)
+            server = WebServer(app or PlainTextResponse("hello"), [listener], lambda: None, reloader, max_connections)
             address = listener.getsockname()[:2]
             server.start()
             cleanup.callback(server.stop)
@@ -56,9 +57,9 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "HEAD_SECONDS", 0.3)
-    monkeypatch.setattr(limits, "ANSWER_SECONDS", 0.3)
-    monkeypatch.setattr(limits, "IDLE_SECONDS", 1.0)
+    monkeypatch.setattr(web_connections, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(web_connections, "ANSWER_SECONDS", 0.3)
+    monkeypatch.setattr(web_connections, "IDLE_SECONDS", 1.0)
 
 
 def connect(address: tuple[str, int], tls: bool = False) -> socket.socket:
@@ -300,7 +301,7 @@ def test_clients_that_do_not_read_make_room(serve: Serve, tls: bool) -> None:
 def test_nothing_is_left_of_connections_that_were_dropped(serve: Serve, file: str) -> None:
     def left() -> int:
         gc.collect()
-        return sum(isinstance(thing, limits.BoundedProtocol | SSLProtocol) for thing in gc.get_objects())
+        return sum(isinstance(thing, web_connections.Connection | TlsTransport) for thing in gc.get_objects())
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
         if scope["path"] == "/block":
@@ -370,10 +371,10 @@ def test_1500_half_open_requests(exporter: ExporterProcess, file: str) -> None:
             assert exporter.get("/metrics", verify=str(CA)).status_code == 200
             slowest = max(slowest, time.monotonic() - start)
         during = status_of(exporter)
-        assert descriptors(exporter) < limits.MAX_CONNECTIONS + 100
+        assert descriptors(exporter) < web_connections.MAX_CONNECTIONS + 100
     assert slowest < 3
     assert during["Threads"] - before["Threads"] <= 4
-    assert during["VmRSS"] - before["VmRSS"] < 60_000
+    assert during["VmRSS"] - before["VmRSS"] < 40_000
     print(f"half-open: slowest scrape {slowest * 1000:.0f} ms, {before} -> {during}")  # noqa: T201
 
 

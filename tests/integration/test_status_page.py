@@ -300,7 +300,6 @@ def test_the_real_exporter_s_page_and_its_end(browser: Chromium, tmp_path: Path)
     ):
         exporter.wait_for(1.0, "bybit_up")
         assert exporter.get("/").headers["Content-Security-Policy"] == page.CONTENT_SECURITY_POLICY
-        assert exporter.get("/-/documentation").text.startswith("# bybit-exporter")
         browser.visit(exporter.base_url + "/")
         assert "1.00000001" in browser.text("section")
         exchange.accounts["main"].update({"BTC": Holding("2.00000002")})

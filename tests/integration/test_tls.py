@@ -171,14 +171,14 @@ def test_certificates_change_under_load_and_no_scrape_fails(start: Start, tmp_pa
         assert scraper.failure is None
         assert len(scraper.statuses) > 20
         assert set(scraper.statuses) == {200}
-    assert len(list(exporter.events("web configuration taken up"))) == 3
+    assert len(list(exporter.events("web configuration reloaded"))) == 3
 
 
 def test_a_half_changed_pair_keeps_the_old_certificate_and_is_logged_once(start: Start, tmp_path: Path) -> None:
     exporter = start(TLS)
     before = shown_certificate(exporter)
     replace(tmp_path / "server.crt", "renewed.crt")
-    problem = "the web configuration was not taken up; the old one stays"
+    problem = "the web configuration was not reloaded; the old one is still in use"
     eventually(lambda: list(exporter.events(problem)), 20)
     assert shown_certificate(exporter) == before
     replace(tmp_path / "server.key", "renewed.key")
@@ -193,7 +193,7 @@ def test_who_is_no_longer_trusted_gets_nothing_more_over_a_connection_it_has(sta
     connection.request("GET", "/metrics")
     assert connection.getresponse().read()
     replace(tmp_path / "ca.crt", "foreign_ca.crt")
-    eventually(lambda: list(exporter.events("web configuration taken up")), 20)
+    eventually(lambda: list(exporter.events("web configuration reloaded")), 20)
     with contextlib.suppress(ConnectionError, ssl.SSLError):
         connection.request("GET", "/metrics")
     with pytest.raises((ConnectionError, http.client.HTTPException, ssl.SSLError)):
@@ -265,7 +265,7 @@ def test_a_real_prometheus_with_certificate_and_password(start: Start, tmp_path:
         assert prometheus.targets() == {name: "up" if name == "right" else "down" for name in jobs}
         replace(tmp_path / "server.crt", "renewed.crt")
         replace(tmp_path / "server.key", "renewed.key")
-        eventually(lambda: list(exporter.events("web configuration taken up")), 20)
+        eventually(lambda: list(exporter.events("web configuration reloaded")), 20)
         assert prometheus.query("min_over_time(up{job='right'}[1m])") == 1.0
 
 

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ast
 import graphlib
+import importlib
+import inspect
+import textwrap
 from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -43,6 +47,7 @@ LIBRARY_OWNERS: dict[str, set[str]] = {
     "starlette": {"web"},
     "uvicorn": {"web.server"},
     "jinja2": {"web"},
+    "markdown_it": {"web.documentation"},
     "yaml": {"config.strict_yaml"},
     "msgspec": {"bybit", "model", "metrics", "polling"},
     "isal": {"web"},
@@ -159,15 +164,72 @@ def is_private(name: str) -> bool:
     return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
 
 
+def private_texts(source: str) -> list[str]:
+    """Private names that are given to `getattr` and the like as a text: ``getattr(x, "_y")``."""
+    calls = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    return [
+        ast.unparse(call)
+        for call in calls
+        if isinstance(call.func, ast.Name) and call.func.id in ("getattr", "setattr", "hasattr", "delattr")
+        if len(call.args) > 1 and isinstance(call.args[1], ast.Constant) and is_private(str(call.args[1].value))
+    ]
+
+
+def inherited_private_names(module: ModuleType) -> list[str]:
+    """Private names of a library's class that a class of the module, which inherits from it, defines or uses."""
+    found = []
+    for own in vars(module).values():
+        if not isinstance(own, type) or own.__module__ != module.__name__:
+            continue
+        foreign = {name for base in own.__mro__ if is_from_library(base) for name in names_in(base) if is_private(name)}
+        found += [f"{own.__name__}.{name}" for name in sorted(names_in(own) & foreign - {"_abc_impl"})]
+    return found
+
+
+UNCHECKED_BASES = {"builtins", "enum", "abc", "typing", "collections.abc", "dataclasses"}
+"""Classes that set up private names on those that inherit from them, as the language wants it."""
+
+
+def is_from_library(base: type) -> bool:
+    return base.__module__.partition(".")[0] not in {PACKAGE, *UNCHECKED_BASES}
+
+
+@cache
+def names_in(owner: type) -> set[str]:
+    """Attributes of a class: those it has, and those its methods read from or set on `self`."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(owner)))
+    except (OSError, TypeError):  # it is written in C, or made by a function
+        return set(vars(owner))
+    attributes = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute)]
+    used = {node.attr for node in attributes if isinstance(node.value, ast.Name) and node.value.id in ("self", "cls")}
+    used |= {node.attr for node in attributes if ast.unparse(node.value) == "super()"}
+    return used | set(vars(owner))
+
+
 def test_private_names_of_libraries_are_found() -> None:
     assert private_names("import http.client\nhttp.client._read_headers(fp)") == ["http.client._read_headers"]
     assert private_names("from asyncio import _x") == ["asyncio._x"]
     assert private_names("import ssl\nssl.A._max = 1") == ["ssl.A._max"]
+    assert private_texts("setattr(server, '_loop', None)") == ["setattr(server, '_loop', None)"]
+
+
+def test_private_names_of_inherited_library_classes_are_found() -> None:
+    module = ModuleType("bybit_exporter.example")
+    source = "import http.client\nclass Own(http.client.HTTPResponse):\n    def _read_status(self): return ()\n"
+    exec(source, vars(module))
+    assert inherited_private_names(module) == ["Own._read_status"]
 
 
 @pytest.mark.parametrize("module", sorted(MODULES))
 def test_module_uses_public_names_of_libraries_only(module: str) -> None:
-    assert private_names(MODULES[module].read_text()) == []
+    source = MODULES[module].read_text()
+    assert private_names(source) + private_texts(source) == []
+
+
+@pytest.mark.parametrize("module", sorted(set(MODULES) - {"__main__", "sandbox.__main__"}))
+def test_module_inherits_no_private_names_of_libraries(module: str) -> None:
+    assert inherited_private_names(importlib.import_module(f"{PACKAGE}.{module}".removesuffix("."))) == []
 
 
 def test_launcher_imports_command_line_only() -> None:

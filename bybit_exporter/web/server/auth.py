@@ -1,7 +1,7 @@
-"""Basic authentication: names and bcrypt hashes.
+"""Basic authentication with names and bcrypt hashes.
 
-A check takes tens of milliseconds by design. So it runs beside the event loop, one at a time; a password that was
-right is remembered; and who asks more than there is time for is turned away.
+By design, bcrypt takes tens of milliseconds for one check. So checks run in a thread, one at a time; a correct password
+is remembered; and requests that would have to wait behind too many checks are refused.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ from typing import NamedTuple, TypeVar
 T = TypeVar("T")
 
 BCRYPT_BYTES = 72
-"""bcrypt takes no more of a password; the tools that make hashes drop the rest as we do."""
+"""bcrypt uses no more bytes of a password. Like the tools that make hashes, the server ignores the rest."""
 
 MAX_CHECKS = 16
 MAX_CHECKS_PER_PEER = 4
-"""At most so many checks wait, so that a client which guesses does not keep out another."""
+"""Maximum number of checks that wait, in all and for one address: one guessing client must not lock out another."""
 
 
 class Credentials(NamedTuple):
-    """What a client says it is."""
+    """User name and password of a request."""
 
     user: bytes
     password: bytes
 
 
-class TooManyGuesses(Exception):
-    """There are more passwords to check than there is time for."""
+class TooManyChecks(Exception):
+    """Too many passwords are waiting to be checked."""
 
 
 def parse(authorization: str) -> Credentials | None:
-    """The credentials of an ``Authorization`` header; `None` if they are not those of basic authentication.
+    """Parses an ``Authorization`` header. Returns `None` if it is not basic authentication.
 
     https://www.rfc-editor.org/rfc/rfc7617
     """
@@ -54,35 +54,35 @@ def parse(authorization: str) -> Credentials | None:
     return Credentials(user, password) if colon else None
 
 
-class Verifier:
-    """Checks passwords against one set of users; another set needs another verifier, which remembers nothing."""
+class PasswordVerifier:
+    """Checks passwords against one set of users. A changed set needs a new verifier, which remembers no password."""
 
     def __init__(self, users: Mapping[str, str]) -> None:
-        import bcrypt  # not needed by those who ask for no password
+        import bcrypt  # only loaded if there are users
 
         self._check_password = bcrypt.checkpw
         self._hashes = {name.encode(): hashed.encode() for name, hashed in users.items()}
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, bytes] = {}
-        """The keyed hash of each user's password, once it was right."""
+        """By user, the keyed hash of the correct password."""
         self._checks: dict[bytes, asyncio.Task[bool]] = {}
         self._peers: Counter[str] = Counter()
         self._one_at_a_time = asyncio.Lock()
 
-    async def accepts(self, credentials: Credentials, peer: str) -> bool:
-        """Whether the password is the user's.
+    async def verify(self, credentials: Credentials, peer: str) -> bool:
+        """Returns whether user name and password are correct.
 
         Raises:
-            TooManyGuesses: it was not checked.
+            TooManyChecks: they were not checked.
         """
         user, password = credentials.user, credentials.password[:BCRYPT_BYTES]
         token = self._keyed_hash(user, password)
         if hmac.compare_digest(self._verified.get(user, bytes(len(token))), token):
             return True
         check = self._checks.get(token)
-        if check is None:  # the same question at the same time is asked once
+        if check is None:  # equal requests share one check
             if len(self._checks) >= MAX_CHECKS or self._peers[peer] >= MAX_CHECKS_PER_PEER:
-                raise TooManyGuesses
+                raise TooManyChecks
             self._peers[peer] += 1
             check = self._checks[token] = asyncio.create_task(self._check(user, password, token, peer))
         return await asyncio.shield(check)
@@ -93,15 +93,15 @@ class Verifier:
                 matches = await _in_thread(lambda: self._matches(user, password))
         finally:
             del self._checks[token]
-            self._peers -= Counter([peer])  # forgets those that wait for nothing
+            self._peers -= Counter([peer])  # removes addresses whose count is 0
         if matches:
             self._verified[user] = token
         return matches
 
     def _matches(self, user: bytes, password: bytes) -> bool:
-        """Takes as long for a name that is nobody's: then the hash of some user is checked, always the same."""
-        some_user = sorted(self._hashes)[int.from_bytes(self._keyed_hash(user, b"")) % len(self._hashes)]
-        hashed = self._hashes.get(user, self._hashes[some_user])
+        """Takes the same time for an unknown user: it checks the hash of another user, always the same one."""
+        other_user = sorted(self._hashes)[int.from_bytes(self._keyed_hash(user, b"")) % len(self._hashes)]
+        hashed = self._hashes.get(user, self._hashes[other_user])
         try:
             matches = self._check_password(password, hashed)
         except ValueError:
@@ -109,22 +109,22 @@ class Verifier:
         return matches and user in self._hashes
 
     def _keyed_hash(self, user: bytes, password: bytes) -> bytes:
-        return hmac.digest(self._key, user + b":" + password, hashlib.sha256)  # no name has a colon
+        return hmac.digest(self._key, user + b":" + password, hashlib.sha256)  # user names have no colon
 
 
 async def _in_thread(function: Callable[[], T]) -> T:
-    """Like `asyncio.to_thread`, but no executor has to wait for it when the process ends."""
+    """Like `asyncio.to_thread`, but the end of the process does not wait for the thread."""
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
 
-    def tell(value: T) -> None:
+    def set_result(value: T) -> None:
         if not result.cancelled():
             result.set_result(value)
 
     def run() -> None:
         value = function()
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(tell, value)
+            loop.call_soon_threadsafe(set_result, value)
 
     threading.Thread(target=run, name="password", daemon=True).start()
     return await result

@@ -1,4 +1,4 @@
-"""Addresses to listen on."""
+"""Parses listen addresses, and binds them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _ADDRESS = re.compile(
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """``host:port``, ``:port`` or ``[::1]:port``, as host and port.
+    """Parses ``host:port``, ``:port`` or ``[::1]:port``. Returns host and port.
 
     Raises:
-        ValueError: it is none of these.
+        ValueError: the text has none of these forms.
     """
     match = _ADDRESS.fullmatch(text)
     if match is None or int(match["port"]) > 65535:
@@ -26,10 +26,10 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; without a host, on every interface, for IPv6 and IPv4 where the machine has both.
+    """Returns a listening socket. Without a host it listens on every interface, on IPv6 and IPv4 if there are both.
 
     Raises:
-        OSError: the address cannot be had.
+        OSError: the address cannot be bound.
     """
     if not host and socket.has_dualstack_ipv6():
         return _listen(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
@@ -41,4 +41,4 @@ def _listen(address: tuple[Any, ...], **options: Any) -> socket.socket:
     try:
         return socket.create_server(address, backlog=1024, **options)
     except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0)) from None  # without the address, as Python adds it
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from None  # Python's message has the address, too

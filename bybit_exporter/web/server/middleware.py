@@ -1,48 +1,52 @@
-"""What every request passes before the application sees it, and every answer on its way out."""
+"""Access control for every request, and the security headers of every answer."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
 import socket
+from collections.abc import Collection
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import auth
-from .reloader import LiveWebConfig, Rules
+from .reloader import AccessRules, WebConfigReloader
 
 PROBES = ("/-/healthy", "/-/ready")
-"""They tell no figure: whoever restarts a container must be able to ask without a password."""
+"""Paths without access control: a container's health check has no password. Their answers contain no figures."""
 
 HEADERS = {
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
-"""On each answer that does not set them itself."""
+"""Headers of each answer, unless it sets them itself."""
 
-FOREIGN_NAME = (
-    "This host name is not this machine's, so the request may come from a web page that rebinds its name.\n"
-    "Ask by address or as localhost, let the proxy in front send such a Host header, or set a password.\n"
+FOREIGN_HOST = (
+    "This host name does not belong to this machine. The request may come from a web page that uses DNS rebinding.\n"
+    "Use an IP address or localhost, let the reverse proxy send such a Host header, or set a password.\n"
 )
 
 
-class Guard:
-    """ASGI middleware: bodies, rate limit, foreign host names, password; and headers on every answer.
+class AccessMiddleware:
+    """ASGI middleware: refuses bodies, requests over the rate limit, foreign host names and wrong passwords.
 
-    ``on_loopback`` says that only this machine can connect. A browser on it can, too, on behalf of any web page whose
-    name its owner points at 127.0.0.1; so without a password only names of this machine are answered.
+    ``loopback_addresses`` are the listeners' addresses that only this machine can reach. A browser on this machine can
+    reach them, too, on behalf of any web page whose host name resolves to 127.0.0.1 (DNS rebinding). So without a
+    password these listeners answer only host names of this machine.
     """
 
-    def __init__(self, app: ASGIApp, live: LiveWebConfig, *, on_loopback: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, reloader: WebConfigReloader, loopback_addresses: Collection[tuple[str, int]] = ()
+    ) -> None:
         self._app = app
-        self._live = live
-        self._on_loopback = on_loopback
+        self._reloader = reloader
+        self._loopback_addresses = loopback_addresses
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        rules = self._live.rules
+        rules = self._reloader.rules
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -52,29 +56,34 @@ class Guard:
         answer = await self._refusal(scope, rules) or self._app
         await answer(scope, receive, send_with_headers)
 
-    async def _refusal(self, scope: Scope, rules: Rules) -> Response | None:
+    async def _refusal(self, scope: Scope, rules: AccessRules) -> Response | None:
         headers = Headers(scope=scope)
         if headers.get("Content-Length", "0").strip("0") or "Transfer-Encoding" in headers:
-            return _refuse(413, "No path takes a body.\n", {"Connection": "close"})
+            return _refuse(413, "Requests with a body are not accepted.\n", {"Connection": "close"})
         if scope["path"] in PROBES and scope["method"] in ("GET", "HEAD"):
             return None
-        if rules.bucket and not rules.bucket.take():
+        if rules.rate_limiter and not rules.rate_limiter.take():
             return _refuse(429, "Too Many Requests\n", {"Retry-After": "1"})
-        if self._on_loopback and not rules.config.private and not is_local_name(headers.get("Host", "")):
-            return _refuse(421, FOREIGN_NAME)
-        if rules.verifier and (refusal := await _unauthorized(scope, headers, rules.verifier)):
-            return refusal
+        if self._is_foreign(scope, headers) and not rules.config.requires_authentication:
+            return _refuse(421, FOREIGN_HOST)
+        if rules.verifier:
+            return await _check_password(scope, headers, rules.verifier)
         return None
 
+    def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the request came to a loopback address under a host name that is not this machine's."""
+        host, port = scope["server"]
+        return (host, port) in self._loopback_addresses and not is_local_name(headers.get("Host", ""))
 
-async def _unauthorized(scope: Scope, headers: Headers, verifier: auth.Verifier) -> Response | None:
-    """The same for every path, whether there is something behind it or not."""
+
+async def _check_password(scope: Scope, headers: Headers, verifier: auth.PasswordVerifier) -> Response | None:
+    """Refuses a wrong password. The answer is the same for every path, whether it exists or not."""
     credentials = auth.parse(headers.get("Authorization", ""))
     peer = scope["client"][0] if scope.get("client") else ""
     try:
-        if credentials and await verifier.accepts(credentials, peer):
+        if credentials and await verifier.verify(credentials, peer):
             return None
-    except auth.TooManyGuesses:
+    except auth.TooManyChecks:
         return _refuse(429, "Too Many Requests\n", {"Retry-After": "1"})
     return _refuse(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="restricted", charset="UTF-8"'})
 
@@ -83,8 +92,8 @@ def _refuse(status: int, text: str, headers: dict[str, str] | None = None) -> Re
     return PlainTextResponse(text, status, headers)
 
 
-def add_headers(headers: MutableHeaders, rules: Rules) -> None:
-    """Ours where the answer has none, and over everything those of the web configuration."""
+def add_headers(headers: MutableHeaders, rules: AccessRules) -> None:
+    """Adds the security headers that are missing. Those of the web configuration replace others."""
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     for name, value in rules.config.headers.items():
@@ -92,9 +101,9 @@ def add_headers(headers: MutableHeaders, rules: Rules) -> None:
 
 
 def is_local_name(host: str) -> bool:
-    """Whether no web page can have made a browser send this ``Host``: an address, this machine's name, or a bare name.
+    """Whether a ``Host`` header is an IP address, this machine's name, or a name without a dot.
 
-    Whoever owns a domain can point its names anywhere, but owns no name without a dot. A browser always sends one.
+    DNS rebinding needs a domain that the attacker owns. Nobody owns a name without a dot. Browsers always send a Host.
     """
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     name = name.lower().rstrip(".")

@@ -8,7 +8,7 @@ from .web_config import RateLimit
 
 
 class TokenBucket:
-    """Full at the start; each request takes a token, and each interval brings one."""
+    """Rate limiter. It starts full; each request takes a token, and each interval adds one."""
 
     def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
         self._limit = limit
@@ -17,7 +17,7 @@ class TokenBucket:
         self._updated = clock()
 
     def take(self) -> bool:
-        """Whether there was a token."""
+        """Takes a token. Returns False if there is none."""
         now = self._clock()
         self._tokens += (now - self._updated) / self._limit.interval_seconds
         self._tokens = min(self._tokens, float(self._limit.burst))

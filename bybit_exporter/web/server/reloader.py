@@ -1,4 +1,4 @@
-"""The web configuration as it is now: changed files are taken up without a restart."""
+"""Reloads the web configuration while the server runs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import structlog
 
 from ...config.schema import ConfigError
 from . import web_config
-from .auth import Verifier
+from .auth import PasswordVerifier
 from .rate_limit import TokenBucket
 from .web_config import WebConfig
 
@@ -22,17 +22,20 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Rules:
-    """What holds for a connection or a request that comes in now."""
+class AccessRules:
+    """The web configuration in use, with what checks requests against it."""
 
     config: WebConfig
-    verifier: Verifier | None
-    """`None` if no password is asked for."""
-    bucket: TokenBucket | None
+    verifier: PasswordVerifier | None
+    """`None` if no password is needed."""
+    rate_limiter: TokenBucket | None
 
 
-class LiveWebConfig:
-    """Holds the rules. Whoever needs several of them together reads `rules` once."""
+class WebConfigReloader:
+    """Watches the files of the web configuration, and replaces `rules` when they have changed.
+
+    A reader that needs several of the rules reads `rules` once.
+    """
 
     def __init__(
         self, path: str | None = None, config: WebConfig | None = None, clock: Callable[[], float] = time.monotonic
@@ -42,68 +45,73 @@ class LiveWebConfig:
         config = config or WebConfig()
         self.rules = self._make_rules(config, None)
         self._files: tuple[Path, ...] = config.files
-        self._taken = self._seen = _signature(self._files)
+        self._loaded = self._seen = _signature(self._files)
         self._problem = ""
 
-    async def refresh(self) -> None:
-        """To be called about once a second."""
+    async def check(self) -> None:
+        """Looks for changes, in a thread. To be called about once a second."""
         if self._path is not None:
             await asyncio.to_thread(self.check_files)
 
     def check_files(self) -> None:
-        """Takes up the files if they have changed, and then not again since the last call.
+        """Loads the files if they have changed since they were loaded, but not since the last call.
 
-        Someone may be in the middle of writing them. What is wrong with a change is logged once; the old rules stay.
+        A file that changes between two calls may still be being written. A problem is logged once; the old rules stay.
         """
         seen, self._seen = self._seen, _signature(self._files)
-        if seen != self._seen or (seen == self._taken and not self._problem):
+        if seen != self._seen or (seen == self._loaded and not self._problem):
             return
         try:
             config = web_config.load(str(self._path))
             if weaker := _weaker(self.rules.config, config):
-                raise ConfigError([f"{self._path}: {weaker}; this takes a restart"])
+                raise ConfigError([f"{self._path}: {weaker}; restart the exporter to apply this"])
         except ConfigError as error:
-            self._keep("; ".join(error.problems))
+            self._report("; ".join(error.problems))
         else:
-            self._take_up(config)
-        self._taken = seen
+            self._replace(config)
+        self._loaded = seen
 
-    def _keep(self, problem: str) -> None:
+    def _report(self, problem: str) -> None:
         if problem != self._problem:
-            _log.error("the web configuration was not taken up; the old one stays", error=problem)
+            _log.error("the web configuration was not reloaded; the old one is still in use", error=problem)
         self._problem = problem
 
-    def _take_up(self, config: WebConfig) -> None:
+    def _replace(self, config: WebConfig) -> None:
         self._problem, self._files = "", config.files
         self._seen = _signature(self._files)
         if config == self.rules.config:
             return
         self.rules = self._make_rules(config, self.rules)
         expires = config.expires
-        _log.info("web configuration taken up", certificate_expires=expires and expires.isoformat())
+        _log.info("web configuration reloaded", certificate_expires=expires and expires.isoformat())
         for warning in (*config.warnings, *config.expired):
             _log.warning(warning)
 
-    def _make_rules(self, config: WebConfig, old: Rules | None) -> Rules:
-        verifier = Verifier(config.users) if config.users else None
-        bucket = TokenBucket(config.rate_limit, self._clock) if config.rate_limit else None
+    def _make_rules(self, config: WebConfig, old: AccessRules | None) -> AccessRules:
+        verifier = PasswordVerifier(config.users) if config.users else None
+        rate_limiter = TokenBucket(config.rate_limit, self._clock) if config.rate_limit else None
         if old and old.config.users == config.users:
             verifier = old.verifier
         if old and old.config.rate_limit == config.rate_limit:
-            bucket = old.bucket
-        return Rules(config, verifier, bucket)
+            rate_limiter = old.rate_limiter
+        return AccessRules(config, verifier, rate_limiter)
 
 
 def _weaker(old: WebConfig, new: WebConfig) -> str | None:
-    """A protection that is lost, perhaps since the file was read half-written. A running server opens to nobody new."""
+    """A protection that the new configuration lacks, perhaps because a file was read while it was being written.
+
+    A running server never reduces its protection.
+    """
     if (old.tls is None) != (new.tls is None):
-        return "tls_server_config cannot come or go while the exporter runs"
+        return "tls_server_config cannot be added or removed while the exporter runs"
     if old.users and not new.users:
-        return "basic_auth_users asks for no password any more"
-    if old.tls and new.tls and old.tls.clients.verify > new.tls.clients.verify:
-        return "client_auth_type asks for less than before"
-    if old.tls and new.tls and old.tls.clients.allowed_sans and not new.tls.clients.allowed_sans:
-        return "client_allowed_sans is gone"
+        return "basic_auth_users has no users any more"
+    if old.tls and new.tls:
+        before, after = old.tls.client_certificates, new.tls.client_certificates
+        if before.verify > after.verify:
+            return "client_auth_type is less strict than before"
+        if before.allowed_sans and not after.allowed_sans:
+            return "client_allowed_sans was removed"
     return None
 
 

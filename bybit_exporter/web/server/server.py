@@ -1,75 +1,62 @@
-"""The HTTP server: uvicorn on a thread of its own, so that signals stay with the main thread."""
+"""The HTTP server: uvicorn on a thread of its own, so that the main thread handles signals."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
+import resource
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import cast
 
+import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from . import limits
-from .middleware import Guard
-from .reloader import LiveWebConfig
+from . import connections
+from .connections import Connection, ConnectionMiddleware, OpenConnections
+from .middleware import AccessMiddleware
+from .reloader import WebConfigReloader
 
 SHUTDOWN_SECONDS = 1
-TICK_SECONDS = 1.0
-"""How often the web configuration is looked at."""
 
+BACKLOG = 512
+"""Connections that the kernel queues, and that are accepted at once. Each needs a descriptor until it is dropped."""
 
-class _Server(uvicorn.Server):
-    """uvicorn's, but it is told when to end, instead of looking ten times a second."""
+OTHER_DESCRIPTORS = 128
+"""File descriptors for everything but clients."""
 
-    _loop: asyncio.AbstractEventLoop | None = None
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        self._ending = asyncio.Event()
-        self._loop = asyncio.get_running_loop()
-        await super().startup(sockets)
-        for listener in sockets or []:  # asyncio makes the queue as short as what it accepts at once
-            listener.listen(limits.QUEUED_BY_KERNEL)
-
-    async def main_loop(self) -> None:
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._ending.wait(), TICK_SECONDS)
-
-    def end(self) -> None:
-        """Has it end soon; any thread may call."""
-        self.should_exit = True
-        if self._loop:
-            with contextlib.suppress(RuntimeError):  # it has ended
-                self._loop.call_soon_threadsafe(self._ending.set)
+_log = structlog.get_logger()
 
 
 class WebServer:
-    """Serves an application on a bound socket."""
+    """Serves an application on bound sockets.
+
+    ``on_end`` is called when the server has ended, for whatever reason.
+    """
 
     def __init__(
         self,
         app: ASGIApp,
-        listener: socket.socket,
-        ended: Callable[[], None],
-        live: LiveWebConfig | None = None,
-        max_connections: int = limits.MAX_CONNECTIONS,
+        listeners: Sequence[socket.socket],
+        on_end: Callable[[], None],
+        reloader: WebConfigReloader | None = None,
+        max_connections: int = connections.MAX_CONNECTIONS,
     ) -> None:
-        live = live or LiveWebConfig()
-        # Connections inherit this. asyncio does not set it here, and a body would wait until its head is acknowledged.
-        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._listener = listener
-        self._ended = ended
-        on_loopback = ipaddress.ip_address(listener.getsockname()[0]).is_loopback
-        protocol = partial(limits.BoundedProtocol, limits.Connections(max_connections), live)
-        limits.allow_descriptors(max_connections)
-        self._server = _Server(
+        reloader = reloader or WebConfigReloader()
+        for listener in listeners:
+            # Connections inherit this. Without it, a body waits until the client has acknowledged the head.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        raise_descriptor_limit(max_connections)
+        self._listeners = list(listeners)
+        self._on_end = on_end
+        guarded = AccessMiddleware(app, reloader, loopback_addresses(listeners))
+        protocol = partial(Connection, OpenConnections(max_connections), reloader)
+        self._server = uvicorn.Server(
             uvicorn.Config(
-                Guard(app, live, on_loopback=on_loopback),
+                ConnectionMiddleware(guarded),
                 http=cast(type[asyncio.Protocol], protocol),
                 ws="none",
                 loop="asyncio",
@@ -79,11 +66,11 @@ class WebServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                backlog=limits.ACCEPTED_AT_ONCE,
-                h11_max_incomplete_event_size=limits.MAX_HEAD_BYTES,
-                timeout_keep_alive=int(limits.IDLE_SECONDS),
+                backlog=BACKLOG,
+                h11_max_incomplete_event_size=connections.MAX_HEAD_BYTES,
+                timeout_keep_alive=int(connections.IDLE_SECONDS),
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-                callback_notify=live.refresh,
+                callback_notify=reloader.check,  # uvicorn calls it once a second
                 timeout_notify=0,
             )
         )
@@ -93,12 +80,30 @@ class WebServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the server, and waits a moment for answers under way."""
-        self._server.end()
+        """Ends the server. Answers in progress have a moment to end."""
+        self._server.should_exit = True
         self._thread.join(SHUTDOWN_SECONDS + 0.5)
 
     def _run(self) -> None:
         try:
-            self._server.run(sockets=[self._listener])
+            self._server.run(sockets=self._listeners)
         finally:
-            self._ended()
+            self._on_end()
+
+
+def loopback_addresses(listeners: Sequence[socket.socket]) -> frozenset[tuple[str, int]]:
+    """Addresses and ports of those listeners that only this machine can reach."""
+    addresses = (listener.getsockname()[:2] for listener in listeners)
+    return frozenset((host, port) for host, port in addresses if ipaddress.ip_address(host).is_loopback)
+
+
+def raise_descriptor_limit(max_connections: int) -> None:
+    """Raises the process's limit of open files, so that clients leave enough of them for polls."""
+    needed = max_connections + BACKLOG + OTHER_DESCRIPTORS
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if needed <= soft or soft == resource.RLIM_INFINITY:
+        return
+    allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    if allowed < needed:
+        _log.warning("clients could use up all file descriptors; lower --web.max-connections", allowed=allowed)

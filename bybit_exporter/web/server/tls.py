@@ -1,4 +1,4 @@
-"""TLS as the web configuration wants it."""
+"""TLS contexts, and what is read from certificates."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ _KEY_PROBLEMS = dict.fromkeys(
 
 
 @dataclass(frozen=True, slots=True)
-class ClientRules:
-    """Which client certificates are asked for, and which of them get in."""
+class ClientCertificatePolicy:
+    """Whether clients must show a certificate, and which certificates are accepted."""
 
     verify: ssl.VerifyMode = ssl.CERT_NONE
     ca: str | None = None
-    """PEM; without one, what the system trusts."""
+    """PEM; `None` means the authorities that the system trusts."""
     allowed_sans: frozenset[str] = frozenset()
-    """One of these subject alternative names must be in the certificate; if empty, any will do."""
+    """The certificate must have one of these subject alternative names; if empty, any certificate is accepted."""
 
-    def admit(self, certificate: dict[str, Any] | None) -> bool:
-        """Whether a certificate that was verified in the handshake gets in."""
+    def accept(self, certificate: dict[str, Any] | None) -> bool:
+        """Whether a certificate that the handshake has verified is accepted."""
         if not self.allowed_sans:
             return True
         names = (certificate or {}).get("subjectAltName", ())
@@ -44,24 +44,24 @@ class ClientRules:
 
 @dataclass(frozen=True, slots=True)
 class TlsConfig:
-    """A valid ``tls_server_config``, its files read."""
+    """A valid ``tls_server_config``, with the contents of its files."""
 
     certificate: str = field(repr=False)
     key: Secret
-    clients: ClientRules = ClientRules()
+    client_certificates: ClientCertificatePolicy = ClientCertificatePolicy()
     minimum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2
     maximum: ssl.TLSVersion = ssl.TLSVersion.TLSv1_3
     ciphers: tuple[str, ...] = ()
-    """OpenSSL's names of suites for TLS 1.2; if empty, its default. Those of TLS 1.3 are always all on."""
+    """OpenSSL's names of cipher suites for TLS 1.2; if empty, its default. Those of TLS 1.3 are always enabled."""
     curve: str | None = None
     server_preference: bool = True
 
 
 def server_context(config: TlsConfig) -> ssl.SSLContext:
-    """What makes the connections.
+    """Makes the context for new connections.
 
     Raises:
-        ValueError: certificate and key do not go together.
+        ValueError: the key does not belong to the certificate.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = config.minimum, config.maximum
@@ -73,16 +73,16 @@ def server_context(config: TlsConfig) -> ssl.SSLContext:
     if config.curve:
         context.set_ecdh_curve(config.curve)
     _load_pair(context, config)
-    _verify_clients(context, config.clients)
+    _verify_clients(context, config.client_certificates)
     return context
 
 
-def _verify_clients(context: ssl.SSLContext, rules: ClientRules) -> None:
-    context.verify_mode = rules.verify
+def _verify_clients(context: ssl.SSLContext, policy: ClientCertificatePolicy) -> None:
+    context.verify_mode = policy.verify
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate CA in the file is trusted, as Go does
-    if rules.ca is not None:
-        context.load_verify_locations(cadata=rules.ca)
-    elif rules.verify != ssl.CERT_NONE:
+    if policy.ca is not None:
+        context.load_verify_locations(cadata=policy.ca)
+    elif policy.verify != ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
 
 

@@ -1,4 +1,4 @@
-"""The web configuration file, in the format that Prometheus's exporters share.
+"""Reads the web configuration file, in the format of Prometheus's exporter toolkit.
 
 https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md
 """
@@ -17,10 +17,10 @@ from ...config import schema
 from ...config.file_permissions import warnings_of
 from ...config.schema import Section, boolean, shown, text
 from .tls import TlsConfig, not_after
-from .tls_section import TlsReader
+from .tls_server_config import TlsReader
 
 MAX_BCRYPT_COST = 18
-"""A guess at this cost takes about 18 seconds, and each step up doubles it."""
+"""One check at this cost takes about 18 seconds. Each further step doubles it."""
 
 _BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
 
@@ -31,12 +31,12 @@ _HEADERS: Mapping[str, tuple[str, ...]] = {
     "X-Frame-Options": ("deny", "sameorigin"),
     "X-XSS-Protection": (),
 }
-"""The headers that the file may set, and the values each may have; where none is named, any."""
+"""The headers that the file may set, and the values that each may have; an empty tuple allows any."""
 
 
 @dataclass(frozen=True, slots=True)
 class RateLimit:
-    """Requests that the whole server answers: ``burst`` at once, and one more each interval."""
+    """Limit for all clients together: ``burst`` requests at once, and one more each interval."""
 
     interval_seconds: float
     burst: int
@@ -44,38 +44,38 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """A valid web configuration, its files read. The default is that of no file: plain HTTP, open to all."""
+    """A valid web configuration, with the contents of its files. The default, without a file, is plain HTTP for all."""
 
     tls: TlsConfig | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     users: Mapping[str, str] = field(default_factory=dict, repr=False)
-    """From the user's name to the bcrypt hash of the password."""
+    """By user name, the bcrypt hash of the password."""
     rate_limit: RateLimit | None = None
     context: ssl.SSLContext | None = field(default=None, compare=False, repr=False)
     files: tuple[Path, ...] = field(default=(), compare=False)
-    """Those it was read from."""
+    """The files it was read from."""
     warnings: tuple[str, ...] = field(default=(), compare=False)
 
     @property
-    def private(self) -> bool:
-        """Whether a client must prove who it is."""
-        return bool(self.users) or (self.tls is not None and self.tls.clients.verify == ssl.CERT_REQUIRED)
+    def requires_authentication(self) -> bool:
+        """Whether each client needs a password or a certificate."""
+        return bool(self.users) or (self.tls is not None and self.tls.client_certificates.verify == ssl.CERT_REQUIRED)
 
     @property
     def expires(self) -> datetime | None:
-        """When the server's certificate ends."""
+        """When the server's certificate expires."""
         return not_after(self.tls.certificate) if self.tls else None
 
     @property
     def expired(self) -> list[str]:
-        """What is wrong if the server's certificate has ended: clients turn away, unless they do not look."""
+        """A problem if the server's certificate has expired, else nothing."""
         if self.expires is None or self.expires > datetime.now(UTC):
             return []
         return [f"{self.files[0]}: tls_server_config: the certificate expired on {self.expires:%Y-%m-%d %H:%M} UTC"]
 
 
 def load(path: str | Path) -> WebConfig:
-    """Reads the file and those it names.
+    """Reads the file and the files it names.
 
     Raises:
         ConfigError: with every problem found.
@@ -112,16 +112,16 @@ def _http_server_config(section: Section) -> dict[str, str]:
 
 def _http2(value: Any) -> bool:
     if boolean(value):
-        raise ValueError("true cannot be honoured: this server speaks HTTP/1.1 alone; leave it out, or set false")
+        raise ValueError("true is not supported: this server speaks HTTP/1.1 only; leave it out, or set false")
     return False
 
 
 def _header(values: tuple[str, ...]) -> Callable[[Any], str]:
     def convert(value: Any) -> str:
         if value is None or value == "":
-            return ""  # as if it were left out
+            return ""  # the same as leaving it out
         if not re.fullmatch(r"[ -~]+", text(value)):
-            raise ValueError("contains a line break or another character that no header has")
+            raise ValueError("contains a line break or another character that a header cannot have")
         if values and value not in values:
             raise ValueError(f"{shown(value)} is not one of {', '.join(values)}")
         return str(value).strip()
@@ -130,7 +130,7 @@ def _header(values: tuple[str, ...]) -> Callable[[Any], str]:
 
 
 def _users(top: Section) -> Callable[[Any], dict[str, str]]:
-    """No problem quotes a hash, nor what may be a password in its place."""
+    """No problem quotes a hash, which may be a password by mistake."""
 
     def convert(value: Any) -> dict[str, str]:
         if value is not None and not isinstance(value, dict):

@@ -6,8 +6,6 @@ is one way in which anything is sorted, filtered and shown: here. Rendering is b
 
 from __future__ import annotations
 
-import base64
-import hashlib
 import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -23,6 +21,7 @@ from ...metrics.state import AccountState, Cached
 from ...metrics.store import Store
 from ...model import ApiKey, Balance, Resource, Subaccount
 from ...sharding import SINGLE_SHARD, Shard
+from ..theme import THEME, csp_hash
 from .formatting import Badge, Level, ago, ahead, badges, explanation, usd, utc, visible
 from .query import SORTS, Query
 from .sparkline import HEIGHT, WIDTH, Sparkline, sparkline
@@ -164,19 +163,14 @@ def _complete(shown: Shown, query: Query, store: Store) -> None:
 
 
 _TEMPLATES = files(__package__) / "templates"
-_STYLE = (_TEMPLATES / "page.css").read_text("utf-8")
+_STYLE = THEME + (_TEMPLATES / "page.css").read_text("utf-8")
 _SCRIPT = (_TEMPLATES / "page.js").read_text("utf-8")
-
-
-def _hash(inline: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(inline.encode()).digest()).decode()}'"
-
 
 CONTENT_SECURITY_POLICY = "; ".join(
     (
         "default-src 'none'",
-        f"style-src {_hash(_STYLE)}",
-        f"script-src {_hash(_SCRIPT)}",
+        f"style-src {csp_hash(_STYLE)}",
+        f"script-src {csp_hash(_SCRIPT)}",
         "connect-src 'self'",
         "img-src data:",
         "form-action 'self'",

@@ -12,7 +12,7 @@ import bcrypt
 import pytest
 
 from bybit_exporter.web.server import auth
-from bybit_exporter.web.server.auth import Credentials, TooManyGuesses, Verifier
+from bybit_exporter.web.server.auth import Credentials, PasswordVerifier, TooManyChecks
 
 
 def hashed(password: bytes, prefix: str = "2b", cost: int = 4) -> str:
@@ -26,7 +26,7 @@ def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
     asyncio.run(asyncio.wait_for(check(), 20))
 
 
-class CountedVerifier(Verifier):
+class CountedVerifier(PasswordVerifier):
     """Keeps the hashes that passwords were checked against; `rate_limiter` holds the checks up while it is closed."""
 
     def __init__(self, users: dict[str, str]) -> None:
@@ -97,9 +97,9 @@ def test_the_header(header: str, expected: tuple[bytes, bytes] | None) -> None:
 )
 def test_who_is_accepted(user: str, password: bytes, accepted: bool) -> None:
     async def check() -> None:
-        verifier = Verifier(USERS)
+        verifier = PasswordVerifier(USERS)
         for _ in range(2):
-            assert await verifier.accepts(Credentials(user.encode(), password), "") == accepted
+            assert await verifier.verify(Credentials(user.encode(), password), "") == accepted
 
     run(check)
 
@@ -109,10 +109,10 @@ def test_no_password_of_another_user_lets_a_stranger_in() -> None:
     passwords = [b"wonderland", "lösenord".encode(), b"x" * 80]
 
     async def check() -> None:
-        verifier = Verifier(USERS)
+        verifier = PasswordVerifier(USERS)
         for number in range(20):
             for password in passwords:
-                assert not await verifier.accepts(Credentials(f"stranger{number}".encode(), password), "")
+                assert not await verifier.verify(Credentials(f"stranger{number}".encode(), password), "")
 
     run(check)
 
@@ -124,12 +124,12 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password() -> None:
         verifier = CountedVerifier(users)
         for number in range(40):
             for _ in range(2):
-                await verifier.accepts(Credentials(f"stranger{number}".encode(), b"wrong"), "")
+                await verifier.verify(Credentials(f"stranger{number}".encode(), b"wrong"), "")
         assert len(verifier.checked) == 80
         costs = [hashed[4:6] for hashed in verifier.checked]
         assert costs[::2] == costs[1::2], "each name has a cost of its own, always the same"
         assert set(costs) == {b"04", b"05", b"06"}, "and strangers' names are spread like users'"
-        await verifier.accepts(Credentials(b"user4", b"wrong"), "")
+        await verifier.verify(Credentials(b"user4", b"wrong"), "")
         assert verifier.checked[-1] == users["user4"].encode()
 
     run(check)
@@ -139,13 +139,13 @@ def test_a_password_that_was_right_is_remembered_and_a_wrong_one_is_not() -> Non
     async def check() -> None:
         verifier = CountedVerifier(USERS)
         right, wrong = Credentials(b"alice", b"wonderland"), Credentials(b"alice", b"wrong")
-        assert await verifier.accepts(right, "")
-        assert await verifier.accepts(right, "")
+        assert await verifier.verify(right, "")
+        assert await verifier.verify(right, "")
         assert len(verifier.checked) == 1
-        assert not await verifier.accepts(wrong, "")
-        assert not await verifier.accepts(wrong, "")
+        assert not await verifier.verify(wrong, "")
+        assert not await verifier.verify(wrong, "")
         assert len(verifier.checked) == 3
-        assert await verifier.accepts(right, "")
+        assert await verifier.verify(right, "")
         assert len(verifier.checked) == 3
         assert b"wonderland" not in repr(vars(verifier)).encode()
 
@@ -163,7 +163,7 @@ def test_guesses_are_checked_one_at_a_time_beside_the_loop_and_do_not_pile_up() 
         verifier.rate_limiter.clear()
 
         async def guess(number: int) -> bool:
-            return await verifier.accepts(Credentials(b"alice", str(number).encode()), f"peer{number}")
+            return await verifier.verify(Credentials(b"alice", str(number).encode()), f"peer{number}")
 
         guesses = [asyncio.create_task(guess(number)) for number in range(100)]
         await until_held(verifier)  # the loop goes on meanwhile
@@ -171,7 +171,7 @@ def test_guesses_are_checked_one_at_a_time_beside_the_loop_and_do_not_pile_up() 
         verifier.rate_limiter.set()
         results = await asyncio.gather(*guesses, return_exceptions=True)
         assert results.count(False) == auth.MAX_CHECKS
-        assert sum(isinstance(result, TooManyGuesses) for result in results) == 100 - auth.MAX_CHECKS
+        assert sum(isinstance(result, TooManyChecks) for result in results) == 100 - auth.MAX_CHECKS
         assert verifier.most_running == 1
         assert not await guess(1), "there is room again"
 
@@ -183,11 +183,11 @@ def test_who_guesses_does_not_keep_out_another() -> None:
         verifier = CountedVerifier(USERS)
         verifier.rate_limiter.clear()
         guesses = [
-            asyncio.create_task(verifier.accepts(Credentials(b"alice", str(number).encode()), "attacker"))
+            asyncio.create_task(verifier.verify(Credentials(b"alice", str(number).encode()), "attacker"))
             for number in range(100)
         ]
         await until_held(verifier)
-        prometheus = asyncio.create_task(verifier.accepts(Credentials(b"alice", b"wonderland"), "prometheus"))
+        prometheus = asyncio.create_task(verifier.verify(Credentials(b"alice", b"wonderland"), "prometheus"))
         await asyncio.sleep(0)
         verifier.rate_limiter.set()
         assert await prometheus
@@ -201,7 +201,7 @@ def test_the_same_password_at_the_same_time_is_checked_once() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
         right = Credentials(b"alice", b"wonderland")
-        assert all(await asyncio.gather(*(verifier.accepts(right, "prometheus") for _ in range(50))))
+        assert all(await asyncio.gather(*(verifier.verify(right, "prometheus") for _ in range(50))))
         assert len(verifier.checked) == 1
 
     run(check)
@@ -212,7 +212,7 @@ def test_a_client_that_leaves_does_not_end_the_check_of_another() -> None:
         verifier = CountedVerifier(USERS)
         verifier.rate_limiter.clear()
         right = Credentials(b"alice", b"wonderland")
-        leaves, stays = (asyncio.create_task(verifier.accepts(right, "")) for _ in range(2))
+        leaves, stays = (asyncio.create_task(verifier.verify(right, "")) for _ in range(2))
         await until_held(verifier)
         leaves.cancel()
         verifier.rate_limiter.set()

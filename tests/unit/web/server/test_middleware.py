@@ -10,8 +10,8 @@ import pytest
 from starlette.datastructures import Headers
 
 from bybit_exporter.web.server import web_config
-from bybit_exporter.web.server.middleware import Guard, is_local_name
-from bybit_exporter.web.server.reloader import LiveWebConfig
+from bybit_exporter.web.server.middleware import AccessMiddleware, is_local_name
+from bybit_exporter.web.server.reloader import WebConfigReloader
 from bybit_exporter.web.server.web_config import RateLimit, WebConfig
 from tests.certificates import FIXTURES
 from tests.support import FakeClock
@@ -30,18 +30,20 @@ class Client:
     """Asks the guarded application."""
 
     def __init__(self, config: WebConfig, *, on_loopback: bool = False, clock: FakeClock | None = None) -> None:
-        live = LiveWebConfig(None, config, clock or FakeClock())
-        self.guard = Guard(application, live, on_loopback=on_loopback)
+        reloader = WebConfigReloader(None, config, clock or FakeClock())
+        loopback_addresses = {("127.0.0.1", 9836)} if on_loopback else set()
+        self.middleware = AccessMiddleware(application, reloader, loopback_addresses)
 
     def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, Headers, bytes]:
         raw = [(name.replace("_", "-").lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
         scope = {"type": "http", "path": path, "method": method, "headers": raw, "client": ("192.0.2.1", 1)}
+        scope["server"] = ("127.0.0.1", 9836)
         sent: list[dict[str, Any]] = []
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
 
-        asyncio.run(self.guard(scope, None, send))  # type: ignore[arg-type]
+        asyncio.run(self.middleware(scope, None, send))  # type: ignore[arg-type]
         return sent[0]["status"], Headers(raw=sent[0]["headers"]), sent[1]["body"]
 
     def status(self, *args: str, **headers: str) -> int:

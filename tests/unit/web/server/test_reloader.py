@@ -11,7 +11,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bybit_exporter.web.server import web_config
-from bybit_exporter.web.server.reloader import LiveWebConfig
+from bybit_exporter.web.server.reloader import WebConfigReloader
 from tests.certificates import FIXTURES
 
 CLIENTS = "  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: ca.crt\n"
@@ -31,7 +31,7 @@ class Site:
             shutil.copy(FIXTURES / name, directory / name)
             (directory / name).chmod(0o600)
         self.write(text)
-        self.live = LiveWebConfig(str(self.path), web_config.load(self.path))
+        self.reloader = WebConfigReloader(str(self.path), web_config.load(self.path))
         self.logs: list[Any] = []
 
     def write(self, text: str) -> None:
@@ -47,77 +47,77 @@ class Site:
     def pass_seconds(self, count: int = 3) -> list[Any]:
         with capture_logs() as logs:
             for _ in range(count):
-                self.live.check_files()
+                self.reloader.check_files()
         return logs
 
     @property
     def users(self) -> set[str]:
-        return set(self.live.rules.config.users)
+        return set(self.reloader.rules.config.users)
 
 
 def test_nothing_changes_without_a_change(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS + USERS)
-    before = site.live.rules
+    before = site.reloader.rules
     assert site.pass_seconds() == []
     os.utime(site.path)
     assert site.pass_seconds() == []
-    assert site.live.rules is before
+    assert site.reloader.rules is before
 
 
 def test_users_are_taken_up_and_nothing_is_remembered_of_the_old(tmp_path: Path) -> None:
     site = Site(tmp_path, USERS)
-    before = site.live.rules
+    before = site.reloader.rules
     site.write(ALICE)
     (event,) = site.pass_seconds()
-    assert event["event"] == "web configuration taken up"
+    assert event["event"] == "web configuration reloaded"
     assert site.users == {"alice"}
-    assert site.live.rules.verifier is not before.verifier
+    assert site.reloader.rules.verifier is not before.verifier
 
 
 def test_a_change_of_something_else_forgets_no_password(tmp_path: Path) -> None:
     site = Site(tmp_path, USERS + "rate_limit: {interval: 1s, burst: 5}\n")
-    before = site.live.rules
+    before = site.reloader.rules
     site.write(USERS + "rate_limit: {interval: 1s, burst: 6}\n")
     site.pass_seconds()
-    assert site.live.rules.verifier is before.verifier
-    assert site.live.rules.bucket is not before.bucket
-    before = site.live.rules
+    assert site.reloader.rules.verifier is before.verifier
+    assert site.reloader.rules.rate_limiter is not before.rate_limiter
+    before = site.reloader.rules
     site.write(ALICE + "rate_limit: {interval: 1s, burst: 6}\n")
     site.pass_seconds()
-    assert site.live.rules.bucket is before.bucket, "the bucket is not filled anew"
+    assert site.reloader.rules.rate_limiter is before.rate_limiter, "the bucket is not filled anew"
 
 
 def test_a_renewed_certificate(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS)
-    before = site.live.rules
+    before = site.reloader.rules
     site.replace("server.crt", "renewed.crt")
     site.replace("server.key", "renewed.key")
     (event,) = site.pass_seconds()
     assert event["certificate_expires"].startswith("21")
-    assert site.live.rules.config.context is not before.config.context
-    assert site.live.rules.config.tls != before.config.tls
+    assert site.reloader.rules.config.context is not before.config.context
+    assert site.reloader.rules.config.tls != before.config.tls
 
 
 def test_a_changed_authority(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS + CLIENTS)
     site.replace("ca.crt", "foreign_ca.crt")
     site.pass_seconds()
-    tls = site.live.rules.config.tls
+    tls = site.reloader.rules.config.tls
     assert tls
-    assert tls.clients.ca == (FIXTURES / "foreign_ca.crt").read_text()
+    assert tls.client_certificates.ca == (FIXTURES / "foreign_ca.crt").read_text()
 
 
 def test_a_certificate_whose_key_is_still_to_come(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS)
-    before = site.live.rules
+    before = site.reloader.rules
     site.replace("server.crt", "renewed.crt")
     (event,) = site.pass_seconds(10)
-    assert event["event"] == "the web configuration was not taken up; the old one stays"
+    assert event["event"] == "the web configuration was not reloaded; the old one is still in use"
     assert "does not belong to the certificate" in event["error"]
-    assert site.live.rules is before
+    assert site.reloader.rules is before
     site.replace("server.key", "renewed.key")
     site.pass_seconds()
-    assert site.live.rules is not before
+    assert site.reloader.rules is not before
 
 
 def test_a_file_in_the_middle_of_being_written_is_left_alone(tmp_path: Path) -> None:
@@ -137,7 +137,7 @@ def test_a_broken_file_keeps_the_old_rules_and_is_logged_once(tmp_path: Path, te
     assert "wonderland" not in event["error"]
     assert site.users == {"alice", "bob", "carol"}
     site.write(ALICE)
-    assert [event["event"] for event in site.pass_seconds()] == ["web configuration taken up"]
+    assert [event["event"] for event in site.pass_seconds()] == ["web configuration reloaded"]
 
 
 def test_a_file_that_vanishes_keeps_the_old_rules(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_file_that_is_missing_is_waited_for(tmp_path: Path) -> None:
     site.replace("later.crt", "renewed.crt")
     site.replace("later.key", "renewed.key")
     site.pass_seconds()
-    tls = site.live.rules.config.tls
+    tls = site.reloader.rules.config.tls
     assert tls
     assert tls.certificate == (FIXTURES / "renewed.crt").read_text()
 
@@ -173,11 +173,11 @@ def test_a_file_that_is_missing_is_waited_for(tmp_path: Path) -> None:
 )
 def test_a_running_server_does_not_open_up(tmp_path: Path, old: str, new: str) -> None:
     site = Site(tmp_path, old)
-    before = site.live.rules
+    before = site.reloader.rules
     site.write(new)
     (event,) = site.pass_seconds(10)
-    assert event["error"].endswith("; this takes a restart")
-    assert site.live.rules is before
+    assert event["error"].endswith("; restart the exporter to apply this")
+    assert site.reloader.rules is before
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_but_it_closes_down(tmp_path: Path, old: str, new: str) -> None:
     site = Site(tmp_path, old)
     site.write(new)
     site.pass_seconds()
-    assert site.live.rules.config == web_config.load(site.path)
+    assert site.reloader.rules.config == web_config.load(site.path)
 
 
 def test_warnings_of_what_is_taken_up(tmp_path: Path) -> None:

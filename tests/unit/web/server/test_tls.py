@@ -11,7 +11,7 @@ import pytest
 
 from bybit_exporter.model import Secret
 from bybit_exporter.web.server import tls
-from bybit_exporter.web.server.tls import ClientRules, TlsConfig
+from bybit_exporter.web.server.tls import ClientCertificatePolicy, TlsConfig
 from tests.certificates import FIXTURES, client_context
 
 
@@ -20,7 +20,7 @@ def text(name: str) -> str:
 
 
 SERVER = TlsConfig(text("server.crt"), Secret(text("server.key")))
-VERIFIED = ClientRules(ssl.CERT_REQUIRED, text("ca.crt"))
+VERIFIED = ClientCertificatePolicy(ssl.CERT_REQUIRED, text("ca.crt"))
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
@@ -79,24 +79,26 @@ def test_a_suite_that_is_not_named_is_not_taken() -> None:
 @pytest.mark.parametrize("verify", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
 def test_client_certificates_are_verified(verify: ssl.VerifyMode) -> None:
     rules = dataclasses.replace(VERIFIED, verify=verify)
-    server = tls.server_context(dataclasses.replace(SERVER, clients=rules, maximum=ssl.TLSVersion.TLSv1_2))
+    server = tls.server_context(dataclasses.replace(SERVER, client_certificates=rules, maximum=ssl.TLSVersion.TLSv1_2))
     _, served = handshake(server, client_context("client"))
-    assert rules.admit(served.getpeercert())
+    assert rules.accept(served.getpeercert())
     with pytest.raises(ssl.SSLError, match=r"CERTIFICATE_VERIFY_FAILED|UNKNOWN_CA"):
         handshake(server, client_context("foreign_client"))
 
 
 def test_a_client_without_certificate() -> None:
     optional = dataclasses.replace(VERIFIED, verify=ssl.CERT_OPTIONAL)
-    handshake(tls.server_context(dataclasses.replace(SERVER, clients=optional)), client_context())
-    required = dataclasses.replace(SERVER, clients=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2)
+    handshake(tls.server_context(dataclasses.replace(SERVER, client_certificates=optional)), client_context())
+    required = dataclasses.replace(SERVER, client_certificates=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2)
     with pytest.raises(ssl.SSLError, match=r"PEER_DID_NOT_RETURN_A_CERTIFICATE|HANDSHAKE_FAILURE"):
         handshake(tls.server_context(required), client_context())
 
 
 @pytest.mark.parametrize("certificate", ["client", "server"])
 def test_a_certificate_for_servers_is_none_for_clients(certificate: str) -> None:
-    server = tls.server_context(dataclasses.replace(SERVER, clients=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2))
+    server = tls.server_context(
+        dataclasses.replace(SERVER, client_certificates=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2)
+    )
     if certificate == "client":
         handshake(server, client_context("client"))
     else:
@@ -109,14 +111,14 @@ def test_a_certificate_for_servers_is_none_for_clients(certificate: str) -> None
 )
 def test_allowed_names(san: str) -> None:
     rules = dataclasses.replace(VERIFIED, allowed_sans=frozenset({"other.example", san}))
-    server = tls.server_context(dataclasses.replace(SERVER, clients=rules))
+    server = tls.server_context(dataclasses.replace(SERVER, client_certificates=rules))
     _, served = handshake(server, client_context("client"))
-    assert rules.admit(served.getpeercert()) == (san != "no.example")
+    assert rules.accept(served.getpeercert()) == (san != "no.example")
 
 
 @pytest.mark.parametrize("certificate", [None, {}])
 def test_no_certificate_has_no_allowed_name(certificate: dict[str, str] | None) -> None:
-    assert not ClientRules(ssl.CERT_REQUIRED, "", frozenset({"a.example"})).admit(certificate)
+    assert not ClientCertificatePolicy(ssl.CERT_REQUIRED, "", frozenset({"a.example"})).accept(certificate)
 
 
 @pytest.mark.parametrize("key", ["renewed.key", "rsa.key"])

@@ -60,7 +60,7 @@ def test_a_file_that_is_not_there() -> None:
 def test_what_says_nothing_protects_nothing(name: str) -> None:
     config = load(name)
     assert config == WebConfig()
-    assert not config.private
+    assert not config.requires_authentication
 
 
 def test_everything() -> None:
@@ -69,7 +69,7 @@ def test_everything() -> None:
     assert config.context is not None
     assert set(config.users) == {"alice", "bob", "carol"}
     assert config.rate_limit == RateLimit(1.0, 20)
-    assert config.private
+    assert config.requires_authentication
     assert config.files == tuple(Path(name) for name in ("everything.good.yml", "server.crt", "server.key"))
 
 
@@ -87,7 +87,7 @@ def test_defaults_of_tls() -> None:
     assert config.context.maximum_version == ssl.TLSVersion.TLSv1_3
     assert config.context.verify_mode == ssl.CERT_NONE
     assert config.context.options & ssl.OP_CIPHER_SERVER_PREFERENCE
-    assert not config.private
+    assert not config.requires_authentication
 
 
 def test_suites_of_tls_12_are_those_named() -> None:
@@ -117,7 +117,7 @@ def test_who_gets_in(name: str, verify: ssl.VerifyMode, private: bool) -> None:
     config = load(name)
     assert config.context
     assert config.context.verify_mode == verify
-    assert config.private == private
+    assert config.requires_authentication == private
 
 
 def test_headers() -> None:

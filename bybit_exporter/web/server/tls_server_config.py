@@ -1,4 +1,4 @@
-"""``tls_server_config`` of the web configuration: what Python's `ssl` can honour, and a refusal of the rest."""
+"""Reads ``tls_server_config`` of the web configuration. Settings that Python's `ssl` does not support are errors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 from ...config.schema import Section, boolean, one_of, read_text, shown, text
 from ...model import Secret
 from . import tls
-from .tls import ClientRules, TlsConfig
+from .tls import ClientCertificatePolicy, TlsConfig
 
 MAX_PEM_BYTES = 1 << 20
 
@@ -37,25 +37,25 @@ _TLS12_CIPHERS = {
         "CHACHA20_POLY1305_SHA256": "CHACHA20-POLY1305",
     }.items()
 }
-"""The names that the toolkit takes: https://pkg.go.dev/crypto/tls#CipherSuites"""
+"""The names that the exporter toolkit accepts: https://pkg.go.dev/crypto/tls#CipherSuites"""
 
 _CURVES = {"CurveP256": "prime256v1", "CurveP384": "secp384r1", "CurveP521": "secp521r1", "X25519": "X25519"}
 
 
 @dataclass(slots=True)
 class TlsReader:
-    """Reads the section; remembers the files it has read."""
+    """Reads the section, and collects the paths of the files it names."""
 
     section: Section
     directory: Path
     files: dict[str, Path] = field(default_factory=dict)
-    """By the key that names them."""
+    """By the key that names the file."""
 
     def read(self) -> tuple[TlsConfig, ssl.SSLContext] | None:
-        """`None` if something is wrong, which is reported."""
+        """Reads the section. Returns `None` if it has problems, which are reported to the section."""
         certificate = self._pem("cert", tls.not_after)
         key = self._pem("key", tls.check_key)
-        clients = self._clients()
+        client_certificates = self._client_certificates()
         minimum, maximum = self._versions()
         ciphers = self._list("cipher_suites", _cipher)
         if ciphers and not any(ciphers) and minimum < ssl.TLSVersion.TLSv1_3:
@@ -66,7 +66,7 @@ class TlsReader:
         if certificate is None or key is None:
             return None
         known = tuple(cipher for cipher in ciphers if cipher)
-        config = TlsConfig(certificate, Secret(key), clients, minimum, maximum, known, curve, preference)
+        config = TlsConfig(certificate, Secret(key), client_certificates, minimum, maximum, known, curve, preference)
         try:
             return config, tls.server_context(config)
         except ValueError as error:
@@ -74,9 +74,9 @@ class TlsReader:
             return None
 
     def _pem(self, key: str, check: Callable[[str], object], *, required: bool = True) -> str | None:
-        """A text that is given inline, or in a file."""
-        ways = {key: text, f"{key}_file": self._from_file(f"{key}_file")}
-        given = [way for way in ways if self.section.has(way)]
+        """Reads a PEM text that is given inline or in a file."""
+        readers = {key: text, f"{key}_file": self._from_file(f"{key}_file")}
+        given = [way for way in readers if self.section.has(way)]
         if len(given) > 1:
             self.section.report(key, f"{key}_file is given too; give one of the two")
         elif not given and required:
@@ -90,7 +90,7 @@ class TlsReader:
 
             return convert
 
-        found = [self.section.take(way, checked(read), None) for way, read in ways.items()]
+        found = [self.section.take(way, checked(read), None) for way, read in readers.items()]
         return next((pem for pem in found if pem is not None), None)
 
     def _from_file(self, key: str) -> Callable[[Any], str]:
@@ -105,7 +105,7 @@ class TlsReader:
 
         return convert
 
-    def _clients(self) -> ClientRules:
+    def _client_certificates(self) -> ClientCertificatePolicy:
         section = self.section
         verify = section.take("client_auth_type", _client_auth_type, ssl.CERT_NONE)
         ca = self._pem("client_ca", tls.check_ca, required=False)
@@ -116,9 +116,9 @@ class TlsReader:
         if ca_given and verify == ssl.CERT_NONE:
             section.report("client_ca_file", "needs client_auth_type: RequireAndVerifyClientCert")
         if not ca_given and verify == ssl.CERT_REQUIRED:
-            problem = "missing; without it every certificate of a public authority would get in"
+            problem = "missing; without it every certificate of a public authority would be accepted"
             section.report("client_ca_file", problem)
-        return ClientRules(verify, ca, frozenset(sans))
+        return ClientCertificatePolicy(verify, ca, frozenset(sans))
 
     def _versions(self) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
         minimum = self.section.take("min_version", _version, ssl.TLSVersion.TLSv1_2)
@@ -139,7 +139,7 @@ class TlsReader:
     def _curve(self) -> str | None:
         curves = self._list("curve_preferences", _curve)
         if len(curves) > 1:
-            problem = "Python's ssl takes a single curve; give one, or leave it out for OpenSSL's choice"
+            problem = "Python's ssl supports a single curve; give one, or leave it out for OpenSSL's choice"
             self.section.report("curve_preferences", problem)
         return curves[0] if curves else None
 
@@ -152,21 +152,21 @@ def _entries(value: Any) -> list[Any]:
 
 def _version(value: Any) -> ssl.TLSVersion:
     if value in _OLD_VERSIONS:
-        raise ValueError(f"{value} cannot be honoured: OpenSSL no longer speaks it; the oldest is TLS12")
+        raise ValueError(f"{value} is not supported by OpenSSL any more; the oldest is TLS12")
     return _VERSIONS[one_of(_VERSIONS)(value)]
 
 
 def _client_auth_type(value: Any) -> ssl.VerifyMode:
     if value in _UNVERIFIED:
         raise ValueError(
-            f"{value} cannot be honoured: Python's ssl verifies each certificate it asks for, "
-            "and one that is not verified proves nothing; use RequireAndVerifyClientCert"
+            f"{value} is not supported: Python's ssl verifies each certificate it requests, "
+            "and a certificate that is not verified proves nothing; use RequireAndVerifyClientCert"
         )
     return _VERIFY[one_of(_VERIFY)(value)]
 
 
 def _cipher(value: Any) -> str:
-    """OpenSSL's name; empty for a suite of TLS 1.3, which is on in any case."""
+    """OpenSSL's name of a suite; empty for a suite of TLS 1.3, which is always enabled."""
     if value in _TLS13_CIPHERS:
         return ""
     name = _TLS12_CIPHERS[one_of((*_TLS12_CIPHERS, *_TLS13_CIPHERS))(value)]

@@ -1,0 +1,72 @@
+"""The server with several listeners, and its end."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import logging
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+from starlette.responses import PlainTextResponse
+
+from bybit_exporter.web.server import web_config
+from bybit_exporter.web.server.listen import bind
+from bybit_exporter.web.server.reloader import WebConfigReloader
+from bybit_exporter.web.server.server import WebServer, loopback_addresses
+from tests.certificates import FIXTURES
+from tests.support import eventually
+
+
+@contextlib.contextmanager
+def serving(*listeners: socket.socket, file: str = "empty") -> Iterator[WebServer]:
+    reloader = WebConfigReloader(None, web_config.load(FIXTURES / f"{file}.good.yml"))
+    server = WebServer(PlainTextResponse("hello"), listeners, ended.set, reloader)
+    server.start()
+    try:
+        yield server
+    finally:
+        server.stop()
+
+
+ended = threading.Event()
+
+
+def status(port: int, host_header: str) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request("GET", "/", headers={"Host": host_header})
+    answer = connection.getresponse().status
+    connection.close()
+    return answer
+
+
+def test_foreign_host_names_are_refused_only_where_the_listener_is_on_loopback() -> None:
+    loopback, everywhere = bind("127.0.0.1", 0), bind("0.0.0.0", 0)
+    local_port, open_port = loopback.getsockname()[1], everywhere.getsockname()[1]
+    assert loopback_addresses([loopback, everywhere]) == {("127.0.0.1", local_port)}
+    with serving(loopback, everywhere):
+        assert (status(local_port, "localhost"), status(local_port, "evil.example")) == (200, 421)
+        assert (status(open_port, "localhost"), status(open_port, "evil.example")) == (200, 200)
+
+
+@pytest.mark.parametrize("file", ["empty", "tls"])
+def test_server_that_stops_ends_half_open_connections(file: str, caplog: pytest.LogCaptureFixture) -> None:
+    listener = bind("127.0.0.1", 0)
+    ended.clear()
+    with serving(listener, file=file) as server, contextlib.ExitStack() as cleanup:
+        clients = [cleanup.enter_context(socket.create_connection(listener.getsockname())) for _ in range(5)]
+        for client in clients:
+            client.sendall(b"\x16\x03\x01" if file == "tls" else b"GET / HT")
+        eventually(lambda: server._server.server_state.connections, 10)
+        start = time.monotonic()
+        server.stop()
+        assert ended.is_set()
+        assert time.monotonic() - start < 1.4
+        for client in clients:
+            client.settimeout(10)
+            with contextlib.suppress(ConnectionError):
+                assert client.recv(1) == b""
+    assert not [record for record in caplog.records if record.levelno >= logging.ERROR]
