@@ -17,37 +17,49 @@ from bybit_exporter.sandbox.accounts import (
 from bybit_exporter.sandbox.endpoints import (
     ACCOUNT_INFO,
     ASSET_INFO,
+    ASSET_OVERVIEW,
     COINS_BALANCE,
     KEY_INFO,
+    MEMBERS_ASSETS,
+    NOT_IN_DEMO_TRADING,
+    NOT_IN_REGIONS,
     SERVER_TIME,
     SUBMEMBERS,
     TICKERS,
     WALLET_BALANCE,
+    WITHDRAWABLE_AMOUNT,
     WITHDRAWALS,
 )
 from bybit_exporter.sandbox.exchange import Exchange
 from bybit_exporter.sandbox.keys import Key
 from bybit_exporter.sandbox.limits import UNLIMITED, Limits, RateLimit
+from bybit_exporter.sandbox.margin import MarginMode
 from bybit_exporter.sandbox.messages import Refusal, Request, Response
-from bybit_exporter.sandbox.records import Ticker, Withdrawal
+from bybit_exporter.sandbox.records import Product, Ticker, Withdrawal
 from bybit_exporter.sandbox.server import SandboxServer
+from bybit_exporter.sandbox.valuation import total_usd
 from bybit_exporter.sandbox.wallets import FundingHolding, Holding, UnifiedHolding
 
 __all__ = [
     "ACCOUNT_INFO",
     "ASSET_INFO",
+    "ASSET_OVERVIEW",
     "BANNED",
     "COINS_BALANCE",
     "KEY_INFO",
+    "MEMBERS_ASSETS",
     "MEMBER_FROZEN",
     "MEMBER_LOGIN_BANNED",
     "MEMBER_NORMAL",
     "NORMAL",
+    "NOT_IN_DEMO_TRADING",
+    "NOT_IN_REGIONS",
     "SERVER_TIME",
     "SUBMEMBERS",
     "TICKERS",
     "UNLIMITED",
     "WALLET_BALANCE",
+    "WITHDRAWABLE_AMOUNT",
     "WITHDRAWALS",
     "Account",
     "Exchange",
@@ -55,7 +67,9 @@ __all__ = [
     "Holding",
     "Key",
     "Limits",
+    "MarginMode",
     "Member",
+    "Product",
     "RateLimit",
     "Refusal",
     "Request",
@@ -65,4 +79,5 @@ __all__ = [
     "UnifiedHolding",
     "Withdrawal",
     "faults",
+    "total_usd",
 ]

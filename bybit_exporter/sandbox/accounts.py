@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Literal
 
 from bybit_exporter.sandbox.keys import MASTER_PERMISSIONS, MEMBER_PERMISSIONS, Key, random_text
 from bybit_exporter.sandbox.limits import RateLimit
+from bybit_exporter.sandbox.margin import MarginMode
 from bybit_exporter.sandbox.messages import Fault, Recorded, Refusal
-from bybit_exporter.sandbox.records import Withdrawal
+from bybit_exporter.sandbox.records import Product, Withdrawal
 from bybit_exporter.sandbox.wallets import FundingHolding, Holding, Table, UnifiedHolding, Wallet
 
 if TYPE_CHECKING:
@@ -30,13 +31,23 @@ FundingHoldings = Mapping[str, FundingHolding]
 
 
 class Holder:
-    """A UID and the wallets that every UID has."""
+    """A UID and what every UID has: a unified wallet, a funding wallet and products."""
 
     def __init__(self, exchange: Exchange, uid: int, unified: UnifiedHoldings, funding: FundingHoldings) -> None:
         self.uid = uid
         self.exchange = exchange
         self.unified: Wallet[UnifiedHolding] = Wallet(unified, exchange.lock, exchange.history)
         self.funding: Wallet[FundingHolding] = Wallet(funding, exchange.lock, exchange.history)
+        #: What lies outside the wallets, by the exchange's word for the product: ``Earn``, ``CryptoLoans`` and so on.
+        self.products: Table[Product] = Table({}, exchange.lock, exchange.history)
+        self.margin_mode: MarginMode = "REGULAR_MARGIN"
+        #: What the exchange subtracts from the margin balance because not all coins count fully as collateral.
+        self.haircut_usd = "0"
+        #: What the exchange keeps from being withdrawn because of risk.
+        self.risk_frozen_usd = "0"
+        #: ``stat`` in the assets of all members: of the wallets ``FUND``, ``UNIFIED`` and ``SPOT``. A wallet whose
+        #: stat is not 0 could not be read, so it counts as 0.
+        self.wallet_stats: Mapping[str, int] = {}
 
 
 class Member(Holder):
@@ -87,6 +98,14 @@ class Account(Holder):
         self.faults: dict[str, Fault] = {}
         #: Instead of each endpoint's own limit.
         self.limit: RateLimit | None = None
+        #: Paths that do not exist for this account: 10017 with HTTP 404.
+        self.missing_paths: frozenset[str] = frozenset()
+        #: Whether also the last page of withdrawals has a cursor that is not empty, as was seen on the exchange.
+        self.last_page_has_cursor = False
+        #: What ``rows`` is on a page without withdrawals.
+        self.empty_rows: Literal["list", "null", "absent"] = "list"
+        #: ``stat`` of the whole answer about the assets of all members; other than 0: incomplete.
+        self.members_stat = 0
         #: Called with the account and the time before each answer: figures that move without a thread.
         self.behaviour: Callable[[Account, float], None] | None = None
         #: Whether a signature is right; replace it for a key that is not HMAC: ``(text, signature) -> bool``.
@@ -100,6 +119,8 @@ class Account(Holder):
         """Be a further key of the same UID: what belongs to the UID is the other account's."""
         self.parent, self.members, self.withdrawals = other.parent, other.members, other.withdrawals
         self.spot, self.unified, self.funding = other.spot, other.unified, other.funding
+        self.products, self.margin_mode, self.haircut_usd = other.products, other.margin_mode, other.haircut_usd
+        self.risk_frozen_usd, self.wallet_stats = other.risk_frozen_usd, other.wallet_stats
         self.status, self.mode, self.mode_code = other.status, other.mode, other.mode_code
         self.unified_margin_status, self.key.permissions = other.unified_margin_status, other.key.permissions
 

@@ -57,6 +57,8 @@ class Exchange:
         #: For every request, public ones included, or those to one path; an account's own fault goes first.
         self.fault: Fault | None = None
         self.faults: dict[str, Fault] = {}
+        #: Paths that do not exist on this host, such as ``NOT_IN_REGIONS``: 10017 with HTTP 404.
+        self.missing_paths: frozenset[str] = frozenset()
         self.accounts: dict[str, Account] = {}
         self.request_count = 0
         #: How often whom (an account's name, or the address without a known key) was refused, by path and code.
@@ -118,6 +120,7 @@ class Exchange:
             member = account.parent.members.get(account.uid)
             member = member or account.parent.add_member(account.name, uid=account.uid)
             account.unified, account.funding = member.unified, member.funding
+            account.products = member.products
 
     def rotate_key(self, account: Account, api_key: str | None = None, api_secret: str | None = None) -> None:
         """Give an account another key; the old one is unknown from now on."""
@@ -188,7 +191,8 @@ class Exchange:
             account.request_count += 1
 
     def _answer(self, request: Request, headers: dict[str, str]) -> Answer:
-        route = ROUTES.get(request.path) if request.method == "GET" else None
+        exists = request.method == "GET" and request.path not in self.missing_paths
+        route = ROUTES.get(request.path) if exists else None
         if route is None:
             raise Refusal(10017, status=404)
         if self.behaviour:
@@ -197,6 +201,8 @@ class Exchange:
         if isinstance(route, PublicRoute):
             return route.handler(self, query)
         account = self._admit(request, route, headers)
+        if request.path in account.missing_paths:
+            raise Refusal(10017, status=404)
         if account.behaviour:
             account.behaviour(account, self._clock())
         refusal = account.refusals.get(request.path) or account.refusal

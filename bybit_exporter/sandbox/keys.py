@@ -60,6 +60,10 @@ class Key:
         """Whether one of these permissions is ticked."""
         return not set(names).isdisjoint(self.permissions.get(kind, ()))
 
+    def grant(self, kind: str, name: str) -> None:
+        """Give the key one more permission, such as ``grant("Wallet", "Withdraw")``."""
+        self.permissions = {**self.permissions, kind: (*self.permissions.get(kind, ()), name)}
+
     def __repr__(self) -> str:
         return f"Key(read_only={self.read_only}, ips={self.ips}, expires_at={self.expires_at})"
 

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 #: What the exchange calls its error codes: https://bybit-exchange.github.io/docs/v5/error
 MESSAGES: Mapping[int, str] = {
+    429: "The system level frequency protection.",
     10000: "Server Timeout",
     10001: "Request parameter error.",
     10003: "API key is invalid.",
@@ -24,9 +25,12 @@ MESSAGES: Mapping[int, str] = {
     10024: "Compliance rules triggered.",
     10027: "Transactions are banned.",
     10028: "The API can only be accessed by unified account users.",
+    10404: "Route not found.",
+    10429: "System level frequency protection.",
     33004: "Your api key has expired.",
     100028: "The API cannot be accessed by unified account users.",
     131202: "Invalid memberId",
+    131207: "The member does not exist.",
 }
 
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json; charset=utf-8"}

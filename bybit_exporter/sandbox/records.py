@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 #: The words for a withdrawal that is under way, and for one that has ended.
 UNDER_WAY = ("SecurityCheck", "Pending", "MoreInformationRequired", "Unknown")
@@ -51,3 +52,16 @@ class Ticker:
     ask: str | None = None
     day_before: str | None = None
     volume: str = "1000"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What an account has in one product, such as Earn or a loan, in units of each coin.
+
+    A product has either coins of its own or categories with coins. A debt is negative.
+    """
+
+    coins: Mapping[str, str] = field(default_factory=dict)
+    categories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: How many seconds before the answer the exchange took the figures.
+    snapshot_age: float = 0.0

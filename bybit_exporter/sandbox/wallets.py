@@ -35,24 +35,49 @@ class Holding:
 
 @dataclass(frozen=True, slots=True)
 class UnifiedHolding:
-    """One coin in a unified wallet. A debt is a negative ``wallet_balance`` and a ``borrow_amount``."""
+    """One coin in a unified wallet, in units of the coin.
+
+    ``wallet_balance`` contains ``spot_borrow``, as on the exchange since September 2025: a coin that was borrowed and
+    sold has a wallet balance of 0. A debt from derivatives is a negative wallet balance.
+    https://bybit-exchange.github.io/docs/v5/account/wallet-balance
+    """
 
     wallet_balance: str = "0"
     locked: str = "0"
-    usd_value: str = "0"
-    borrow_amount: str = "0"
+    #: What ``equity`` is worth in USD. None: computed from the prices of the exchange.
+    usd_value: str | None = None
+    #: Both kinds of debt. None: computed from the two fields that hold them.
+    borrow_amount: str | None = None
     spot_borrow: str = "0"
     unrealised_pnl: str = "0"
+    accrued_interest: str = "0"
+    #: Margin of open orders and positions. In portfolio margin the exchange does not state it per coin.
+    order_im: str = "0"
+    position_im: str = "0"
+    position_mm: str = "0"
+    bonus: str = "0"
+
+    @property
+    def net_balance(self) -> Decimal:
+        """The wallet balance without what was borrowed for spot."""
+        return EXACT.subtract(decimal(self.wallet_balance), decimal(self.spot_borrow))
 
     @property
     def equity(self) -> str:
-        """What the coin is worth in itself, by the exchange's own definition."""
-        return plus(plus(self.wallet_balance, -decimal(self.spot_borrow)), decimal(self.unrealised_pnl))
+        """The wallet balance without spot loans, plus unrealised profit and loss."""
+        return plus(self.unrealised_pnl, self.net_balance)
+
+    @property
+    def debt(self) -> str:
+        """Spot loans and debts from derivatives together."""
+        if self.borrow_amount is not None:
+            return self.borrow_amount
+        return plus(self.spot_borrow, max(Decimal(0), -decimal(self.wallet_balance)))
 
     @property
     def is_zero(self) -> bool:
-        """Neither an asset nor a debt: without being asked for it, the exchange does not list the coin."""
-        return not any(decimal(amount) for amount in (self.wallet_balance, self.equity, self.borrow_amount))
+        """Neither an asset nor a debt: the exchange lists the coin only if the request names it."""
+        return not any(decimal(amount) for amount in (self.wallet_balance, self.equity, self.debt))
 
     def moved(self, amount: Decimal) -> UnifiedHolding:
         """See :class:`Movable`."""

@@ -10,12 +10,15 @@ import pytest
 from bybit_exporter.sandbox import (
     ACCOUNT_INFO,
     ASSET_INFO,
+    ASSET_OVERVIEW,
     COINS_BALANCE,
     KEY_INFO,
+    MEMBERS_ASSETS,
     SERVER_TIME,
     SUBMEMBERS,
     TICKERS,
     WALLET_BALANCE,
+    WITHDRAWABLE_AMOUNT,
     WITHDRAWALS,
     Account,
     Exchange,
@@ -38,6 +41,9 @@ QUERIES = {
     KEY_INFO: "",
     ACCOUNT_INFO: "",
     SUBMEMBERS: "pageSize=100",
+    ASSET_OVERVIEW: "",
+    MEMBERS_ASSETS: "",
+    WITHDRAWABLE_AMOUNT: "coin=USDT",
 }
 LIMITS = {
     ASSET_INFO: (60, 60.0),
@@ -47,6 +53,9 @@ LIMITS = {
     KEY_INFO: (10, 1.0),
     ACCOUNT_INFO: (50, 1.0),
     SUBMEMBERS: (5, 1.0),
+    ASSET_OVERVIEW: (50, 1.0),
+    MEMBERS_ASSETS: (50, 1.0),
+    WITHDRAWABLE_AMOUNT: (300, 1.0),
 }
 """As Bybit documents them, written down once more."""
 
@@ -145,6 +154,14 @@ def test_a_refusal_of_one_endpoint_alone(account: Account) -> None:
     account.refusal = None
     del account.refusals[WITHDRAWALS]
     assert served_by(account, WITHDRAWALS) == 0
+
+
+@pytest.mark.parametrize("retcode", [429, 10404, 10429, 131202, 131207])
+def test_a_refusal_with_a_code_that_is_not_an_http_status(retcode: int, account: Account) -> None:
+    account.refusals[KEY_INFO] = Refusal(retcode)
+    response = ask(account, KEY_INFO)
+    assert (response.status, code(response)) == (200, retcode)
+    assert json.loads(response.body)["retMsg"]
 
 
 def test_a_fault_of_one_endpoint_goes_before_that_of_all(exchange: Exchange, account: Account) -> None:

@@ -77,6 +77,13 @@ def test_what_is_said_of_a_key(master: Account) -> None:
     }
 
 
+def test_a_key_may_be_given_the_permission_to_withdraw(master: Account) -> None:
+    master.key.grant("Wallet", "Withdraw")
+    permissions = result(master, KEY_INFO)["permissions"]
+    assert permissions["Wallet"] == ["AccountTransfer", "SubMemberTransfer", "Withdraw"]
+    assert result(master.exchange.add_account("other"), KEY_INFO)["permissions"]["Wallet"] == permissions["Wallet"][:2]
+
+
 def test_a_key_that_may_write_and_one_of_a_subaccount(master: Account, member: Account) -> None:
     master.key.read_only = False
     assert result(master, KEY_INFO)["readOnly"] == 0
@@ -262,6 +269,25 @@ def test_withdrawals_come_newest_first_in_pages(rows: int, limit: int, master: A
     assert len(first["rows"]) == min(rows, limit)
     assert (first["nextPageCursor"] == "") == (rows <= limit)
     assert withdrawn(master, f"withdrawType=2&limit={limit}") == [str(number) for number in reversed(range(rows))]
+
+
+def test_last_page_of_withdrawals_can_have_a_cursor(master: Account) -> None:
+    for number in range(3):
+        master.withdraw("USDT", str(number))
+    master.last_page_has_cursor = True
+    first = result(master, WITHDRAWALS, "withdrawType=2&limit=50")
+    assert len(first["rows"]) == 3
+    assert first["nextPageCursor"]
+    after = result(master, WITHDRAWALS, f"withdrawType=2&limit=50&cursor={first['nextPageCursor']}")
+    assert after == {"rows": [], "nextPageCursor": ""}
+
+
+@pytest.mark.parametrize(("empty_rows", "fields"), [("null", {"rows": None}), ("absent", {}), ("list", {"rows": []})])
+def test_page_without_withdrawals_can_lack_its_rows(empty_rows: Any, fields: dict[str, Any], master: Account) -> None:
+    master.empty_rows = empty_rows
+    assert result(master, WITHDRAWALS, "withdrawType=2") == {**fields, "nextPageCursor": ""}
+    master.withdraw("USDT", "1")
+    assert len(result(master, WITHDRAWALS, "withdrawType=2")["rows"]) == 1
 
 
 def test_a_withdrawal_begun_between_two_pages_shifts_nothing(master: Account) -> None:

@@ -25,8 +25,11 @@ def withdrawals(account: Account, query: Query) -> Answer:
     matching = [each for each in _matching(account, query) if before is None or int(each.withdraw_id) < before]
     matching.sort(key=lambda each: int(each.withdraw_id), reverse=True)
     page = matching[:limit]
-    cursor = _cursor(page) if len(matching) > limit else ""
-    return "success", {"rows": [_row(each) for each in page], "nextPageCursor": cursor}
+    has_cursor = page and (len(matching) > limit or account.last_page_has_cursor)
+    cursor = {"nextPageCursor": _cursor(page) if has_cursor else ""}
+    if page or account.empty_rows == "list":
+        return "success", {"rows": [_row(each) for each in page], **cursor}
+    return "success", cursor if account.empty_rows == "absent" else {"rows": None, **cursor}
 
 
 def _matching(account: Account, query: Query) -> list[Withdrawal]:
