@@ -152,6 +152,16 @@ class Exchange:
         """The id of one more withdrawal, greater than all before."""
         return str(next(self._withdraw_ids))
 
+    def advance(self) -> None:
+        """Run every behaviour, so that all figures are those of now."""
+        with self.lock:
+            now = self._clock()
+            if self.behaviour:
+                self.behaviour(self, now)
+            for account in self.accounts.values():
+                if account.behaviour:
+                    account.behaviour(account, now)
+
     def handle(self, request: Request) -> Response:
         """Record one request and answer it by the rules, faults aside."""
         with self.lock:

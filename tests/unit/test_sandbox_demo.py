@@ -19,7 +19,7 @@ import bybit_exporter.sandbox
 from bybit_exporter.sandbox import ASSET_INFO, BANNED, Account, Exchange, Holding, Request, SandboxServer
 from bybit_exporter.sandbox.demo import configuration, configuration_of, demo_exchange
 from bybit_exporter.sandbox.demo.market import DECIMALS
-from bybit_exporter.sandbox.demo.traders import Order, SpotBook
+from bybit_exporter.sandbox.demo.trading import Order, SpotBook
 from tests.support import FakeClock, bybit_headers
 
 HOUR = 3600
