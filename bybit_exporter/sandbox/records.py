@@ -1,4 +1,4 @@
-"""Withdrawals and tickers, as the exchange records them."""
+"""Records of the exchange: withdrawals, prices and products."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-#: The words for a withdrawal that is under way, and for one that has ended.
+#: The status words of withdrawals that are under way, and of those that have ended.
 UNDER_WAY = ("SecurityCheck", "Pending", "MoreInformationRequired", "Unknown")
 ENDED = ("success", "BlockchainConfirmed", "CancelByUser", "Reject", "Fail")
 
@@ -15,7 +15,7 @@ ON_CHAIN, OFF_CHAIN = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """One withdrawal; times are Unix seconds by the exchange's own clock."""
+    """One withdrawal. Times are Unix seconds by the exchange's own clock."""
 
     withdraw_id: str
     coin: str

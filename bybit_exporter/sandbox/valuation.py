@@ -1,16 +1,12 @@
-"""What coins, wallets and products are worth in USD, at the prices of the exchange's spot market."""
+"""The worth of coins, wallets and products in USD, at the prices of the exchange's spot market."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from bybit_exporter.sandbox.records import UNDER_WAY, Product, Ticker, Withdrawal
 from bybit_exporter.sandbox.wallets import EXACT, FundingHolding, Holding, UnifiedHolding, decimal
-
-if TYPE_CHECKING:
-    from bybit_exporter.sandbox.accounts import Account
 
 Tickers = Mapping[str, Ticker]
 
@@ -92,17 +88,3 @@ def product_usd(product: Product, tickers: Tickers) -> Decimal:
 def coins_usd(amounts: Mapping[str, Decimal], tickers: Tickers) -> Decimal:
     """Amounts of several coins together."""
     return sum((usd_value(tickers, coin, amount) for coin, amount in amounts.items()), ZERO)
-
-
-def total_usd(account: Account, *wallets: str) -> Decimal:
-    """What an account has in these of its wallets (``SPOT``, ``UNIFIED``, ``FUND``), else in all, debts subtracted.
-
-    A coin without a price counts as 0. Products lie outside the wallets and are not in it.
-    """
-    tickers = account.exchange.tickers.rows
-    values = {
-        "SPOT": spot_usd(account.spot.rows, tickers),
-        "UNIFIED": unified_usd(account.unified.rows, tickers),
-        "FUND": funding_usd(account.funding.rows, tickers, account.withdrawals.rows),
-    }
-    return sum((values[wallet] for wallet in wallets or values), ZERO)

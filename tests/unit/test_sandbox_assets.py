@@ -25,7 +25,6 @@ from bybit_exporter.sandbox import (
     Product,
     Ticker,
     UnifiedHolding,
-    total_usd,
 )
 from tests.sandbox_client import ask, refusal, result
 from tests.support import FakeClock
@@ -233,8 +232,8 @@ def test_total_is_all_wallets_with_withdrawals_under_way_and_debts(master: Accou
     master.withdraw("USDT", "50", "Pending")
     master.withdraw("USDT", "9", "success")
     master.unified.update({"BTC": UnifiedHolding("0", spot_borrow="0.01"), "USDT": UnifiedHolding("-100")})
-    assert total_usd(master, "FUND") == 6000
-    assert total_usd(master, "UNIFIED") == -700
-    assert total_usd(master) == 5300
+    assert master.total_usd("FUND") == 6000
+    assert master.total_usd("UNIFIED") == -700
+    assert master.total_usd() == 5300
     classic = master.exchange.add_account("classic", {"BTC": Holding("1", "0.5", "0.25")})
-    assert total_usd(classic) == total_usd(classic, "SPOT") == 105_000
+    assert classic.total_usd() == classic.total_usd("SPOT") == 105_000

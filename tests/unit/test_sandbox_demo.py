@@ -16,7 +16,16 @@ from pathlib import Path
 import pytest
 
 import bybit_exporter.sandbox
-from bybit_exporter.sandbox import ASSET_INFO, BANNED, Account, Exchange, Holding, Request, SandboxServer
+from bybit_exporter.sandbox import (
+    ASSET_INFO,
+    BANNED,
+    Account,
+    Exchange,
+    Holding,
+    Request,
+    SandboxServer,
+    handle,
+)
 from bybit_exporter.sandbox.demo import configuration, configuration_of, demo_exchange
 from bybit_exporter.sandbox.demo.market import DECIMALS
 from bybit_exporter.sandbox.demo.trading import Order, SpotBook
@@ -28,7 +37,7 @@ HOUR = 3600
 def ask(exchange: Exchange, account: Account, now: float) -> None:
     headers = bybit_headers(account.api_key, account.api_secret, "accountType=SPOT", now)
     lower = {name.lower(): value for name, value in headers.items()}
-    response = exchange.handle(Request("GET", ASSET_INFO, "accountType=SPOT", lower))
+    response = handle(exchange, Request("GET", ASSET_INFO, "accountType=SPOT", lower))
     assert response.status == 200
 
 

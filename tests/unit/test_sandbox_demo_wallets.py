@@ -29,6 +29,7 @@ from bybit_exporter.sandbox import (
     Ticker,
     UnifiedHolding,
     Withdrawal,
+    handle,
 )
 from bybit_exporter.sandbox.demo import configuration_of, configured_total_usd, demo_exchange
 from bybit_exporter.sandbox.demo.accounts import MARGIN, VAULT
@@ -320,7 +321,7 @@ def sum_of_answers(exchange: Exchange) -> Decimal:
 
 
 def tickers(exchange: Exchange) -> Mapping[str, Ticker]:
-    assert exchange.handle(Request("GET", TICKERS, "category=spot")).status == 200
+    assert handle(exchange, Request("GET", TICKERS, "category=spot")).status == 200
     return exchange.tickers.rows
 
 

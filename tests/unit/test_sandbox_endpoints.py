@@ -27,7 +27,9 @@ from bybit_exporter.sandbox import (
     Refusal,
     Request,
     Ticker,
+    fault_for,
     faults,
+    handle,
 )
 from bybit_exporter.sandbox.endpoints import ROUTES
 from tests.sandbox_client import ask, code, refusal
@@ -114,11 +116,11 @@ def test_thousands_of_accounts_behind_some_addresses_exceed_nothing(clock: FakeC
         assert refusal(account, WALLET_BALANCE, "accountType=UNIFIED", f"127.0.0.{number % 4 + 1}") == 0
     assert exchange.exceeded == {}
     request = Request("GET", SERVER_TIME, source="127.0.0.2")
-    assert exchange.handle(request).status == 403
+    assert handle(exchange, request).status == 403
     assert exchange.exceeded == {("127.0.0.2", SERVER_TIME): 1}
-    assert exchange.handle(Request("GET", SERVER_TIME, source="127.0.0.5")).status == 200
+    assert handle(exchange, Request("GET", SERVER_TIME, source="127.0.0.5")).status == 200
     clock.now += 5
-    shut_out = [exchange.handle(Request("GET", SERVER_TIME, source=f"127.0.0.{n}")).status for n in range(1, 5)]
+    shut_out = [handle(exchange, Request("GET", SERVER_TIME, source=f"127.0.0.{n}")).status for n in range(1, 5)]
     assert shut_out == [200, 403, 200, 200]
 
 
@@ -127,7 +129,7 @@ def test_every_refusal_is_counted_by_whom_where_and_why(exchange: Exchange, acco
     account.limit = RateLimit(0, 60.0)
     for _ in range(2):
         assert served_by(account, KEY_INFO) == 10006
-    exchange.handle(Request("GET", KEY_INFO, source="127.0.0.9"))
+    handle(exchange, Request("GET", KEY_INFO, source="127.0.0.9"))
     assert exchange.refused == {
         ("main", WITHDRAWALS, 10001): 1,
         ("main", KEY_INFO, 10006): 2,
@@ -169,7 +171,7 @@ def test_a_fault_of_one_endpoint_goes_before_that_of_all(exchange: Exchange, acc
     key = {"x-bapi-api-key": account.api_key}
 
     def found(path: str) -> Any:
-        return exchange.fault_for(Request("GET", path, headers=key))
+        return fault_for(exchange, Request("GET", path, headers=key))
 
     account.faults[WITHDRAWALS] = one
     assert (found(WITHDRAWALS), found(KEY_INFO)) == (one, None)
@@ -177,14 +179,14 @@ def test_a_fault_of_one_endpoint_goes_before_that_of_all(exchange: Exchange, acc
     assert (found(WITHDRAWALS), found(KEY_INFO), found(TICKERS)) == (one, everywhere, public)
     account.fault = own
     assert (found(WITHDRAWALS), found(KEY_INFO)) == (one, own)
-    assert exchange.fault_for(Request("GET", TICKERS)) is public
+    assert fault_for(exchange, Request("GET", TICKERS)) is public
 
 
 # --- prices
 
 
 def prices(exchange: Exchange, query: str = "category=spot") -> Any:
-    envelope = json.loads(exchange.handle(Request("GET", TICKERS, query)).body)
+    envelope = json.loads(handle(exchange, Request("GET", TICKERS, query)).body)
     assert envelope["retCode"] == 0, envelope
     assert envelope["result"]["category"] in query
     return envelope["result"]["list"]
@@ -237,7 +239,7 @@ def test_one_pair_and_other_markets(exchange: Exchange) -> None:
 
 @pytest.mark.parametrize("query", ["", "category=stocks", "category=spot&symbol=NOPEUSDT", "category=linear&symbol=X"])
 def test_bad_parameters_of_the_prices(query: str, exchange: Exchange) -> None:
-    assert code(exchange.handle(Request("GET", TICKERS, query))) == 10001
+    assert code(handle(exchange, Request("GET", TICKERS, query))) == 10001
 
 
 def test_prices_served_are_remembered_and_may_move_by_themselves(clock: FakeClock, exchange: Exchange) -> None:

@@ -24,6 +24,7 @@ from bybit_exporter.sandbox import (
     Refusal,
     Request,
     Response,
+    handle,
 )
 from tests.support import FakeClock, bybit_headers
 
@@ -74,7 +75,7 @@ def with_header(request: Request, header: str, value: str) -> Request:
 
 
 def test_the_documentation_s_own_answer(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(signed(clock, "accountType=SPOT&coin=ETH"))
+    response = handle(exchange, signed(clock, "accountType=SPOT&coin=ETH"))
     assert response.status == 200
     assert response.headers["Content-Type"].startswith("application/json")
     assert parsed(response) == {
@@ -92,23 +93,23 @@ def test_the_documentation_s_own_answer(clock: FakeClock, exchange: Exchange, ac
 
 
 def test_without_a_coin_all_coins_are_listed(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    assets = parsed(exchange.handle(signed(clock)))["result"]["spot"]["assets"]
+    assets = parsed(handle(exchange, signed(clock)))["result"]["spot"]["assets"]
     assert [asset["coin"] for asset in assets] == ["ETH", "BTC"]
     assert assets[1] == {"coin": "BTC", "frozen": "0.25", "free": "0.5", "withdraw": "0.125"}
 
 
 def test_a_coin_that_is_not_held_is_not_listed(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(signed(clock, "accountType=SPOT&coin=DOGE"))
+    response = handle(exchange, signed(clock, "accountType=SPOT&coin=DOGE"))
     assert parsed(response)["result"]["spot"]["assets"] == []
 
 
 def test_the_status_is_whatever_word_it_is_set_to(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     account.status = "ACCOUNT_STATUS_OF_TOMORROW"
-    assert parsed(exchange.handle(signed(clock)))["result"]["spot"]["status"] == "ACCOUNT_STATUS_OF_TOMORROW"
+    assert parsed(handle(exchange, signed(clock)))["result"]["spot"]["status"] == "ACCOUNT_STATUS_OF_TOMORROW"
 
 
 def test_the_time_needs_no_key(exchange: Exchange) -> None:
-    answer = parsed(exchange.handle(Request("GET", SERVER_TIME)))
+    answer = parsed(handle(exchange, Request("GET", SERVER_TIME)))
     assert answer["retCode"] == 0
     assert answer["result"] == {"timeSecond": "1700000000", "timeNano": "1700000000000000000"}
     assert answer["time"] == 1_700_000_000_000
@@ -133,7 +134,7 @@ def test_the_worked_example_is_what_is_signed() -> None:
         "x-bapi-recv-window": "5000",
         "x-bapi-sign": "whatever",
     }
-    exchange.handle(Request("GET", ASSET_INFO, "category=option&symbol=BTC-29JUL22-25000-C", headers))
+    handle(exchange, Request("GET", ASSET_INFO, "category=option&symbol=BTC-29JUL22-25000-C", headers))
     text = "1658384314791XXXXXXXXXX5000category=option&symbol=BTC-29JUL22-25000-C"
     assert seen == [(text, "whatever")]
 
@@ -148,7 +149,7 @@ def test_a_signature_known_from_elsewhere() -> None:
         "x-bapi-recv-window": "5000",
         "x-bapi-sign": "024b4db74086bba8869b924a5b53e5f7d9b1fc536d16e8f32ea119c44608c8c9",
     }
-    response = exchange.handle(Request("GET", ASSET_INFO, "accountType=SPOT&coin=ETH", headers))
+    response = handle(exchange, Request("GET", ASSET_INFO, "accountType=SPOT&coin=ETH", headers))
     assert code(response) == 0
 
 
@@ -163,13 +164,13 @@ def test_a_signature_known_from_elsewhere() -> None:
     ],
 )
 def test_the_query_is_signed_byte_for_byte(sent: str, clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(replace(signed(clock, "accountType=SPOT&coin=ETH"), query=sent))
+    response = handle(exchange, replace(signed(clock, "accountType=SPOT&coin=ETH"), query=sent))
     assert code(response) == 10004
     assert parsed(response)["result"] == {}
 
 
 def test_an_escaped_query_signed_as_it_is_sent_is_right(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(signed(clock, "coin=%45TH&accountType=SPOT"))
+    response = handle(exchange, signed(clock, "coin=%45TH&accountType=SPOT"))
     assert parsed(response)["result"]["spot"]["assets"][0]["coin"] == "ETH"
 
 
@@ -179,13 +180,13 @@ def test_a_signature_that_is_nearly_right_is_wrong(
 ) -> None:
     request = signed(clock)
     damaged = with_header(request, "x-bapi-sign", damage(request.headers["x-bapi-sign"]))
-    assert code(exchange.handle(damaged)) == 10004
+    assert code(handle(exchange, damaged)) == 10004
 
 
 def test_without_a_recv_window_it_is_five_seconds(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     def asked(ahead: float) -> int:
         request = signed(clock, recv_window="", ahead=ahead)
-        return code(exchange.handle(without(request, "x-bapi-recv-window")))
+        return code(handle(exchange, without(request, "x-bapi-recv-window")))
 
     assert asked(-5.0) == 0
     assert asked(-5.001) == 10002
@@ -196,7 +197,7 @@ def test_without_a_recv_window_it_is_five_seconds(clock: FakeClock, exchange: Ex
 
 @pytest.mark.parametrize("header", ["x-bapi-api-key", "x-bapi-timestamp", "x-bapi-sign"])
 def test_missing_credentials_are_401(header: str, clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(without(signed(clock), header))
+    response = handle(exchange, without(signed(clock), header))
     assert (response.status, code(response)) == (401, 10001)
 
 
@@ -205,17 +206,17 @@ def test_missing_credentials_are_401(header: str, clock: FakeClock, exchange: Ex
 def test_garbled_numbers_are_parameter_errors(
     header: str, value: str, clock: FakeClock, exchange: Exchange, account: Account
 ) -> None:
-    assert code(exchange.handle(with_header(signed(clock), header, value))) == 10001
+    assert code(handle(exchange, with_header(signed(clock), header, value))) == 10001
 
 
 def test_an_unknown_key(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(signed(clock, key="nobody"))
+    response = handle(exchange, signed(clock, key="nobody"))
     assert (response.status, code(response)) == (200, 10003)
     assert parsed(response)["retMsg"] == "API key is invalid."
 
 
 def test_a_wrong_secret(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(signed(clock, secret="guess"))
+    response = handle(exchange, signed(clock, secret="guess"))
     assert (response.status, code(response)) == (200, 10004)
 
 
@@ -226,16 +227,16 @@ def test_a_wrong_secret(clock: FakeClock, exchange: Exchange, account: Account) 
 def test_the_exact_edges_of_the_timestamp_window(
     ahead: float, expected: int, clock: FakeClock, exchange: Exchange, account: Account
 ) -> None:
-    assert code(exchange.handle(signed(clock, ahead=ahead))) == expected
+    assert code(handle(exchange, signed(clock, ahead=ahead))) == expected
 
 
 def test_a_wider_recv_window_is_honoured(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    assert code(exchange.handle(signed(clock, ahead=-20.0, recv_window="20000"))) == 0
-    assert code(exchange.handle(signed(clock, ahead=-20.001, recv_window="20000"))) == 10002
+    assert code(handle(exchange, signed(clock, ahead=-20.0, recv_window="20000"))) == 0
+    assert code(handle(exchange, signed(clock, ahead=-20.001, recv_window="20000"))) == 10002
 
 
 def test_10002_says_both_times(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    message = parsed(exchange.handle(signed(clock, ahead=30.0)))["retMsg"]
+    message = parsed(handle(exchange, signed(clock, ahead=30.0)))["retMsg"]
     assert "req_timestamp[1700000030000],server_timestamp[1700000000000],recv_window[5000]" in message
 
 
@@ -252,17 +253,17 @@ def test_10002_says_both_times(clock: FakeClock, exchange: Exchange, account: Ac
     ],
 )
 def test_bad_parameters(query: str, clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    response = exchange.handle(signed(clock, query))
+    response = handle(exchange, signed(clock, query))
     assert (response.status, code(response)) == (200, 10001)
 
 
 def test_a_get_with_a_body_is_forbidden(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    assert exchange.handle(signed(clock, body=b"{}")).status == 403
+    assert handle(exchange, signed(clock, body=b"{}")).status == 403
 
 
 @pytest.mark.parametrize(("method", "path"), [("GET", "/v5/nowhere"), ("GET", "/"), ("POST", ASSET_INFO)])
 def test_an_unknown_route(method: str, path: str, exchange: Exchange) -> None:
-    response = exchange.handle(Request(method, path))
+    response = handle(exchange, Request(method, path))
     assert (response.status, code(response)) == (404, 10017)
 
 
@@ -270,17 +271,17 @@ def test_the_order_of_the_checks(clock: FakeClock, exchange: Exchange, account: 
     """Each request is wrong in every later way too."""
     exchange.limits = Limits(uid=RateLimit(0, 60.0), ip=None)
     late = signed(clock, "accountType=FUND", secret="guess", key="nobody", ahead=-60.0)
-    assert code(exchange.handle(with_header(late, "x-bapi-timestamp", "soon"))) == 10001
-    assert code(exchange.handle(late)) == 10003
-    assert code(exchange.handle(signed(clock, "accountType=FUND", secret="guess", ahead=-60.0))) == 10004
-    assert code(exchange.handle(signed(clock, "accountType=FUND", ahead=-60.0))) == 10002
-    assert code(exchange.handle(signed(clock, "accountType=FUND"))) == 10006
+    assert code(handle(exchange, with_header(late, "x-bapi-timestamp", "soon"))) == 10001
+    assert code(handle(exchange, late)) == 10003
+    assert code(handle(exchange, signed(clock, "accountType=FUND", secret="guess", ahead=-60.0))) == 10004
+    assert code(handle(exchange, signed(clock, "accountType=FUND", ahead=-60.0))) == 10002
+    assert code(handle(exchange, signed(clock, "accountType=FUND"))) == 10006
     account.limit, account.refusal, account.mode = RateLimit(60, 60.0), Refusal(10027), "unified"
-    assert code(exchange.handle(signed(clock, "accountType=FUND"))) == 10027
+    assert code(handle(exchange, signed(clock, "accountType=FUND"))) == 10027
     account.refusal = None
-    assert code(exchange.handle(signed(clock, "accountType=FUND"))) == 10008
+    assert code(handle(exchange, signed(clock, "accountType=FUND"))) == 10008
     account.mode = "classic"
-    assert code(exchange.handle(signed(clock, "accountType=FUND"))) == 10001
+    assert code(handle(exchange, signed(clock, "accountType=FUND"))) == 10001
 
 
 @pytest.mark.parametrize("mode_code", [10008, 100028])
@@ -288,20 +289,20 @@ def test_a_unified_account_is_refused_on_the_spot_wallet(
     mode_code: int, clock: FakeClock, exchange: Exchange, account: Account
 ) -> None:
     account.mode, account.mode_code = "unified", mode_code
-    assert code(exchange.handle(signed(clock))) == mode_code
+    assert code(handle(exchange, signed(clock))) == mode_code
 
 
 def test_an_account_may_be_refused_altogether(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     account.refusal = Refusal(10027)
-    assert code(exchange.handle(signed(clock))) == 10027
+    assert code(handle(exchange, signed(clock))) == 10027
     account.refusal = None
-    assert code(exchange.handle(signed(clock))) == 0
+    assert code(handle(exchange, signed(clock))) == 0
 
 
 def test_a_rotated_key(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     exchange.rotate_key(account, "new-key", "new-secret")
-    assert code(exchange.handle(signed(clock))) == 10003
-    assert code(exchange.handle(signed(clock, key="new-key", secret="new-secret"))) == 0
+    assert code(handle(exchange, signed(clock))) == 10003
+    assert code(handle(exchange, signed(clock, key="new-key", secret="new-secret"))) == 0
 
 
 def test_one_key_belongs_to_one_account(exchange: Exchange, account: Account) -> None:
@@ -319,19 +320,19 @@ def test_a_skewed_exchange_lives_by_its_own_clock(
     skew: float, clock: FakeClock, exchange: Exchange, account: Account
 ) -> None:
     exchange.clock_skew = skew
-    assert code(exchange.handle(signed(clock))) == 10002
-    answer = exchange.handle(signed(clock, ahead=skew))
+    assert code(handle(exchange, signed(clock))) == 10002
+    answer = handle(exchange, signed(clock, ahead=skew))
     expected = 1_700_000_000_000 + int(skew * 1000)
     assert parsed(answer)["time"] == expected
     assert answer.headers["X-Bapi-Limit-Reset-Timestamp"] == str(expected)
-    stated = parsed(exchange.handle(Request("GET", SERVER_TIME)))
+    stated = parsed(handle(exchange, Request("GET", SERVER_TIME)))
     assert stated["result"]["timeSecond"] == str(expected // 1000)
 
 
 def test_a_skewed_reset_timestamp(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     account.limit, exchange.clock_skew = RateLimit(1, 60.0), -30.0
     for _ in range(2):
-        response = exchange.handle(signed(clock, ahead=-30.0))
+        response = handle(exchange, signed(clock, ahead=-30.0))
     assert code(response) == 10006
     assert response.headers["X-Bapi-Limit-Reset-Timestamp"] == "1700000030000"
 
@@ -345,29 +346,29 @@ def test_sixty_a_minute_and_the_window_rolls(clock: FakeClock, exchange: Exchang
     for at, left in [(start, 30), (start + 30, 0)]:
         clock.now = at
         for _ in range(30):
-            response = exchange.handle(signed(clock))
+            response = handle(exchange, signed(clock))
             assert code(response) == 0
         assert response.headers["X-Bapi-Limit"] == "60"
         assert response.headers["X-Bapi-Limit-Status"] == str(left)
         assert response.headers["X-Bapi-Limit-Reset-Timestamp"] == str(int(clock.now * 1000))
     clock.now = start + 59.999
-    refused = exchange.handle(signed(clock))
+    refused = handle(exchange, signed(clock))
     assert (code(refused), parsed(refused)["retMsg"]) == (10006, "Too many visits!")
     assert refused.headers["X-Bapi-Limit-Status"] == "0"
     assert refused.headers["X-Bapi-Limit-Reset-Timestamp"] == str(int((start + 60) * 1000))
     clock.now = start + 60
-    response = exchange.handle(signed(clock))
+    response = handle(exchange, signed(clock))
     assert (code(response), response.headers["X-Bapi-Limit-Status"]) == (0, "29")
 
 
 def test_refused_requests_do_not_prolong_the_wait(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     account.limit = RateLimit(1, 60.0)
-    exchange.handle(signed(clock))
+    handle(exchange, signed(clock))
     for _ in range(59):
         clock.now += 1
-        assert code(exchange.handle(signed(clock))) == 10006
+        assert code(handle(exchange, signed(clock))) == 10006
     clock.now += 1
-    assert code(exchange.handle(signed(clock))) == 0
+    assert code(handle(exchange, signed(clock))) == 0
 
 
 def test_requests_are_handled_one_at_a_time(clock: FakeClock, exchange: Exchange, account: Account) -> None:
@@ -383,7 +384,7 @@ def test_requests_are_handled_one_at_a_time(clock: FakeClock, exchange: Exchange
         inside.pop()
 
     def ask() -> None:
-        codes.extend(code(exchange.handle(signed(clock))) for _ in range(10))
+        codes.extend(code(handle(exchange, signed(clock))) for _ in range(10))
 
     account.behaviour = behaviour
     threads = [threading.Thread(target=ask) for _ in range(8)]
@@ -397,25 +398,25 @@ def test_requests_are_handled_one_at_a_time(clock: FakeClock, exchange: Exchange
 
 def test_limits_are_per_uid(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     account.limit = RateLimit(1, 60.0)
-    exchange.handle(signed(clock))
+    handle(exchange, signed(clock))
     exchange.add_account("other", api_key="other", api_secret="other")
     bot = exchange.add_account("bot", api_key="bot", api_secret="bot", uid=account.uid)
     bot.limit = account.limit
-    assert code(exchange.handle(signed(clock, key="other", secret="other"))) == 0
-    assert code(exchange.handle(signed(clock, key="bot", secret="bot"))) == 10006
+    assert code(handle(exchange, signed(clock, key="other", secret="other"))) == 0
+    assert code(handle(exchange, signed(clock, key="bot", secret="bot"))) == 10006
 
 
 def test_who_cannot_sign_uses_up_nobody_s_limit(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     for _ in range(3):
-        response = exchange.handle(signed(clock, secret="guess"))
+        response = handle(exchange, signed(clock, secret="guess"))
         assert response.headers["X-Bapi-Limit-Status"] == "60"
-    assert exchange.handle(signed(clock)).headers["X-Bapi-Limit-Status"] == "59"
+    assert handle(exchange, signed(clock)).headers["X-Bapi-Limit-Status"] == "59"
 
 
 def test_every_answer_to_a_known_key_states_the_limit(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     requests = [signed(clock), signed(clock, ""), signed(clock, ahead=60.0), signed(clock, secret="guess")]
     for request in requests:
-        headers = exchange.handle(request).headers
+        headers = handle(exchange, request).headers
         assert headers["X-Bapi-Limit"] == "60"
         assert {"X-Bapi-Limit-Status", "X-Bapi-Limit-Reset-Timestamp"} <= headers.keys()
 
@@ -424,39 +425,39 @@ def test_too_frequent_access_shuts_the_address_out_for_ten_minutes(
     clock: FakeClock, exchange: Exchange, account: Account
 ) -> None:
     for _ in range(600):
-        assert exchange.handle(Request("GET", SERVER_TIME)).status == 200
-    refused = exchange.handle(Request("GET", SERVER_TIME))
+        assert handle(exchange, Request("GET", SERVER_TIME)).status == 200
+    refused = handle(exchange, Request("GET", SERVER_TIME))
     assert (refused.status, refused.body) == (403, b"access too frequent")
-    assert exchange.handle(Request("GET", SERVER_TIME, source="127.0.0.2")).status == 200
+    assert handle(exchange, Request("GET", SERVER_TIME, source="127.0.0.2")).status == 200
     clock.now += 599.999
-    assert exchange.handle(signed(clock)).status == 403, "the ban is over before its time"
+    assert handle(exchange, signed(clock)).status == 403, "the ban is over before its time"
     clock.now += 599.999
-    assert exchange.handle(signed(clock)).status == 403, "asking during the ban does not prolong it"
+    assert handle(exchange, signed(clock)).status == 403, "asking during the ban does not prolong it"
     clock.now += 600
-    assert exchange.handle(signed(clock)).status == 200
+    assert handle(exchange, signed(clock)).status == 200
 
 
 def test_the_address_s_window_is_five_seconds_and_rolls(clock: FakeClock, exchange: Exchange) -> None:
     for _ in range(10):
         for _ in range(300):
-            assert exchange.handle(Request("GET", SERVER_TIME)).status == 200
+            assert handle(exchange, Request("GET", SERVER_TIME)).status == 200
         clock.now += 2.5
 
 
 def test_without_limits(clock: FakeClock) -> None:
     exchange = Exchange(clock, limits=UNLIMITED)
     exchange.add_account("main", api_key=KEY, api_secret=SECRET)
-    assert all(code(exchange.handle(signed(clock))) == 0 for _ in range(1000))
+    assert all(code(handle(exchange, signed(clock))) == 0 for _ in range(1000))
 
 
 # --- what tests can see
 
 
 def test_requests_are_recorded_with_their_owner(clock: FakeClock, exchange: Exchange, account: Account) -> None:
-    exchange.handle(Request("GET", SERVER_TIME))
+    handle(exchange, Request("GET", SERVER_TIME))
     clock.now += 1
     request = signed(clock, secret="guess")
-    exchange.handle(request)
+    handle(exchange, request)
     assert [(seen.at, seen.account) for seen in exchange.requests] == [
         (1_700_000_000.0, None),
         (1_700_000_001.0, "main"),
@@ -468,18 +469,18 @@ def test_requests_are_recorded_with_their_owner(clock: FakeClock, exchange: Exch
 def test_the_record_is_bounded_but_the_count_is_not(clock: FakeClock) -> None:
     exchange = Exchange(clock, history=3)
     for _ in range(5):
-        exchange.handle(Request("GET", SERVER_TIME))
+        handle(exchange, Request("GET", SERVER_TIME))
     assert (len(exchange.requests), exchange.request_count) == (3, 5)
 
 
 def test_every_state_served_is_remembered_once(clock: FakeClock, exchange: Exchange, account: Account) -> None:
     first = account.holdings
-    exchange.handle(signed(clock))
-    exchange.handle(signed(clock))
-    account.move("ETH", "1")
-    exchange.handle(signed(clock, secret="guess"))
+    handle(exchange, signed(clock))
+    handle(exchange, signed(clock))
+    account.freeze("ETH", "1")
+    handle(exchange, signed(clock, secret="guess"))
     assert list(account.served) == [first], "a refusal serves nothing"
-    exchange.handle(signed(clock))
+    handle(exchange, signed(clock))
     assert list(account.served) == [first, account.holdings]
 
 
@@ -493,9 +494,9 @@ def test_secrets_do_not_show_in_an_account_s_repr(account: Account) -> None:
 
 def test_moving_is_exact(account: Account) -> None:
     account.update({"ETH": Holding("1.000000000000000001", "0")})
-    account.move("ETH", "0.1")
+    account.freeze("ETH", "0.1")
     assert account.holdings["ETH"] == Holding("0.900000000000000001", "0.1")
-    account.move("ETH", "-0.1")
+    account.freeze("ETH", "-0.1")
     assert account.holdings["ETH"] == Holding("1.000000000000000001", "0.0")
 
 
@@ -513,15 +514,15 @@ def test_an_answer_is_one_state_while_amounts_move(clock: FakeClock) -> None:
 
     def shuffle() -> None:
         while not done.is_set():
-            account.move("ETH", "0.7")
-            account.move("ETH", "-0.3")
-            account.move("ETH", "-0.4")
+            account.freeze("ETH", "0.7")
+            account.freeze("ETH", "-0.3")
+            account.freeze("ETH", "-0.4")
 
     mover = threading.Thread(target=shuffle)
     mover.start()
     try:
         for _ in range(2000):
-            asset = parsed(exchange.handle(signed(clock)))["result"]["spot"]["assets"][0]
+            asset = parsed(handle(exchange, signed(clock)))["result"]["spot"]["assets"][0]
             assert Decimal(asset["free"]) + Decimal(asset["frozen"]) == 1000
             holding = account.holdings["ETH"]
             assert Decimal(holding.free) + Decimal(holding.frozen) == 1000

@@ -17,7 +17,6 @@ from bybit_exporter.sandbox import (
     MarginMode,
     Ticker,
     UnifiedHolding,
-    total_usd,
 )
 from tests.sandbox_client import result
 from tests.support import FakeClock
@@ -165,4 +164,4 @@ def test_value_of_a_coin_follows_its_price() -> None:
     account.exchange.tickers.update({"BTCUSDT": Ticker("61000", "")})
     assert coin(account, "BTC")["usdValue"] == "122000", "the latest price, where there is no index price"
     assert coin(account, "GIFT")["usdValue"] == "0", "there is no price"
-    assert total_usd(account) == 122000
+    assert account.total_usd() == 122000

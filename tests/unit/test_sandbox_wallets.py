@@ -225,7 +225,7 @@ def test_a_member_with_a_key_of_its_own_has_the_funds_that_its_master_sees(
     exchange: Exchange, unified: Account
 ) -> None:
     member = exchange.add_account("sub", unified=UNIFIED, funding={"ETH": FundingHolding("7")}, parent=unified)
-    member.funding.move("ETH", "2")
+    member.funding.freeze("ETH", "2")
     assert funds(member) == [("ETH", "7", "5")]
     assert funds(unified, f"accountType=FUND&memberId={member.uid}") == [("ETH", "7", "5")]
     assert funds(unified, f"accountType=UNIFIED&coin=BTC&memberId={member.uid}")[0][1] == "1.500000000000000001"
@@ -240,7 +240,7 @@ def test_every_state_served_is_remembered_per_wallet(unified: Account) -> None:
     first, funding = unified.unified.rows, unified.funding.rows
     for _ in range(2):
         coins(unified)
-    unified.unified.move("BTC", "0.25")
+    unified.unified.freeze("BTC", "0.25")
     funds(unified)
     assert list(unified.unified.served) == [first]
     coins(unified, "accountType=UNIFIED&coin=BTC")

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bybit_exporter.sandbox.accounts import Account
 from bybit_exporter.sandbox.demo.derivatives import (
     LEVERAGED,
     grow_products,
@@ -19,7 +18,7 @@ from bybit_exporter.sandbox.demo.steps import CatchUp, OncePerStep, StatusCycle
 from bybit_exporter.sandbox.demo.subaccounts import SubaccountTransfers, add_subaccounts
 from bybit_exporter.sandbox.demo.trading import SpotBook, Trading, UnifiedBook
 from bybit_exporter.sandbox.demo.withdrawing import FundingWithdrawals, SpotWithdrawals
-from bybit_exporter.sandbox.exchange import Exchange
+from bybit_exporter.sandbox.exchange import Account, Exchange
 from bybit_exporter.sandbox.wallets import FundingHolding, Holding, UnifiedHolding
 
 TRADING = {

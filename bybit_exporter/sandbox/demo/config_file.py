@@ -7,7 +7,6 @@ from decimal import Decimal
 from typing import Any
 
 from bybit_exporter.sandbox.exchange import Exchange
-from bybit_exporter.sandbox.valuation import total_usd
 
 #: The account type in the configuration, and the wallet that it reads. Accounts that are not here are SPOT.
 ACCOUNT_TYPES = {
@@ -64,4 +63,4 @@ def configured_total_usd(exchange: Exchange) -> Decimal:
     """What the wallets in this configuration are worth now: the total that ``sum(bybit_asset_usd_value)`` must be."""
     exchange.advance()
     accounts = exchange.accounts.values()
-    return sum((total_usd(each, ACCOUNT_TYPES.get(each.name, SPOT)[1]) for each in accounts), Decimal(0))
+    return sum((each.total_usd(ACCOUNT_TYPES.get(each.name, SPOT)[1]) for each in accounts), Decimal(0))

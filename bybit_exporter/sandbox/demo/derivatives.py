@@ -6,8 +6,8 @@ import math
 from collections.abc import Callable
 from decimal import Decimal
 
-from bybit_exporter.sandbox.accounts import Account
 from bybit_exporter.sandbox.demo.market import DAY, price, rounded_to
+from bybit_exporter.sandbox.exchange import Account
 from bybit_exporter.sandbox.records import Product
 from bybit_exporter.sandbox.wallets import UnifiedHolding
 

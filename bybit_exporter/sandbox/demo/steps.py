@@ -6,8 +6,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from random import Random
 
-from bybit_exporter.sandbox.accounts import BANNED, NORMAL, Account
 from bybit_exporter.sandbox.demo.market import STEP_SECONDS, rounded
+from bybit_exporter.sandbox.exchange import BANNED, NORMAL, Account
 from bybit_exporter.sandbox.messages import Refusal
 
 WARM_UP_STEPS = 60

@@ -6,9 +6,10 @@ from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
-from bybit_exporter.sandbox.accounts import MEMBER_FROZEN, MEMBER_LOGIN_BANNED, MEMBER_NORMAL, Account, Member
 from bybit_exporter.sandbox.demo.market import STEP_SECONDS
 from bybit_exporter.sandbox.demo.steps import share
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import MEMBER_FROZEN, MEMBER_LOGIN_BANNED, MEMBER_NORMAL, Member
 from bybit_exporter.sandbox.wallets import FundingHolding, UnifiedHolding, plus
 
 MEMBERS = (*(f"desk{number:02}" for number in range(1, 12)), "onandoff12")

@@ -7,9 +7,9 @@ from decimal import Decimal
 from random import Random
 from typing import Protocol
 
-from bybit_exporter.sandbox.accounts import Account
 from bybit_exporter.sandbox.demo.market import PRICES, rounded
 from bybit_exporter.sandbox.demo.steps import share
+from bybit_exporter.sandbox.exchange import Account
 from bybit_exporter.sandbox.wallets import decimal, plus
 
 
@@ -29,7 +29,7 @@ class Book(Protocol):
     def free(self, account: Account, coin: str) -> str:
         """The amount that new orders may use."""
 
-    def move(self, account: Account, coin: str, amount: Decimal) -> None:
+    def freeze(self, account: Account, coin: str, amount: Decimal) -> None:
         """Freeze an amount for an order. A negative amount is released."""
 
     def fill(self, account: Account, order: Order) -> None:
@@ -43,9 +43,9 @@ class SpotBook:
         """See :class:`Book`."""
         return account.holdings[coin].free
 
-    def move(self, account: Account, coin: str, amount: Decimal) -> None:
+    def freeze(self, account: Account, coin: str, amount: Decimal) -> None:
         """See :class:`Book`."""
-        account.move(coin, str(amount))
+        account.freeze(coin, str(amount))
 
     def fill(self, account: Account, order: Order) -> None:
         """See :class:`Book`."""
@@ -66,9 +66,9 @@ class UnifiedBook:
         held = account.unified.rows[coin]
         return plus(held.wallet_balance, -decimal(held.locked))
 
-    def move(self, account: Account, coin: str, amount: Decimal) -> None:
+    def freeze(self, account: Account, coin: str, amount: Decimal) -> None:
         """See :class:`Book`."""
-        account.unified.move(coin, str(amount))
+        account.unified.freeze(coin, str(amount))
 
     def fill(self, account: Account, order: Order) -> None:
         """See :class:`Book`."""
@@ -101,12 +101,12 @@ class Trading:
         if random.random() < 0.6:
             self._book.fill(account, order)
         else:
-            self._book.move(account, order.sells, -order.amount)
+            self._book.freeze(account, order.sells, -order.amount)
 
     def _place(self, account: Account, random: Random) -> None:
         order = self._random_order(account, random)
         if order.amount and order.proceeds:
-            self._book.move(account, order.sells, order.amount)
+            self._book.freeze(account, order.sells, order.amount)
             self._orders.append(order)
 
     def _random_order(self, account: Account, random: Random) -> Order:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from random import Random
 
-from bybit_exporter.sandbox.accounts import Account, FundingHoldings, Holdings
 from bybit_exporter.sandbox.demo.market import STEP_SECONDS, rounded
 from bybit_exporter.sandbox.demo.steps import WARM_UP_STEPS, share
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import FundingHoldings, Holdings
 from bybit_exporter.sandbox.records import UNDER_WAY, Withdrawal
 from bybit_exporter.sandbox.wallets import Holding, plus
 

@@ -1,4 +1,4 @@
-"""The API's endpoints: where each is, who answers, and how often one UID may ask."""
+"""The endpoints of the API: path, handler and rate limit of each."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ NOT_IN_DEMO_TRADING = frozenset(
     {ASSET_INFO, COINS_BALANCE, WITHDRAWALS, WITHDRAWABLE_AMOUNT, SUBMEMBERS, MEMBERS_ASSETS, ASSET_OVERVIEW}
 )
 
-_OF_MASTERS = ("AccountTransfer", "SubMemberTransfer", "Withdraw")
+_LISTS_MEMBERS = ("AccountTransfer", "SubMemberTransfer", "Withdraw")
 
-#: Every endpoint there is. The limits: https://bybit-exchange.github.io/docs/v5/rate-limit
+#: Every endpoint. The limits: https://bybit-exchange.github.io/docs/v5/rate-limit
 ROUTES: Mapping[str, PublicRoute | PrivateRoute] = {
     ASSET_INFO: PrivateRoute(asset_info, RateLimit(60, 60.0)),
     WALLET_BALANCE: PrivateRoute(wallet_balance, RateLimit(50, 1.0)),
@@ -44,7 +44,7 @@ ROUTES: Mapping[str, PublicRoute | PrivateRoute] = {
     WITHDRAWALS: PrivateRoute(withdrawals, RateLimit(300, 60.0), master_only=True),
     KEY_INFO: PrivateRoute(key_info, RateLimit(10, 1.0)),
     ACCOUNT_INFO: PrivateRoute(account_info, RateLimit(50, 1.0)),
-    SUBMEMBERS: PrivateRoute(submembers, RateLimit(5, 1.0), master_only=True, wallet_permissions=_OF_MASTERS),
+    SUBMEMBERS: PrivateRoute(submembers, RateLimit(5, 1.0), master_only=True, wallet_permissions=_LISTS_MEMBERS),
     ASSET_OVERVIEW: PrivateRoute(asset_overview, RateLimit(50, 1.0)),
     MEMBERS_ASSETS: PrivateRoute(total_members_assets, RateLimit(50, 1.0), master_only=True),
     WITHDRAWABLE_AMOUNT: PrivateRoute(withdrawable_amount, RateLimit(300, 1.0)),

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from bybit_exporter.sandbox.accounts import Account, Holder
 from bybit_exporter.sandbox.endpoints import parameters
 from bybit_exporter.sandbox.endpoints.members import member_or_self
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import Holder
 from bybit_exporter.sandbox.margin import transferable
 from bybit_exporter.sandbox.records import Product
 from bybit_exporter.sandbox.valuation import (

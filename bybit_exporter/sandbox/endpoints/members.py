@@ -1,4 +1,4 @@
-"""Endpoints about the subaccounts of a master account: their list, and what each wallet of each is worth."""
+"""Endpoints about the subaccounts of a master account: the list, and the worth of each wallet."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
-from bybit_exporter.sandbox.accounts import CLASSIC, Account, Holder, Member
 from bybit_exporter.sandbox.endpoints import parameters
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import CLASSIC, Holder, Member
 from bybit_exporter.sandbox.messages import Refusal
-from bybit_exporter.sandbox.valuation import ZERO, funding_usd, spot_usd, unified_usd, usd_price, usd_text
+from bybit_exporter.sandbox.valuation import ZERO, Tickers, funding_usd, spot_usd, unified_usd, usd_price, usd_text
 from bybit_exporter.sandbox.wallets import EXACT
 
 MOST_MEMBERS = 100
@@ -40,17 +41,19 @@ def _member(member: Member) -> dict[str, Any]:
 def total_members_assets(account: Account, query: Query) -> Answer:
     """https://bybit-exchange.github.io/docs/v5/asset/total-members-assets: ``origb`` in USD, ``quoteb`` in ``coin``."""
     coin = parameters.coin(query) or "BTC"
-    price = usd_price(account.exchange.tickers.rows, coin)
-    listed = [_assets({"uid": account.uid, "isM": True}, account, _wallets(account), price)]
+    tickers = account.exchange.tickers.rows
+    price = usd_price(tickers, coin)
+    listed = [_assets({"uid": account.uid, "isM": True}, account, _wallets(account, tickers), price)]
     for member in account.members.values():
-        listed.append(_assets({"uid": member.uid, "type": member.member_type}, member, _wallets(member), price))
+        head = {"uid": member.uid, "type": member.member_type}
+        listed.append(_assets(head, member, _wallets(member, tickers), price))
     total = sum((Decimal(each["origb"]) for each in listed), ZERO)
     worth = {"total": usd_text(total), "quoteTotal": _quoted(total, price)}
     return "Success", {**worth, "stat": account.members_stat, "list": listed}
 
 
 def member_or_self(account: Account, query: Query) -> Holder:
-    """Whose assets are asked for with ``memberId``: one's own, or as a master those of a subaccount."""
+    """The holder that ``memberId`` names: the account itself, or a subaccount of this master account."""
     uid = parameters.whole(query, "memberId", account.uid)
     if uid == account.uid:
         return account
@@ -61,9 +64,8 @@ def member_or_self(account: Account, query: Query) -> Holder:
     return account.members[uid]
 
 
-def _wallets(holder: Account | Member) -> dict[str, Decimal]:
-    """What each wallet is worth in USD, by the exchange's word for it."""
-    tickers = holder.exchange.tickers.rows
+def _wallets(holder: Account | Member, tickers: Tickers) -> dict[str, Decimal]:
+    """The worth of each wallet in USD, by the exchange's name of it."""
     wallets = {"FUND": funding_usd(holder.funding.rows, tickers)}
     if isinstance(holder, Account) and holder.mode == "classic":
         return {**wallets, "SPOT": spot_usd(holder.spot.rows, tickers)}
@@ -73,7 +75,7 @@ def _wallets(holder: Account | Member) -> dict[str, Decimal]:
 
 
 def _assets(
-    who: Mapping[str, Any], holder: Holder, wallets: Mapping[str, Decimal], price: Decimal | None
+    head: Mapping[str, Any], holder: Holder, wallets: Mapping[str, Decimal], price: Decimal | None
 ) -> dict[str, Any]:
     """One master or subaccount. A wallet that could not be read counts as 0."""
     stats = {wallet: holder.wallet_stats.get(wallet, 0) for wallet in wallets}
@@ -82,7 +84,7 @@ def _assets(
         {"type": f"ACCOUNT_TYPE_{wallet}", **_worth(worth, price), "stat": stats[wallet]}
         for wallet, worth in read.items()
     ]
-    return {**who, "stat": max(stats.values()), **_worth(sum(read.values(), ZERO), price), "items": items}
+    return {**head, "stat": max(stats.values()), **_worth(sum(read.values(), ZERO), price), "items": items}
 
 
 def _worth(usd: Decimal, price: Decimal | None) -> dict[str, str]:

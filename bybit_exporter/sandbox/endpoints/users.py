@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from bybit_exporter.sandbox.accounts import CLASSIC, Account
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import CLASSIC
 
 DAY = 86_400
 
-#: What the exchange says of a key that does not expire.
+#: The values for a key that does not expire.
 NEVER, NO_DEADLINE = "1970-01-01T00:00:00Z", -2
 
 

@@ -1,13 +1,14 @@
-"""What the exchange says about wallets: spot, unified, funding."""
+"""Endpoints about the spot, unified and funding wallet."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from bybit_exporter.sandbox.accounts import Account, Holder
 from bybit_exporter.sandbox.endpoints import parameters
 from bybit_exporter.sandbox.endpoints.members import member_or_self
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import Holder
 from bybit_exporter.sandbox.margin import NOT_IN_PORTFOLIO_MARGIN, MarginMode, account_totals, transferable
 from bybit_exporter.sandbox.messages import Refusal
 from bybit_exporter.sandbox.valuation import Tickers, unified_coin_usd
@@ -84,7 +85,7 @@ def coins_balance(account: Account, query: Query) -> Answer:
             raise parameters.bad("coin", query.get("coin", ""), f"1 to {MOST_UNIFIED_COINS} coins")
         if holder is account and account.mode == "classic":
             raise Refusal(10028)
-        rows = _unified(holder, wanted)
+        rows = _unified(holder, wanted, account.exchange.tickers.rows)
     balance = [{**row, "bonus": bonus} for row in rows]
     return "success", {"accountType": account_type, "memberId": str(holder.uid), "balance": balance}
 
@@ -95,8 +96,8 @@ def _funding(holder: Holder, wanted: tuple[str, ...]) -> list[dict[str, str]]:
     return [_balance(coin, row.wallet_balance, row.transferable) for coin, row in rows]
 
 
-def _unified(holder: Holder, wanted: tuple[str, ...]) -> list[dict[str, str]]:
-    held, tickers = holder.unified.serve(), holder.exchange.tickers.rows
+def _unified(holder: Holder, wanted: tuple[str, ...], tickers: Tickers) -> list[dict[str, str]]:
+    held = holder.unified.serve()
     rows = [(coin, held.get(coin, UnifiedHolding()).wallet_balance) for coin in wanted]
     mode, haircut = holder.margin_mode, holder.haircut_usd
     return [_balance(coin, whole, transferable(held, coin, tickers, mode, haircut)) for coin, whole in rows]
