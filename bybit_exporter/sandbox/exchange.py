@@ -291,7 +291,7 @@ class Exchange:
         return self.clock() + self.clock_skew
 
     def now_ms(self) -> int:
-        """The exchange's own clock in Unix milliseconds. Rounded first: 0.001 has no exact binary fraction."""
+        """The exchange's own clock in Unix milliseconds. Rounded first, because binary fractions are inexact."""
         return math.floor(round(self.now() * 1000, 3))
 
     def next_uid(self) -> int:

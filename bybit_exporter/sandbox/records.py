@@ -29,14 +29,14 @@ class Withdrawal:
 
     @property
     def transaction_id(self) -> str:
-        """Made up. There is none before the exchange has sent anything, nor if it never does."""
+        """An invented hash. ``""`` until the withdrawal was sent, and if it was cancelled or rejected."""
         if self.status not in ("success", "BlockchainConfirmed"):
             return ""
         return "0x" + hashlib.sha256(self.withdraw_id.encode()).hexdigest()
 
     @property
     def to_address(self) -> str:
-        """Made up: an address, or the UID of another customer."""
+        """An invented address, or for an internal transfer the UID of another customer."""
         digest = hashlib.sha256(f"to {self.withdraw_id}".encode()).hexdigest()
         return "0x" + digest[:40] if self.withdraw_type == ON_CHAIN else str(int(digest[:7], 16))
 
@@ -47,7 +47,7 @@ class Ticker:
 
     last_price: str
     usd_index_price: str = ""
-    #: None: the last price, for none of these matters here.
+    #: None: the same as the last price.
     bid: str | None = None
     ask: str | None = None
     day_before: str | None = None

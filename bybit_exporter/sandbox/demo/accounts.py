@@ -1,4 +1,4 @@
-"""What the demo's accounts have at the start, and what moves each of them."""
+"""The accounts of the demo: their figures at the start, and the behaviour that changes each of them."""
 
 from __future__ import annotations
 

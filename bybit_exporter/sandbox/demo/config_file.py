@@ -60,7 +60,10 @@ def configuration(exchange: Exchange, base_url: str) -> str:
 
 
 def configured_total_usd(exchange: Exchange) -> Decimal:
-    """What the wallets in this configuration are worth now: the total that ``sum(bybit_asset_usd_value)`` must be."""
+    """The worth of all wallets in this configuration now: what ``sum(bybit_asset_usd_value)`` must be.
+
+    Compare with a tolerance: the exporter reads prices once a minute, and an account that is banned is not read.
+    """
     exchange.advance()
     accounts = exchange.accounts.values()
     return sum((each.total_usd(ACCOUNT_TYPES.get(each.name, SPOT)[1]) for each in accounts), Decimal(0))

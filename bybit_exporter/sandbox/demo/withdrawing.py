@@ -1,4 +1,4 @@
-"""Accounts that withdraw: from a spot wallet, whose answer states it, and from a funding wallet, whose does not."""
+"""Accounts that withdraw: from a spot wallet, which states withdrawals, and from a funding wallet, which does not."""
 
 from __future__ import annotations
 
