@@ -32,16 +32,12 @@ def account_totals(
     held: Mapping[str, UnifiedHolding], tickers: Tickers, mode: MarginMode, haircut_usd: str = "0"
 ) -> dict[str, str]:
     """The fields of the whole account, in USD; margin ratios as fractions of the margin balance."""
-
-    def total(amounts: Mapping[str, Decimal]) -> Decimal:
-        rates = {coin: unified_rate(tickers, coin, holding) for coin, holding in held.items()}
-        return sum((EXACT.multiply(amount, rates[coin]) for coin, amount in amounts.items()), ZERO)
-
+    rows = [(row, unified_rate(tickers, coin, row)) for coin, row in held.items()]
     equity = unified_usd(held, tickers)
-    wallet = total({coin: holding.net_balance for coin, holding in held.items()})
-    unrealised = total({coin: decimal(holding.unrealised_pnl) for coin, holding in held.items()})
-    initial = total({coin: decimal(row.order_im) + decimal(row.position_im) for coin, row in held.items()})
-    maintenance = total({coin: decimal(holding.position_mm) for coin, holding in held.items()})
+    wallet = sum((EXACT.multiply(row.net_balance, rate) for row, rate in rows), ZERO)
+    unrealised = sum((decimal(row.unrealised_pnl) * rate for row, rate in rows), ZERO)
+    initial = sum(((decimal(row.order_im) + decimal(row.position_im)) * rate for row, rate in rows), ZERO)
+    maintenance = sum((decimal(row.position_mm) * rate for row, rate in rows), ZERO)
     balance = wallet + unrealised
     available = (equity if mode == "PORTFOLIO_MARGIN" else balance) - decimal(haircut_usd) - initial
     margins = {

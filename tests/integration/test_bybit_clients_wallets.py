@@ -112,7 +112,7 @@ def test_clients_get_what_the_exchange_holds(
     assert master.request_count == 2
 
 
-def test_figures_read_by_clients(ask: Ask) -> None:
+def test_clients_read_the_figures(ask: Ask) -> None:
     coins = ask(WALLET, {"accountType": "UNIFIED"})["result"]["list"][0]["coin"]
     assert [(c["coin"], c["walletBalance"], c["locked"], c["equity"], c["usdValue"]) for c in coins] == [
         ("BTC", "1.25", "0.5", "1.25", "80000"),
@@ -131,7 +131,7 @@ def test_figures_read_by_clients(ask: Ask) -> None:
     assert len(ask(PRICES, {"category": "spot", "symbol": "ETHBTC"})["result"]["list"]) == 1
 
 
-def test_clients_turn_every_page(ask: Ask, master: Account) -> None:
+def test_clients_follow_the_cursor_to_the_last_page(ask: Ask, master: Account) -> None:
     amounts, names = [], []
     cursor: str | None = None
     while cursor != "":
@@ -172,7 +172,7 @@ def test_clients_are_refused_a_path_that_a_regional_host_lacks(server: SandboxSe
     assert failure.value.status_code == 404
 
 
-def test_a_master_reads_the_funds_of_a_member(ask: Ask, master: Account) -> None:
+def test_clients_of_a_master_read_the_funds_of_a_subaccount(ask: Ask, master: Account) -> None:
     uid = str(next(uid for uid, member in master.members.items() if member.username == "desk02"))
     answer = ask(COINS, {"accountType": "FUND", "memberId": uid})["result"]
     assert answer == {
@@ -182,7 +182,7 @@ def test_a_master_reads_the_funds_of_a_member(ask: Ask, master: Account) -> None
     }
 
 
-def test_clients_are_refused_what_is_not_theirs(ask: Ask, master: Account) -> None:
+def test_clients_are_refused_the_assets_of_others(ask: Ask, master: Account) -> None:
     exchange = master.exchange
     member = exchange.add_account("member", unified=UNIFIED, parent=master)
     classic = exchange.add_account("classic")
@@ -194,11 +194,11 @@ def test_clients_are_refused_what_is_not_theirs(ask: Ask, master: Account) -> No
 
 
 @pytest.mark.parametrize("methods", [WALLET, COINS, RECORDS, KEY, INFO, MEMBERS], ids=lambda methods: methods[0])
-def test_wrong_keys_and_secrets(methods: tuple[str, str], ask: Ask, master: Account) -> None:
-    stranger = Exchange().add_account("stranger")
-    assert ask(methods, {}, stranger)["retCode"] == 10003
-    stranger.key.api_key = master.api_key
-    assert ask(methods, {}, stranger)["retCode"] == 10004
+def test_clients_with_a_wrong_key_or_secret_are_refused(methods: tuple[str, str], ask: Ask, master: Account) -> None:
+    other = Exchange().add_account("other")
+    assert ask(methods, {}, other)["retCode"] == 10003
+    other.key.api_key = master.api_key
+    assert ask(methods, {}, other)["retCode"] == 10004
 
 
 def test_pybit_signs_with_an_rsa_key(server: SandboxServer, master: Account) -> None:

@@ -59,7 +59,7 @@ STATES: Mapping[str, Callable[[Account], Any]] = {
 
 
 def history(name: str, seconds: float, every: float, seed: str = "demo") -> list[Any]:
-    """An account's state as somebody sees it who asks at that interval."""
+    """The states that a client sees which asks at that interval."""
     clock = FakeClock()
     exchange = demo_exchange(clock, seed)
     account, end, seen = exchange.accounts[name], clock.now + seconds, []
@@ -71,7 +71,7 @@ def history(name: str, seconds: float, every: float, seed: str = "demo") -> list
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_figures_are_a_function_of_the_seed_and_the_time(name: str) -> None:
+def test_figures_follow_from_the_seed_and_the_time(name: str) -> None:
     often, seldom = history(name, HOUR, 10), history(name, HOUR, 100)
     assert often[::10] == seldom
     assert history(name, HOUR, 10, seed="another") != often
@@ -80,7 +80,7 @@ def test_figures_are_a_function_of_the_seed_and_the_time(name: str) -> None:
 # --- the unified account
 
 
-def test_the_unified_account_trades_and_owes_a_little_for_a_day() -> None:
+def test_unified_account_trades_and_has_a_debt_for_a_day() -> None:
     seen = history("margin", 24 * HOUR, 60)
     for coins in seen:
         for coin, held in coins.items():
@@ -95,7 +95,7 @@ def test_the_unified_account_trades_and_owes_a_little_for_a_day() -> None:
         assert len({coins[moving].wallet_balance for coins in seen}) > 10
 
 
-def test_a_fill_swaps_the_locked_amount_for_its_proceeds() -> None:
+def test_filled_order_replaces_the_locked_amount() -> None:
     account = Exchange().add_account(
         "a", unified={"BTC": UnifiedHolding("1", "0.5"), "USDT": UnifiedHolding("10", "3")}
     )
@@ -134,8 +134,8 @@ def test_withdrawals_are_checked_then_pending_then_end() -> None:
     assert all(set(seen) <= {*UNDER_WAY, *ENDED} for seen in words.values())
 
 
-def test_nothing_is_lost_on_the_way() -> None:
-    """What is in the wallet and what was ever withdrawn, and not cancelled, is less at no time than before."""
+def test_vault_and_its_withdrawals_never_decrease_together() -> None:
+    """The balance plus all withdrawals that were not cancelled never decreases."""
     withdrawn: dict[str, Withdrawal] = {}
     before = dict.fromkeys(VAULT, Decimal(0))
     for funding, records in history("vault", 2 * HOUR, 5):
@@ -148,13 +148,13 @@ def test_nothing_is_lost_on_the_way() -> None:
     assert any(each.status == "CancelByUser" for each in withdrawn.values())
 
 
-def test_something_is_being_withdrawn_within_two_minutes_and_not_always() -> None:
+def test_vault_withdraws_within_two_minutes_and_not_always() -> None:
     seen = [any(each.status in UNDER_WAY for each in records.values()) for _, records in history("vault", HOUR, 5)]
     assert any(seen[:24])
     assert {True, False} == set(seen)
 
 
-def test_the_vault_stays_plausible_for_a_day_and_forgets_old_records() -> None:
+def test_vault_stays_plausible_for_a_day_and_drops_old_records() -> None:
     for funding, records in history("vault", 24 * HOUR, 60):
         assert len(records) <= 120
         assert sorted(records, key=int) == list(records)
@@ -164,7 +164,7 @@ def test_the_vault_stays_plausible_for_a_day_and_forgets_old_records() -> None:
             assert Decimal(held.wallet_balance) - Decimal(held.transferable) == kept_back
 
 
-def test_the_vault_s_records_are_recent() -> None:
+def test_vault_records_are_recent() -> None:
     clock = FakeClock()
     vault = demo_exchange(clock).accounts["vault"]
     result(vault, *ASKED["vault"])
@@ -177,7 +177,7 @@ def test_the_vault_s_records_are_recent() -> None:
 # --- the master account
 
 
-def test_one_subaccount_is_shut_out_now_and_then_in_both_ways() -> None:
+def test_last_subaccount_is_banned_and_frozen_at_times() -> None:
     seen = history("group", HOUR, 10)
     states = {name: {moment[name][0] for moment in seen} for name in seen[0]}
     assert len(states) == 12
@@ -186,7 +186,7 @@ def test_one_subaccount_is_shut_out_now_and_then_in_both_ways() -> None:
     assert seen[0]["onandoff12"][0] == MEMBER_NORMAL
 
 
-def test_subaccounts_pay_each_other() -> None:
+def test_subaccounts_transfer_to_each_other() -> None:
     seen = history("group", 24 * HOUR, 300)
     amounts = [[Decimal(funds["USDT"].wallet_balance) for _, funds in moment.values()] for moment in seen]
     assert {sum(moment) for moment in amounts} == {sum(amounts[0])}
@@ -325,7 +325,7 @@ def tickers(exchange: Exchange) -> Mapping[str, Ticker]:
     return exchange.tickers.rows
 
 
-def test_prices_wander_a_little_and_every_coin_but_one_has_one() -> None:
+def test_prices_move_a_little_and_every_coin_but_one_has_one() -> None:
     clock = FakeClock()
     exchange = demo_exchange(clock)
     wallets = [[*account.spot.rows, *account.unified.rows] for account in exchange.accounts.values()]
@@ -349,7 +349,7 @@ def test_prices_wander_a_little_and_every_coin_but_one_has_one() -> None:
 # --- keys and the configuration
 
 
-def test_keys_can_only_read_and_one_expires() -> None:
+def test_keys_are_read_only_and_one_expires() -> None:
     clock = FakeClock()
     keys = {
         name: result(account, KEY_INFO)
@@ -361,7 +361,7 @@ def test_keys_can_only_read_and_one_expires() -> None:
     assert {name: key["deadlineDay"] for name, key in keys.items() if key["deadlineDay"] >= 0} == {"vault": 60}
 
 
-def test_what_the_exporter_is_configured_with() -> None:
+def test_configuration_names_type_subaccounts_and_products() -> None:
     exchange = demo_exchange(credentials={"group": ("k", "s")})
     configured = configuration_of(exchange)
     assert [(entry["name"], entry["account_type"]) for entry in configured] == [
