@@ -474,6 +474,14 @@ def test_recorded_request_names_its_account(clock: FakeClock, exchange: Exchange
     assert (exchange.request_count, account.request_count) == (2, 1)
 
 
+def test_observer_sees_each_request_and_its_response(exchange: Exchange) -> None:
+    seen: list[tuple[str, int]] = []
+    exchange.observer = lambda request, response: seen.append((request.path, response.status))
+    handle(exchange, Request("GET", SERVER_TIME))
+    handle(exchange, Request("GET", "/v5/nowhere"))
+    assert seen == [(SERVER_TIME, 200), ("/v5/nowhere", 404)]
+
+
 def test_record_of_requests_is_bounded_and_the_count_is_not(clock: FakeClock) -> None:
     exchange = Exchange(clock, history=3)
     for _ in range(5):
