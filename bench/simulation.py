@@ -166,14 +166,12 @@ class Recording(Exchange):
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits=limits, history=0)
         self.asked: list[Asked] = []
+        self.observer = self._remember
 
-    def handle(self, request: Request) -> Response:
-        at = time.time()
-        response = super().handle(request)
+    def _remember(self, request: Request, response: Response) -> None:
         refused = response.status != 200 or not response.body.startswith(b'{"retCode":0,')
         account = request.headers.get("x-bapi-api-key", "").removeprefix("key-") or None
-        self.asked.append(Asked(at, request.path, account, request.source, refused))
-        return response
+        self.asked.append(Asked(time.time(), request.path, account, request.source, refused))
 
 
 def _serve(parent: Connection, plan: Plan) -> None:

@@ -1,6 +1,7 @@
-"""``python -m bybit_exporter.sandbox``: the demo's accounts alone, for the exporter or any client of Bybit.
+"""``python -m bybit_exporter.sandbox``: serves the demo's accounts, for the exporter or any client of Bybit.
 
-Standard output is a configuration of the exporter: ``python -m bybit_exporter.sandbox > config.yaml`` works.
+Standard output is a configuration of the exporter with the base URL and all keys and secrets, so
+``python -m bybit_exporter.sandbox > config.yaml`` works. Errors go to standard error.
 """
 
 from __future__ import annotations
@@ -15,17 +16,17 @@ from bybit_exporter.sandbox.demo import configuration, demo_exchange
 from bybit_exporter.sandbox.server import SandboxServer
 
 _ADDRESS = re.compile(r"(?:\[(?P<v6>[0-9a-fA-F:.]+)\]|(?P<host>[^:\[\]]+)):(?P<port>[0-9]{1,5})")
-_ENDINGS = {signal.SIGTERM, signal.SIGINT}
+_STOP_SIGNALS = {signal.SIGTERM, signal.SIGINT}
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Serve until told to end. The exit status: 0; 1 the address is taken; 2 it makes no sense."""
+    """Serve until SIGTERM or SIGINT. Exit status: 0; 1 cannot listen on the address; 2 wrong command line."""
     parser = argparse.ArgumentParser(prog="python -m bybit_exporter.sandbox", description=__doc__)
     parser.add_argument(
         "--listen-address",
         default="127.0.0.1:0",
         metavar="HOST:PORT",
-        help="loopback only; port 0, the default, is any free one",
+        help="loopback only; port 0, the default, is any free port",
     )
     address = parser.parse_args(arguments).listen_address
     try:
@@ -39,10 +40,10 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def parse_address(text: str) -> tuple[str, int]:
-    """``127.0.0.1:9000`` or ``[::1]:9000``, as host and port.
+    """Host and port of ``127.0.0.1:9000`` or ``[::1]:9000``.
 
     Raises:
-        ValueError: it is neither.
+        ValueError: the text has neither form.
     """
     found = _ADDRESS.fullmatch(text)
     if found is None or int(found["port"]) > 65535:
@@ -54,11 +55,11 @@ def serve(host: str, port: int) -> int:
     """Print the configuration, then serve until SIGTERM or SIGINT."""
     exchange = demo_exchange()
     server = SandboxServer(exchange, host, port)
-    signal.pthread_sigmask(signal.SIG_BLOCK, _ENDINGS)
+    signal.pthread_sigmask(signal.SIG_BLOCK, _STOP_SIGNALS)
     with contextlib.suppress(BrokenPipeError):
         print(configuration(exchange, server.base_url), end="", flush=True)
     with server:
-        signal.sigwait(_ENDINGS)
+        signal.sigwait(_STOP_SIGNALS)
     return 0
 
 

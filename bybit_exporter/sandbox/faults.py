@@ -1,4 +1,6 @@
-"""What can go wrong with an answer. Assign one to ``account.fault`` or ``exchange.fault``; None ends it.
+"""Faults: what can go wrong with an answer.
+
+Assign one to ``account.fault`` or ``exchange.fault``; None ends it.
 
     account.fault = faults.Hang()
     account.fault = faults.Times(2, faults.Reset())
@@ -6,10 +8,9 @@
     exchange.fault = faults.access_too_frequent()
     exchange.faults[TICKERS] = faults.Cut()
 
-``faults`` is for the answers of one path, and goes before ``fault``.
+``faults`` holds faults for single paths. It has priority over ``fault``.
 
-A fault of your own is any object with the one method of :class:`Fault`. The clock is not a fault but an
-attribute: ``exchange.clock_skew``.
+Any object with the method of :class:`Fault` is a fault. A wrong clock is an attribute: ``exchange.clock_skew``.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class RetCode:
 
 @dataclass(frozen=True)
 class TooManyVisits:
-    """10006 with a reset timestamp of your choice: any text, or None for no such header."""
+    """10006 with any text as reset timestamp, or None for no such header."""
 
     reset_timestamp: str | None
 
@@ -72,23 +73,23 @@ class Status:
 
 
 def access_too_frequent() -> Status:
-    """The limit per address, as if other programs at this address had exceeded it."""
+    """403, as if other programs at this address had exceeded the limit per address."""
     return Status(403, b"access too frequent", {"Content-Type": "text/plain"})
 
 
 def too_many_requests(retry_after: str | None = None) -> Status:
-    """429, the exchange's system-level protection."""
+    """429, the system-level frequency protection."""
     return Status(429, b"", {} if retry_after is None else {"Retry-After": retry_after})
 
 
 def redirect(url: str) -> Status:
-    """302 to elsewhere. Who follows it takes the key there."""
+    """302 to another URL. A client that follows it sends its key there."""
     return Status(302, b"", {"Location": url})
 
 
 @dataclass(frozen=True)
 class Body:
-    """A successful answer whose body is not what it should be."""
+    """An answer with HTTP 200 and any body."""
 
     body: bytes
 
@@ -98,13 +99,13 @@ class Body:
 
 
 def nested(depth: int = 200_000) -> Body:
-    """Brackets within brackets, well-formed: it exhausts the stack of a recursive parser."""
+    """Deeply nested JSON, well-formed. It exhausts the stack of a recursive parser."""
     return Body(b"[" * depth + b"]" * depth)
 
 
 @dataclass(frozen=True)
 class Mutate:
-    """The honest envelope, changed in place by ``change``: ``Mutate(lambda e: e["result"].pop("spot"))``."""
+    """The correct envelope, changed in place by ``change``: ``Mutate(lambda e: e["result"].pop("spot"))``."""
 
     change: Callable[[dict[str, Any]], object]
 
@@ -117,7 +118,7 @@ class Mutate:
 
 @dataclass(frozen=True)
 class Delay:
-    """The honest answer, late."""
+    """The correct answer after a delay."""
 
     seconds: float
 
@@ -129,12 +130,12 @@ class Delay:
 
 @dataclass(frozen=True)
 class Hang:
-    """No answer until released; then the honest one."""
+    """No answer until released, then the correct one."""
 
     released: threading.Event = field(default_factory=threading.Event)
 
     def release(self) -> None:
-        """Let every request that hangs here, and every later one, be answered."""
+        """Answer every request that hangs, and every later one."""
         self.released.set()
 
     def play(self, wire: Wire, response: Response) -> None:
@@ -147,7 +148,7 @@ class Hang:
 
 @dataclass(frozen=True)
 class Drip:
-    """One byte every ``interval`` seconds for ever: in the body, or in the head, which then never ends."""
+    """One byte every ``interval`` seconds, without end: in the body, or in the head."""
 
     interval: float = 0.1
     head: bool = False
@@ -164,7 +165,7 @@ class Drip:
 
 @dataclass(frozen=True)
 class Reset:
-    """The connection is reset (RST) instead of an answer."""
+    """No answer: the connection is reset (RST)."""
 
     def play(self, wire: Wire, _: Response) -> None:
         """See :class:`Fault`."""
@@ -173,7 +174,7 @@ class Reset:
 
 @dataclass(frozen=True)
 class Cut:
-    """The connection ends in the middle of the body that the head has announced."""
+    """The connection is closed in the middle of the body."""
 
     def play(self, wire: Wire, response: Response) -> None:
         """See :class:`Fault`."""
@@ -195,7 +196,7 @@ class Bomb:
 
 @dataclass(frozen=True)
 class Flood:
-    """The honest answer with megabytes of blanks behind it, all valid JSON; its length announced or not."""
+    """The correct answer followed by megabytes of blanks, valid JSON; with or without Content-Length."""
 
     megabytes: int = 400
     content_length: bool = True
@@ -209,7 +210,7 @@ class Flood:
 
 
 class Times:
-    """A fault for the next ``count`` requests only; the ones after that are answered honestly."""
+    """A fault for the next ``count`` requests only. Later ones are answered correctly."""
 
     def __init__(self, count: int, fault: Fault) -> None:
         self.remaining = count
@@ -230,7 +231,7 @@ class Times:
 
 
 def _head_for(response: Response, length: int | None) -> bytes:
-    """The head of a response that announces a body of another length, or of none."""
+    """The head of a response with another Content-Length, or with none."""
     if length is not None:
         headers = {**response.headers, "Content-Length": str(length)}
         return render_head(replace(response, headers=headers), keep_alive=False)
@@ -240,7 +241,7 @@ def _head_for(response: Response, length: int | None) -> bytes:
 
 @functools.lru_cache(maxsize=2)
 def _gzipped_blanks(megabytes: int) -> bytes:
-    """Gzip (RFC 1952) made of one compressed megabyte, repeated: quicker than compressing them all."""
+    """Gzip (RFC 1952) of one compressed megabyte, repeated: faster than compressing all of them."""
     blanks = b" " * MEGABYTE
     squeeze = zlib.compressobj(9, zlib.DEFLATED, -zlib.MAX_WBITS)
     block = squeeze.compress(blanks) + squeeze.flush(zlib.Z_FULL_FLUSH)

@@ -1,4 +1,4 @@
-"""Just enough of HTTP/1.1 for loopback: read a request strictly, render a response in one piece."""
+"""A minimal HTTP/1.1 for loopback: reads requests strictly, renders a response in one piece."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 
 class BadRequest(Exception):
-    """What arrived is not a request that this server understands."""
+    """The request is malformed or exceeds a limit."""
 
 
 def read_request(reader: BinaryIO, source: str) -> Request | None:
-    """The next request on a connection, None at its end.
+    """Read the next request of a connection. None: the connection has ended.
 
     Raises:
-        BadRequest: it is malformed or beyond a limit.
+        BadRequest: the request is malformed or exceeds a limit.
     """
     line = _read_line(reader)
     if not line:
@@ -38,12 +38,12 @@ def read_request(reader: BinaryIO, source: str) -> Request | None:
 
 
 def render(response: Response, keep_alive: bool = True) -> bytes:
-    """Head and body. Content-Length is right unless the response brings one of its own."""
+    """Head and body. Content-Length is added unless the response has one."""
     return render_head(response, keep_alive) + response.body
 
 
 def render_head(response: Response, keep_alive: bool = True) -> bytes:
-    """The status line and headers alone."""
+    """The status line and the headers."""
     headers = {
         "Date": formatdate(response.time_ms / 1000, usegmt=True),
         "Content-Length": str(len(response.body)),

@@ -1,4 +1,4 @@
-"""API keys: what the exchange knows of each, and what each may do."""
+"""API keys: their permissions, addresses and expiry."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 ANYWHERE = ("*",)
 
-#: What a key may have ticked, as ``/v5/user/query-api`` lists it.
+#: The permissions of a key, as ``/v5/user/query-api`` lists them.
 MASTER_PERMISSIONS: Mapping[str, tuple[str, ...]] = {
     "ContractTrade": ("Order", "Position"),
     "Spot": ("SpotTrade",),
@@ -44,26 +44,30 @@ class Key:
     created_at: float
     read_only: bool = True
     permissions: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MASTER_PERMISSIONS)
-    #: The addresses it is bound to; requests from others are refused with 10010.
+    #: The addresses that the key is bound to. Requests from others are refused with 10010.
     ips: tuple[str, ...] = ANYWHERE
-    #: None: it does not expire. On the real exchange only a key that is bound to addresses does not.
+    #: None: the key does not expire. On the real exchange, only keys that are bound to addresses do not.
     expires_at: float | None = None
     note: str = ""
-    #: For a key that signs with RSA: its half that the exchange holds. ``account.verify`` is what uses it.
+    #: The public key of a key that signs with RSA. ``account.verify`` must then check with it.
     rsa_public_key: str = ""
 
-    def admits(self, source: str) -> bool:
+    def allows_address(self, source: str) -> bool:
         """Whether requests may come from this address."""
         return self.ips == ANYWHERE or source in self.ips
 
-    def may(self, kind: str, *names: str) -> bool:
-        """Whether one of these permissions is ticked."""
+    def has_permission(self, kind: str, *names: str) -> bool:
+        """Whether the key has one of these permissions."""
         return not set(names).isdisjoint(self.permissions.get(kind, ()))
+
+    def grant(self, kind: str, name: str) -> None:
+        """Give the key one more permission, such as ``grant("Wallet", "Withdraw")``."""
+        self.permissions = {**self.permissions, kind: (*self.permissions.get(kind, ()), name)}
 
     def __repr__(self) -> str:
         return f"Key(read_only={self.read_only}, ips={self.ips}, expires_at={self.expires_at})"
 
 
 def random_text(length: int) -> str:
-    """Letters and digits, as the exchange's keys and secrets are."""
+    """Random letters and digits, as in the exchange's keys and secrets."""
     return "".join(secrets.choice(string.ascii_letters + string.digits) for _ in range(length))

@@ -1,4 +1,4 @@
-"""What passes between the server, the exchange and the faults: plain values and two interfaces, no I/O."""
+"""Requests, responses and refusals, and the interfaces of faults and connections. No I/O."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-#: What the exchange calls its error codes: https://bybit-exchange.github.io/docs/v5/error
+#: The messages of the exchange's error codes: https://bybit-exchange.github.io/docs/v5/error
 MESSAGES: Mapping[int, str] = {
+    429: "The system level frequency protection.",
     10000: "Server Timeout",
     10001: "Request parameter error.",
     10003: "API key is invalid.",
@@ -24,9 +25,12 @@ MESSAGES: Mapping[int, str] = {
     10024: "Compliance rules triggered.",
     10027: "Transactions are banned.",
     10028: "The API can only be accessed by unified account users.",
+    10404: "Route not found.",
+    10429: "System level frequency protection.",
     33004: "Your api key has expired.",
     100028: "The API cannot be accessed by unified account users.",
     131202: "Invalid memberId",
+    131207: "The member does not exist.",
 }
 
 JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json; charset=utf-8"}
@@ -34,7 +38,7 @@ JSON_HEADERS: Mapping[str, str] = {"Content-Type": "application/json; charset=ut
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One HTTP request as it arrived. ``query`` is raw, without the ``?``; header names are lower case."""
+    """One HTTP request. ``query`` is raw, without the ``?``; header names are lower case."""
 
     method: str
     path: str
@@ -46,7 +50,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A request that reached the exchange; ``account`` names the owner of the key it carried, if any."""
+    """A request that the exchange received. ``account`` is the name of the key's account; None: unknown key."""
 
     at: float
     request: Request
@@ -55,7 +59,7 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """One HTTP response. ``time_ms`` is the exchange's clock when it was made."""
+    """One HTTP response. ``time_ms`` is the exchange's time at which it was made."""
 
     status: int
     body: bytes
@@ -64,7 +68,7 @@ class Response:
 
 
 class Refusal(Exception):
-    """The exchange says no: an error code in the envelope, and seldom an HTTP status other than 200."""
+    """The exchange refuses a request: an error code in the envelope, rarely with an HTTP status other than 200."""
 
     def __init__(self, code: int, message: str | None = None, status: int = 200) -> None:
         self.code = code
@@ -74,29 +78,29 @@ class Refusal(Exception):
 
 
 def envelope(code: int, message: str, result: Any, time_ms: int) -> bytes:
-    """The JSON in which every answer of the API comes: https://bybit-exchange.github.io/docs/v5/guide"""
+    """The JSON of every answer of the API: https://bybit-exchange.github.io/docs/v5/guide"""
     parts = {"retCode": code, "retMsg": message, "result": result, "retExtInfo": {}, "time": time_ms}
     return json.dumps(parts, separators=(",", ":")).encode()
 
 
 class Wire(Protocol):
-    """The server's end of one connection, as a fault sees it."""
+    """The server's side of a connection, for faults."""
 
     def respond(self, response: Response) -> None:
-        """Send a response as it should be; the connection is kept alive."""
+        """Send a response. The connection is kept alive."""
 
     def send(self, data: bytes) -> None:
         """Send raw bytes. The connection is closed once the fault returns."""
 
     def reset(self) -> None:
-        """Close the connection with RST, which also discards what was not delivered yet."""
+        """Close the connection with RST, which discards data that was not delivered yet."""
 
     def pause(self, seconds: float) -> bool:
-        """Wait. False, at once, when the server stops, and afterwards when the client has gone."""
+        """Wait for so many seconds. False: the server stops (returns at once), or the client has disconnected."""
 
 
 class Fault(Protocol):
-    """Something that goes wrong instead of the honest response, or with it."""
+    """Something that goes wrong with a response."""
 
     def play(self, wire: Wire, response: Response) -> None:
-        """Answer in place of the server; ``response`` is what an undisturbed exchange would have said."""
+        """Answer in place of the server. ``response`` is the response without the fault."""

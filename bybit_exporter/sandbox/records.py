@@ -1,11 +1,12 @@
-"""Withdrawals and tickers, as the exchange records them."""
+"""Records of the exchange: withdrawals, prices and products."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-#: The words for a withdrawal that is under way, and for one that has ended.
+#: The status words of withdrawals that are under way, and of those that have ended.
 UNDER_WAY = ("SecurityCheck", "Pending", "MoreInformationRequired", "Unknown")
 ENDED = ("success", "BlockchainConfirmed", "CancelByUser", "Reject", "Fail")
 
@@ -14,7 +15,7 @@ ON_CHAIN, OFF_CHAIN = 0, 1
 
 @dataclass(frozen=True, slots=True)
 class Withdrawal:
-    """One withdrawal; times are Unix seconds by the exchange's own clock."""
+    """One withdrawal. Times are Unix seconds by the exchange's own clock."""
 
     withdraw_id: str
     coin: str
@@ -28,14 +29,14 @@ class Withdrawal:
 
     @property
     def transaction_id(self) -> str:
-        """Made up. There is none before the exchange has sent anything, nor if it never does."""
+        """An invented hash. ``""`` until the withdrawal was sent, and if it was cancelled or rejected."""
         if self.status not in ("success", "BlockchainConfirmed"):
             return ""
         return "0x" + hashlib.sha256(self.withdraw_id.encode()).hexdigest()
 
     @property
     def to_address(self) -> str:
-        """Made up: an address, or the UID of another customer."""
+        """An invented address, or for an internal transfer the UID of another customer."""
         digest = hashlib.sha256(f"to {self.withdraw_id}".encode()).hexdigest()
         return "0x" + digest[:40] if self.withdraw_type == ON_CHAIN else str(int(digest[:7], 16))
 
@@ -46,8 +47,21 @@ class Ticker:
 
     last_price: str
     usd_index_price: str = ""
-    #: None: the last price, for none of these matters here.
+    #: None: the same as the last price.
     bid: str | None = None
     ask: str | None = None
     day_before: str | None = None
     volume: str = "1000"
+
+
+@dataclass(frozen=True, slots=True)
+class Product:
+    """What an account has in one product, such as Earn or a loan, in units of each coin.
+
+    A product has either coins of its own or categories with coins. A debt is negative.
+    """
+
+    coins: Mapping[str, str] = field(default_factory=dict)
+    categories: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    #: How many seconds before the answer the exchange took the figures.
+    snapshot_age: float = 0.0

@@ -1,6 +1,6 @@
-"""The exchange on loopback: a small HTTP/1.1 server, one thread a connection, that faults can reach through.
+"""The server of the embedded exchange: HTTP/1.1 on loopback, a thread for each connection, on which faults are played.
 
-It is no ``http.server``, whose e-mail parser would take longer than everything else in an answer.
+``http.server`` is not used: its parser of headers takes longer than all the rest of an answer.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 import traceback
 from types import TracebackType
 
+from bybit_exporter.sandbox.api import fault_for, handle
 from bybit_exporter.sandbox.exchange import Exchange
 from bybit_exporter.sandbox.http1 import BadRequest, read_request, render
 from bybit_exporter.sandbox.messages import Request, Response
@@ -27,7 +28,7 @@ HANDSHAKE_SECONDS = 10.0
 class SandboxServer:
     """Serves an exchange on a loopback address. A context manager, or ``start()`` and ``stop()``.
 
-    The port is bound as soon as this is made, so ``base_url`` is known before anything is served.
+    The port is bound by the constructor, so ``base_url`` is known before the server starts.
 
     Raises:
         ValueError: ``host`` is not loopback.
@@ -42,7 +43,7 @@ class SandboxServer:
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         if not is_loopback(host):
-            raise ValueError(f"{host!r} is not a loopback address; the embedded exchange listens on no other")
+            raise ValueError(f"{host!r} is not a loopback address; the embedded exchange listens on loopback only")
         self.exchange = exchange
         self._host = host
         self._scheme = "https" if ssl_context else "http"
@@ -51,34 +52,34 @@ class SandboxServer:
 
     @property
     def port(self) -> int:
-        """The port listened on, also when 0 was asked for."""
+        """The port it listens on, also when the given port was 0."""
         return int(self._listener.server_address[1])
 
     @property
     def base_url(self) -> str:
-        """What a client is given instead of the real exchange's address."""
+        """The base URL for clients."""
         host = f"[{self._host}]" if ":" in self._host else self._host
         return f"{self._scheme}://{host}:{self.port}"
 
     @property
     def open_connections(self) -> int:
-        """Connections open right now."""
+        """Number of open connections."""
         return len(self._listener.connections)
 
     @property
     def accepted_connections(self) -> int:
-        """Connections ever accepted; fewer than requests where they are kept alive."""
+        """Number of connections accepted so far; fewer than requests if clients keep them alive."""
         return self._listener.accepted
 
     def start(self) -> SandboxServer:
-        """Begin to serve, in a thread of its own."""
+        """Start serving in a thread."""
         serve = self._listener.serve_forever
         self._thread = threading.Thread(target=serve, args=(0.05,), name="sandbox", daemon=True)
         self._thread.start()
         return self
 
     def stop(self) -> None:
-        """Stop listening and close every connection, also those that hang. Harmless when repeated."""
+        """Stop listening and close every connection, also those that hang. May be called again."""
         self._listener.closing.set()
         if self._thread:
             self._listener.shutdown()
@@ -95,7 +96,7 @@ class SandboxServer:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach the address."""
+    """Whether the address is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -120,27 +121,27 @@ class _Listener(socketserver.ThreadingTCPServer):
         self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
         super().__init__((host, port), _Handler)
 
-    def admit(self, connection: _Connection) -> None:
+    def register(self, connection: _Connection) -> None:
         with self._changed:
             self.accepted += 1
             self.connections.add(connection)
         if self.closing.is_set():
-            connection.hang_up()
+            connection.shut_down()
 
-    def forget(self, connection: _Connection) -> None:
+    def unregister(self, connection: _Connection) -> None:
         with self._changed:
             self.connections.discard(connection)
             self._changed.notify_all()
 
     def close_connections(self) -> None:
-        """Hang up on everybody and wait, briefly, until their threads have noticed."""
+        """Shut down all connections and wait for their threads, for a few seconds at most."""
         with self._changed:
             for connection in self.connections:
-                connection.hang_up()
+                connection.shut_down()
             self._changed.wait_for(lambda: not self.connections, timeout=5.0)
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that leaves, or does not like the certificate, is no news; anything else is a bug here."""
+        """Ignore clients that disconnect or reject the certificate. Anything else is a defect: print it."""
         if not isinstance(sys.exception(), OSError):
             traceback.print_exc()
 
@@ -152,25 +153,25 @@ class _Handler(socketserver.BaseRequestHandler):
     def handle(self) -> None:
         self.request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = _Connection(self.request, self.server)
-        self.server.admit(connection)
+        self.server.register(connection)
         try:
-            connection.secure()
+            connection.start_tls()
             connection.serve(str(self.client_address[0]))
         finally:
             connection.close()
-            self.server.forget(connection)
+            self.server.unregister(connection)
 
 
 class _Connection:
-    """One client's connection; it is the wire that faults are played on."""
+    """One connection of a client; the :class:`Wire` of faults."""
 
     def __init__(self, plain: socket.socket, server: _Listener) -> None:
         self._socket = plain
         self._server = server
         self._keep_alive = True
 
-    def secure(self) -> None:
-        """Speak TLS if the server does. In the connection's own thread: a handshake may take for ever."""
+    def start_tls(self) -> None:
+        """Start TLS if the server uses it. Called in the connection's thread, because a handshake may hang."""
         if self._server.ssl_context is None:
             return
         self._socket.settimeout(HANDSHAKE_SECONDS)
@@ -182,7 +183,7 @@ class _Connection:
         self._socket.settimeout(None)
 
     def serve(self, source: str) -> None:
-        """Answer one request after the other until somebody hangs up."""
+        """Answer requests until one side closes the connection."""
         reader = self._socket.makefile("rb")
         with contextlib.suppress(OSError), reader:
             while self._keep_alive and not self._server.closing.is_set():
@@ -193,13 +194,13 @@ class _Connection:
                     return
                 if request is None:
                     return
-                wishes_to_stay = request.headers.get("connection", "").lower() != "close"
-                self._keep_alive = wishes_to_stay and request.method != "HEAD"
+                client_keeps_alive = request.headers.get("connection", "").lower() != "close"
+                self._keep_alive = client_keeps_alive and request.method != "HEAD"
                 self._answer(request)
 
     def _answer(self, request: Request) -> None:
-        response = self._server.exchange.handle(request)
-        fault = self._server.exchange.fault_for(request)
+        exchange = self._server.exchange
+        response, fault = handle(exchange, request), fault_for(exchange, request)
         if fault:
             fault.play(self, response)
         else:
@@ -222,12 +223,12 @@ class _Connection:
 
     def pause(self, seconds: float) -> bool:
         """See :class:`Wire`."""
-        over = self._server.closing.wait(seconds) or self._has_gone()
+        over = self._server.closing.wait(seconds) or self._client_disconnected()
         if over:
             self._keep_alive = False
         return not over
 
-    def _has_gone(self) -> bool:
+    def _client_disconnected(self) -> bool:
         try:
             return not socket.socket.recv(self._socket, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -235,12 +236,12 @@ class _Connection:
         except OSError:
             return True
 
-    def hang_up(self) -> None:
-        """From another thread: whatever this connection waits for, it ends now."""
+    def shut_down(self) -> None:
+        """End the connection now, whatever it waits for. Called from other threads."""
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
-        """Close the socket. The client reads an end of file, or a reset if there was one to be sent."""
+        """Close the socket. The client reads an end of file, or a reset after :meth:`reset`."""
         with contextlib.suppress(OSError):
             self._socket.close()

@@ -1,4 +1,4 @@
-"""What the exchange states about wallets: amounts as strings, and tables that remember what was served."""
+"""Amounts of coins as the exchange states them, and tables that keep every state that was served."""
 
 from __future__ import annotations
 
@@ -9,59 +9,84 @@ from dataclasses import dataclass, replace
 from decimal import Context, Decimal
 from typing import Generic, Protocol, Self, TypeVar
 
-#: No amount that a test makes up has more digits.
+#: More digits than any amount in a test has.
 EXACT = Context(prec=80)
 
 
-class Movable(Protocol):
-    """One coin's amounts, a part of which can be put aside."""
+class Freezable(Protocol):
+    """The amounts of one coin, a part of which can be frozen."""
 
-    def moved(self, amount: Decimal) -> Self:
-        """The same with so much more put aside; a minus sign releases it."""
+    def freeze(self, amount: Decimal) -> Self:
+        """A copy with this amount more frozen. A negative amount is released."""
 
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """One coin in a classic account's spot wallet, character for character as the exchange states it."""
+    """One coin in a classic account's spot wallet, exactly as the exchange states it."""
 
     free: str = "0"
     frozen: str = "0"
     withdraw: str = ""
 
-    def moved(self, amount: Decimal) -> Holding:
-        """See :class:`Movable`."""
+    def freeze(self, amount: Decimal) -> Holding:
+        """See :class:`Freezable`."""
         return replace(self, free=plus(self.free, -amount), frozen=plus(self.frozen, amount))
 
 
 @dataclass(frozen=True, slots=True)
 class UnifiedHolding:
-    """One coin in a unified wallet. A debt is a negative ``wallet_balance`` and a ``borrow_amount``."""
+    """One coin in a unified wallet, in units of the coin.
+
+    ``wallet_balance`` contains ``spot_borrow``, as on the exchange since September 2025: a coin that was borrowed and
+    sold has a wallet balance of 0. A debt from derivatives is a negative wallet balance.
+    https://bybit-exchange.github.io/docs/v5/account/wallet-balance
+    """
 
     wallet_balance: str = "0"
     locked: str = "0"
-    usd_value: str = "0"
-    borrow_amount: str = "0"
+    #: What ``equity`` is worth in USD. None: computed from the prices of the exchange.
+    usd_value: str | None = None
+    #: Both kinds of debt. None: computed from the two fields that hold them.
+    borrow_amount: str | None = None
     spot_borrow: str = "0"
     unrealised_pnl: str = "0"
+    accrued_interest: str = "0"
+    #: Margin of open orders and positions. In portfolio margin the exchange does not state it per coin.
+    order_im: str = "0"
+    position_im: str = "0"
+    position_mm: str = "0"
+    bonus: str = "0"
+
+    @property
+    def net_balance(self) -> Decimal:
+        """The wallet balance without what was borrowed for spot."""
+        return EXACT.subtract(decimal(self.wallet_balance), decimal(self.spot_borrow))
 
     @property
     def equity(self) -> str:
-        """What the coin is worth in itself, by the exchange's own definition."""
-        return plus(plus(self.wallet_balance, -decimal(self.spot_borrow)), decimal(self.unrealised_pnl))
+        """The wallet balance without spot loans, plus unrealised profit and loss."""
+        return plus(self.unrealised_pnl, self.net_balance)
+
+    @property
+    def debt(self) -> str:
+        """Spot loans and debts from derivatives together."""
+        if self.borrow_amount is not None:
+            return self.borrow_amount
+        return plus(self.spot_borrow, max(Decimal(0), -decimal(self.wallet_balance)))
 
     @property
     def is_zero(self) -> bool:
-        """Neither an asset nor a debt: without being asked for it, the exchange does not list the coin."""
-        return not any(decimal(amount) for amount in (self.wallet_balance, self.equity, self.borrow_amount))
+        """Neither an asset nor a debt: the exchange lists the coin only if the request names it."""
+        return not any(decimal(amount) for amount in (self.wallet_balance, self.equity, self.debt))
 
-    def moved(self, amount: Decimal) -> UnifiedHolding:
-        """See :class:`Movable`."""
+    def freeze(self, amount: Decimal) -> UnifiedHolding:
+        """See :class:`Freezable`."""
         return replace(self, locked=plus(self.locked, amount))
 
 
 @dataclass(frozen=True, slots=True)
 class FundingHolding:
-    """One coin in a funding wallet, of which a part may not be transferred."""
+    """One coin in a funding wallet. A part of it may not be transferable."""
 
     wallet_balance: str = "0"
     #: None: all of it.
@@ -69,35 +94,35 @@ class FundingHolding:
 
     @property
     def transferable(self) -> str:
-        """What may be transferred."""
+        """The amount that may be transferred."""
         return self.wallet_balance if self.transfer_balance is None else self.transfer_balance
 
-    def moved(self, amount: Decimal) -> FundingHolding:
-        """See :class:`Movable`."""
+    def freeze(self, amount: Decimal) -> FundingHolding:
+        """See :class:`Freezable`."""
         return replace(self, transfer_balance=plus(self.transferable, -amount))
 
 
 Row = TypeVar("Row")
-Coin = TypeVar("Coin", bound=Movable)
+Coin = TypeVar("Coin", bound=Freezable)
 
 
 class Table(Generic[Row]):
-    """Rows by name. They are replaced whole and never edited, so one answer is always one consistent state."""
+    """Rows by name. The mapping is replaced and never edited, so each answer shows one consistent state."""
 
-    def __init__(self, rows: Mapping[str, Row], lock: threading.RLock, history: int) -> None:
-        self.rows: Mapping[str, Row] = dict(rows)
-        #: Every state ever put into an answer, oldest first (bounded). A fault may keep one from arriving.
+    def __init__(self, lock: threading.RLock, history: int) -> None:
+        self.rows: Mapping[str, Row] = {}
+        #: Every state that was put into an answer, oldest first (bounded). A fault may have lost the answer.
         self.served: deque[Mapping[str, Row]] = deque(maxlen=history)
         self._lock = lock
 
     def update(self, changes: Mapping[str, Row | None]) -> None:
-        """Set some rows at once; None makes a row vanish from the listing."""
+        """Set some rows in one step. None removes a row."""
         with self._lock:
             merged = {**self.rows, **changes}
             self.rows = {name: row for name, row in merged.items() if row is not None}
 
     def serve(self) -> Mapping[str, Row]:
-        """The rows as they stand, remembered as served."""
+        """The current rows, which are added to ``served``."""
         rows = self.rows
         if not self.served or self.served[-1] is not rows:
             self.served.append(rows)
@@ -105,12 +130,12 @@ class Table(Generic[Row]):
 
 
 class Wallet(Table[Coin]):
-    """A table of coins."""
+    """A table of coins by name."""
 
-    def move(self, coin: str, amount: str) -> None:
-        """Put an amount aside (frozen, locked or not to be transferred), or with a minus sign release it."""
+    def freeze(self, coin: str, amount: str) -> None:
+        """Freeze an amount: frozen, locked or not transferable. A negative amount is released."""
         with self._lock:
-            self.rows = {**self.rows, coin: self.rows[coin].moved(Decimal(amount))}
+            self.rows = {**self.rows, coin: self.rows[coin].freeze(Decimal(amount))}
 
 
 def decimal(amount: str) -> Decimal:

@@ -21,7 +21,7 @@ from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.cli import DEMO_POLL_INTERVAL_SECONDS
 from bybit_exporter.model import STALE_AFTER_INTERVALS, Account, AccountType, Resource, Secret
-from bybit_exporter.sandbox import Exchange, Request
+from bybit_exporter.sandbox import Exchange, Request, handle
 from bybit_exporter.sandbox.demo import configuration_of, demo_exchange
 from tests.browser.chromium import Chromium
 from tests.browser.site import Site
@@ -43,7 +43,7 @@ class InProcess(Transport):
 
     def get(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
         sent = {name.lower(): value for name, value in headers.items()}
-        answer = self._exchange.handle(Request("GET", path, query, sent))
+        answer = handle(self._exchange, Request("GET", path, query, sent))
         return Response(answer.status, answer.headers, answer.body, 0.0)
 
 

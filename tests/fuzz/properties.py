@@ -50,7 +50,7 @@ from bybit_exporter.model import (
     Secret,
     SubaccountEquity,
 )
-from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
+from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request, handle
 from tests.builders import make_result
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"
@@ -544,7 +544,7 @@ def a_request_is_signed_as_it_is_sent(case: tuple[str, str, dict[str, str]]) -> 
     client_on(canned).get(ASSET_INFO, query, SpotResult, account)
     assert canned.query.isascii()
     sent = {name.lower(): value for name, value in canned.headers.items()}
-    answer = json.loads(exchange.handle(Request("GET", ASSET_INFO, canned.query, sent)).body)
+    answer = json.loads(handle(exchange, Request("GET", ASSET_INFO, canned.query, sent)).body)
     assert answer["retCode"] in (0, 10001), answer
     text = sent["x-bapi-timestamp"] + key + sent["x-bapi-recv-window"] + canned.query
     assert sent["x-bapi-sign"] == sign_hmac(secret, text) == hmac_by_hand(secret.encode(), text.encode())

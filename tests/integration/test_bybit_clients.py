@@ -1,4 +1,4 @@
-"""Clients of Bybit that nobody here wrote, pointed at the embedded exchange: they must not notice."""
+"""Clients of Bybit that this project did not write, connected to the embedded exchange."""
 
 from __future__ import annotations
 
@@ -53,18 +53,18 @@ def ask(request: pytest.FixtureRequest, server: SandboxServer) -> Ask:
     return ask
 
 
-def test_the_documentation_s_own_answer(ask: Ask) -> None:
+def test_clients_get_the_documented_answer(ask: Ask) -> None:
     answer = ask(KEY, SECRET, {"accountType": "SPOT", "coin": "ETH"})
     assert (answer["retCode"], answer["retMsg"], answer["retExtInfo"]) == (0, "success", {})
     assert answer["result"] == SEED_RESULT
     assert abs(answer["time"] - time.time() * 1000) < 60_000
 
 
-def test_all_coins(ask: Ask) -> None:
+def test_clients_get_all_coins(ask: Ask) -> None:
     assert ask(KEY, SECRET, {"accountType": "SPOT"})["result"] == SEED_RESULT
 
 
-def test_a_banned_account(ask: Ask, account: Account) -> None:
+def test_clients_read_the_status_of_a_banned_account(ask: Ask, account: Account) -> None:
     account.status = "ACCOUNT_STATUS_UNSPECIFIED"
     status = ask(KEY, SECRET, {"accountType": "SPOT"})["result"]["spot"]["status"]
     assert status == "ACCOUNT_STATUS_UNSPECIFIED"
@@ -79,7 +79,9 @@ def test_a_banned_account(ask: Ask, account: Account) -> None:
         (KEY, SECRET, {"accountType": "FUND", "coin": "USDC"}, 10001),
     ],
 )
-def test_refusals(key: str, secret: str, parameters: dict[str, str], code: int, ask: Ask) -> None:
+def test_clients_read_the_code_of_a_refusal(
+    key: str, secret: str, parameters: dict[str, str], code: int, ask: Ask
+) -> None:
     answer = ask(key, secret, parameters)
     assert answer["retCode"] == code
     assert answer["retMsg"]
@@ -103,7 +105,7 @@ def test_bybit_api_understands_the_rate_limit_headers(server: SandboxServer) -> 
     assert abs(limits["resetAtTimestamp"] - time.time() * 1000) < 60_000
 
 
-def test_pybit_waits_until_the_stated_time_when_it_asked_too_often(server: SandboxServer, account: Account) -> None:
+def test_pybit_waits_until_the_stated_time_after_too_many_visits(server: SandboxServer, account: Account) -> None:
     """It sleeps until X-Bapi-Limit-Reset-Timestamp, then gets its answer at the first attempt."""
     account.limit = RateLimit(1, 1.0)
     session = pybit_session(server, KEY, SECRET)

@@ -16,10 +16,19 @@ from pathlib import Path
 import pytest
 
 import bybit_exporter.sandbox
-from bybit_exporter.sandbox import ASSET_INFO, BANNED, Account, Exchange, Holding, Request, SandboxServer
+from bybit_exporter.sandbox import (
+    ASSET_INFO,
+    BANNED,
+    Account,
+    Exchange,
+    Holding,
+    Request,
+    SandboxServer,
+    handle,
+)
 from bybit_exporter.sandbox.demo import configuration, configuration_of, demo_exchange
 from bybit_exporter.sandbox.demo.market import DECIMALS
-from bybit_exporter.sandbox.demo.traders import Order, SpotBook
+from bybit_exporter.sandbox.demo.trading import Order, SpotBook
 from tests.support import FakeClock, bybit_headers
 
 HOUR = 3600
@@ -28,12 +37,12 @@ HOUR = 3600
 def ask(exchange: Exchange, account: Account, now: float) -> None:
     headers = bybit_headers(account.api_key, account.api_secret, "accountType=SPOT", now)
     lower = {name.lower(): value for name, value in headers.items()}
-    response = exchange.handle(Request("GET", ASSET_INFO, "accountType=SPOT", lower))
+    response = handle(exchange, Request("GET", ASSET_INFO, "accountType=SPOT", lower))
     assert response.status == 200
 
 
 def history(name: str, seconds: float, every: float, seed: str = "demo") -> list[dict[str, Holding]]:
-    """An account's holdings as somebody sees them who asks at that interval."""
+    """The holdings that a client sees which asks at that interval."""
     clock = FakeClock()
     exchange = demo_exchange(clock, seed)
     account, end, seen = exchange.accounts[name], clock.now + seconds, []
@@ -49,7 +58,7 @@ def amounts(holding: Holding) -> tuple[Decimal, Decimal, Decimal]:
 
 
 @pytest.mark.parametrize("name", ["trading", "treasury"])
-def test_figures_are_a_function_of_the_seed_and_the_time(name: str) -> None:
+def test_figures_follow_from_the_seed_and_the_time(name: str) -> None:
     often, seldom = history(name, HOUR, 10), history(name, HOUR, 100)
     assert often[::10] == seldom
     assert history(name, HOUR, 10, seed="another") != often
@@ -73,13 +82,13 @@ def test_trading_freezes_releases_and_fills() -> None:
     assert changes == {0, 2}
 
 
-def test_a_fill_swaps_the_frozen_amount_for_its_proceeds() -> None:
+def test_filled_order_replaces_the_frozen_amount() -> None:
     account = Exchange().add_account("a", {"BTC": Holding("1", "0.5"), "USDT": Holding("10", "3")})
     SpotBook().fill(account, Order("BTC", Decimal("0.2"), "USDT", Decimal(12800)))
     assert account.holdings == {"BTC": Holding("1", "0.3"), "USDT": Holding("12810", "3")}
 
 
-def test_trading_is_alive_from_the_first_minutes() -> None:
+def test_trading_changes_from_the_first_minutes() -> None:
     seen = history("trading", 120, 5)
     assert any(Decimal(holding.frozen) for holding in seen[0].values())
     assert len({str(holdings) for holdings in seen}) > len(seen) // 2
@@ -89,26 +98,26 @@ def test_withdrawals_start_and_end() -> None:
     seen = history("treasury", HOUR, 5)
     under_way = [any(holding.withdraw for holding in holdings.values()) for holdings in seen]
     assert {True, False} <= set(under_way)
-    assert any(under_way[:24]), "within two minutes there is something to see"
+    assert any(under_way[:24]), "within two minutes a withdrawal is under way"
     assert all(h.withdraw == "" or Decimal(h.withdraw) > 0 for holdings in seen for h in holdings.values())
 
 
-def test_one_account_is_banned_and_recovers_in_both_ways() -> None:
+def test_banned_account_shows_both_kinds_of_ban_and_recovers() -> None:
     clock = FakeClock()
     exchange = demo_exchange(clock)
     account = exchange.accounts["banned-now-and-then"]
-    moods: list[int | str] = []
+    states: list[int | str] = []
     for _ in range(2 * 540 // 10):
         ask(exchange, account, clock.now)
-        mood = account.refusal.code if account.refusal else account.status
-        if moods[-1:] != [mood]:
-            moods.append(mood)
+        state = account.refusal.code if account.refusal else account.status
+        if states[-1:] != [state]:
+            states.append(state)
         clock.now += 10
     cycle = ["ACCOUNT_STATUS_NORMAL", BANNED, "ACCOUNT_STATUS_NORMAL", 10027]
-    assert moods == cycle * 2
+    assert states == cycle * 2
 
 
-def test_a_long_sleep_is_caught_up_with_quickly() -> None:
+def test_catching_up_after_a_year_is_fast() -> None:
     clock = FakeClock()
     exchange = demo_exchange(clock)
     clock.now += 365 * 24 * HOUR
@@ -118,7 +127,7 @@ def test_a_long_sleep_is_caught_up_with_quickly() -> None:
     assert time.monotonic() - started < 2
 
 
-def test_a_clock_that_goes_back_repeats_nothing() -> None:
+def test_clock_that_goes_back_repeats_no_step() -> None:
     clock = FakeClock()
     jumping, steady = (demo_exchange(clock).accounts["trading"] for _ in range(2))
     for jump in (HOUR, -2 * HOUR, HOUR):
@@ -130,14 +139,14 @@ def test_a_clock_that_goes_back_repeats_nothing() -> None:
     assert jumping.holdings == steady.holdings
 
 
-def test_keys_are_new_each_time_unless_given() -> None:
+def test_keys_are_random_unless_given() -> None:
     one, other = demo_exchange(), demo_exchange(credentials={"trading": ("k", "s")})
     assert {a.api_key for a in one.accounts.values()}.isdisjoint(a.api_key for a in other.accounts.values())
     assert (other.accounts["trading"].api_key, other.accounts["trading"].api_secret) == ("k", "s")
 
 
-def test_it_imports_nothing_of_the_exporter() -> None:
-    """Nor anything that has to be installed."""
+def test_sandbox_imports_only_itself_and_the_standard_library() -> None:
+    """Without the exporter, and without any library that has to be installed."""
     for source in Path(bybit_exporter.sandbox.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(source.read_text())):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -178,7 +187,7 @@ class Program:
 
 
 @pytest.mark.parametrize("ending", [signal.SIGTERM, signal.SIGINT])
-def test_it_prints_a_configuration_then_serves_and_ends_at_once(ending: signal.Signals) -> None:
+def test_program_prints_a_configuration_serves_and_ends_at_once(ending: signal.Signals) -> None:
     with Program("--listen-address", "127.0.0.1:0") as program:
         _check_and_end(program, ending)
 
@@ -203,7 +212,7 @@ def _check_and_end(program: Program, ending: signal.Signals) -> None:
     assert time.monotonic() - started < 2
 
 
-def test_the_configuration_is_yaml_whatever_the_keys_are() -> None:
+def test_configuration_is_yaml_for_any_key() -> None:
     yaml = pytest.importorskip("yaml")
     exchange = demo_exchange(credentials={"trading": ("12345678", "1e5"), "treasury": ("null", "no")})
     document = yaml.safe_load(configuration(exchange, "http://127.0.0.1:1"))
@@ -222,21 +231,21 @@ def test_the_configuration_is_yaml_whatever_the_keys_are() -> None:
     "address",
     ["0.0.0.0:0", ":9000", "127.0.0.1", "127.0.0.1:99999", "127.0.0.1:x", "[::]:1", "example.com:80", ""],
 )
-def test_a_bad_address_is_one_line_and_status_2(address: str) -> None:
+def test_bad_address_is_one_line_and_status_2(address: str) -> None:
     with Program("--listen-address", address) as program:
         status, out, err = program.end()
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert f"--listen-address {address}:" in err
 
 
-def test_an_address_in_use_is_one_line_and_status_1() -> None:
+def test_address_in_use_is_one_line_and_status_1() -> None:
     with SandboxServer(Exchange()) as server, Program("--listen-address", f"127.0.0.1:{server.port}") as program:
         status, out, err = program.end()
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert f"cannot listen on 127.0.0.1:{server.port}" in err
 
 
-def test_an_unknown_flag_is_status_2() -> None:
+def test_unknown_flag_is_status_2() -> None:
     with Program("--nonsense") as program:
         status, _, err = program.end()
     assert status == 2

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import Any
 
 import pytest
 
 from bybit_exporter.sandbox import (
+    ASSET_INFO,
+    ASSET_OVERVIEW,
     COINS_BALANCE,
     KEY_INFO,
     MEMBER_FROZEN,
     MEMBER_LOGIN_BANNED,
     MEMBER_NORMAL,
+    MEMBERS_ASSETS,
     SUBMEMBERS,
     TICKERS,
     WALLET_BALANCE,
+    WITHDRAWABLE_AMOUNT,
     WITHDRAWALS,
     Account,
     Exchange,
@@ -24,10 +29,12 @@ from bybit_exporter.sandbox import (
     Ticker,
     UnifiedHolding,
     Withdrawal,
+    handle,
 )
-from bybit_exporter.sandbox.demo import MARGIN, VAULT, configuration_of, demo_exchange
+from bybit_exporter.sandbox.demo import configuration_of, configured_total_usd, demo_exchange
+from bybit_exporter.sandbox.demo.accounts import MARGIN, VAULT
 from bybit_exporter.sandbox.demo.market import DECIMALS
-from bybit_exporter.sandbox.demo.traders import Order, UnifiedBook
+from bybit_exporter.sandbox.demo.trading import Order, UnifiedBook
 from bybit_exporter.sandbox.records import ENDED, UNDER_WAY
 from tests.sandbox_client import refusal, result
 from tests.support import FakeClock
@@ -52,7 +59,7 @@ STATES: Mapping[str, Callable[[Account], Any]] = {
 
 
 def history(name: str, seconds: float, every: float, seed: str = "demo") -> list[Any]:
-    """An account's state as somebody sees it who asks at that interval."""
+    """The states that a client sees which asks at that interval."""
     clock = FakeClock()
     exchange = demo_exchange(clock, seed)
     account, end, seen = exchange.accounts[name], clock.now + seconds, []
@@ -64,7 +71,7 @@ def history(name: str, seconds: float, every: float, seed: str = "demo") -> list
 
 
 @pytest.mark.parametrize("name", STATES)
-def test_figures_are_a_function_of_the_seed_and_the_time(name: str) -> None:
+def test_figures_follow_from_the_seed_and_the_time(name: str) -> None:
     often, seldom = history(name, HOUR, 10), history(name, HOUR, 100)
     assert often[::10] == seldom
     assert history(name, HOUR, 10, seed="another") != often
@@ -73,13 +80,12 @@ def test_figures_are_a_function_of_the_seed_and_the_time(name: str) -> None:
 # --- the unified account
 
 
-def test_the_unified_account_trades_and_owes_a_little_for_a_day() -> None:
+def test_unified_account_trades_and_has_a_debt_for_a_day() -> None:
     seen = history("margin", 24 * HOUR, 60)
     for coins in seen:
         for coin, held in coins.items():
             if coin == "XRP":
-                assert (held.wallet_balance, held.borrow_amount, held.locked) == ("-1500.00", "1500.00", "0")
-                assert Decimal(held.usd_value) < 0
+                assert (held.wallet_balance, held.debt, held.locked) == ("-1500.00", "1500.00", "0")
                 continue
             assert 0 <= Decimal(held.locked) < Decimal(held.wallet_balance), coin
             assert -Decimal(held.wallet_balance).as_tuple().exponent <= DECIMALS[coin]  # type: ignore[operator]
@@ -89,7 +95,7 @@ def test_the_unified_account_trades_and_owes_a_little_for_a_day() -> None:
         assert len({coins[moving].wallet_balance for coins in seen}) > 10
 
 
-def test_a_fill_swaps_the_locked_amount_for_its_proceeds() -> None:
+def test_filled_order_replaces_the_locked_amount() -> None:
     account = Exchange().add_account(
         "a", unified={"BTC": UnifiedHolding("1", "0.5"), "USDT": UnifiedHolding("10", "3")}
     )
@@ -106,8 +112,8 @@ def test_values_in_usd_follow_the_prices() -> None:
         assert set(coins) == set(MARGIN)
         for coin in ("BTC", "XRP"):
             price = Decimal(exchange.tickers.rows[f"{coin}USDT"].usd_index_price)
-            assert abs(Decimal(coins[coin]["usdValue"]) / Decimal(coins[coin]["equity"]) / price - 1) < Decimal("0.001")
-        assert coins["USDC"]["usdValue"] == "12500.00000000"
+            assert Decimal(coins[coin]["usdValue"]) == Decimal(coins[coin]["equity"]) * price
+        assert coins["USDC"]["usdValue"] == "12500"
         seen.add(coins["BTC"]["usdValue"])
         clock.now += 5
     assert len(seen) > 15
@@ -128,8 +134,8 @@ def test_withdrawals_are_checked_then_pending_then_end() -> None:
     assert all(set(seen) <= {*UNDER_WAY, *ENDED} for seen in words.values())
 
 
-def test_nothing_is_lost_on_the_way() -> None:
-    """What is in the wallet and what was ever withdrawn, and not cancelled, is less at no time than before."""
+def test_vault_and_its_withdrawals_never_decrease_together() -> None:
+    """The balance plus all withdrawals that were not cancelled never decreases."""
     withdrawn: dict[str, Withdrawal] = {}
     before = dict.fromkeys(VAULT, Decimal(0))
     for funding, records in history("vault", 2 * HOUR, 5):
@@ -142,13 +148,13 @@ def test_nothing_is_lost_on_the_way() -> None:
     assert any(each.status == "CancelByUser" for each in withdrawn.values())
 
 
-def test_something_is_being_withdrawn_within_two_minutes_and_not_always() -> None:
+def test_vault_withdraws_within_two_minutes_and_not_always() -> None:
     seen = [any(each.status in UNDER_WAY for each in records.values()) for _, records in history("vault", HOUR, 5)]
     assert any(seen[:24])
     assert {True, False} == set(seen)
 
 
-def test_the_vault_stays_plausible_for_a_day_and_forgets_old_records() -> None:
+def test_vault_stays_plausible_for_a_day_and_drops_old_records() -> None:
     for funding, records in history("vault", 24 * HOUR, 60):
         assert len(records) <= 120
         assert sorted(records, key=int) == list(records)
@@ -158,7 +164,7 @@ def test_the_vault_stays_plausible_for_a_day_and_forgets_old_records() -> None:
             assert Decimal(held.wallet_balance) - Decimal(held.transferable) == kept_back
 
 
-def test_the_vault_s_records_are_recent() -> None:
+def test_vault_records_are_recent() -> None:
     clock = FakeClock()
     vault = demo_exchange(clock).accounts["vault"]
     result(vault, *ASKED["vault"])
@@ -171,7 +177,7 @@ def test_the_vault_s_records_are_recent() -> None:
 # --- the master account
 
 
-def test_one_subaccount_is_shut_out_now_and_then_in_both_ways() -> None:
+def test_last_subaccount_is_banned_and_frozen_at_times() -> None:
     seen = history("group", HOUR, 10)
     states = {name: {moment[name][0] for moment in seen} for name in seen[0]}
     assert len(states) == 12
@@ -180,7 +186,7 @@ def test_one_subaccount_is_shut_out_now_and_then_in_both_ways() -> None:
     assert seen[0]["onandoff12"][0] == MEMBER_NORMAL
 
 
-def test_subaccounts_pay_each_other() -> None:
+def test_subaccounts_transfer_to_each_other() -> None:
     seen = history("group", 24 * HOUR, 300)
     amounts = [[Decimal(funds["USDT"].wallet_balance) for _, funds in moment.values()] for moment in seen]
     assert {sum(moment) for moment in amounts} == {sum(amounts[0])}
@@ -188,15 +194,138 @@ def test_subaccounts_pay_each_other() -> None:
     assert len(set(map(tuple, amounts))) > 200
 
 
+# --- margin, debts and products
+
+
+def wallet(account: Account) -> dict[str, Any]:
+    found: dict[str, Any] = result(account, WALLET_BALANCE, "accountType=UNIFIED")["list"][0]
+    return found
+
+
+def test_isolated_account_has_a_position_and_no_account_wide_margin() -> None:
+    clock = FakeClock()
+    account = demo_exchange(clock).accounts["isolated"]
+    profits = set()
+    for _ in range(100):
+        answer = wallet(account)
+        assert answer["accountMMRate"] == answer["totalAvailableBalance"] == ""
+        usdt = answer["coin"][0]
+        tied_up = sum(Decimal(usdt[name]) for name in ("locked", "totalOrderIM", "totalPositionIM", "bonus"))
+        assert 0 < Decimal(usdt["totalPositionMM"]) < tied_up < Decimal(usdt["walletBalance"])
+        profits.add(Decimal(usdt["unrealisedPnl"]))
+        clock.now += 60
+    assert len(profits) > 90
+    assert min(profits) < 0 < max(profits)
+
+
+def test_spot_short_has_a_debt_beside_an_empty_balance() -> None:
+    clock = FakeClock()
+    account = demo_exchange(clock).accounts["short"]
+    before = {coin["coin"]: coin for coin in wallet(account)["coin"]}["ETH"]
+    assert (before["walletBalance"], before["spotBorrow"], before["equity"]) == ("0", "12.00000", "-12.00000")
+    assert Decimal(before["usdValue"]) < -30_000
+    clock.now += HOUR
+    after = {coin["coin"]: coin for coin in wallet(account)["coin"]}["ETH"]
+    assert Decimal(after["accruedInterest"]) > Decimal(before["accruedInterest"]) > 0
+
+
+def test_leveraged_account_comes_near_liquidation_and_recovers_within_25_minutes() -> None:
+    clock = FakeClock()
+    account = demo_exchange(clock).accounts["leveraged"]
+    ratios = []
+    for _ in range(1500 // 5):
+        answer = wallet(account)
+        ratios.append(Decimal(answer["accountMMRate"]))
+        assert Decimal(answer["totalMaintenanceMargin"]) < Decimal(answer["totalMarginBalance"])
+        clock.now += 5
+    assert (min(ratios), max(ratios)) == (Decimal("0.3"), Decimal("0.9"))
+    assert all(abs(after - before) < Decimal("0.01") for before, after in pairwise(ratios))
+    assert sum(ratio > Decimal("0.8") for ratio in ratios) * 5 > 300, "long enough for an alert that waits"
+    assert wallet(account)["accountMMRate"] == "0.3", "the cycle starts again"
+
+
+def test_products_are_savings_a_bot_copy_trading_and_a_loan() -> None:
+    clock = FakeClock()
+    account = demo_exchange(clock).accounts["earn"]
+    listed = {each["accountType"]: each for each in result(account, ASSET_OVERVIEW)["list"]}
+    assert list(listed) == [
+        *("Earn", "TradingBot", "CopyTrading", "CryptoLoans"),
+        *("FundingAccount", "UnifiedTradingAccount"),
+    ]
+    assert listed["CryptoLoans"]["coinDetail"] == [{"coin": "USDT", "equity": "-40000.00"}]
+    assert [category["category"] for category in listed["Earn"]["categories"]] == ["Easy Earn", "On-Chain Earn"]
+    assert clock.now * 1000 - int(listed["CryptoLoans"]["snapshotTime"]) == 45_000
+    clock.now += HOUR
+    later = result(account, ASSET_OVERVIEW, "accountType=Earn")["list"][0]
+    assert Decimal(later["categories"][0]["coinDetail"][1]["equity"]) > 120_000
+
+
+def test_subaccounts_have_a_funding_and_a_unified_wallet() -> None:
+    listed = result(demo_exchange(FakeClock()).accounts["group"], MEMBERS_ASSETS)["list"]
+    assert len(listed) == 13
+    for each in listed[1:]:
+        assert [item["type"] for item in each["items"]] == ["ACCOUNT_TYPE_FUND", "ACCOUNT_TYPE_UNIFIED"]
+        assert all(Decimal(item["origb"]) > 1000 for item in each["items"])
+
+
+def test_vault_has_an_amount_held_back_for_a_part_of_each_hour() -> None:
+    clock = FakeClock()
+    vault = demo_exchange(clock).accounts["vault"]
+    seen = []
+    for _ in range(60):
+        seen.append(result(vault, WITHDRAWABLE_AMOUNT, "coin=USDT")["limitAmountUsd"])
+        clock.now += 60
+    assert 18 <= seen.count("2500") <= 21
+    assert set(seen) == {"0", "2500"}
+
+
+def test_total_is_the_sum_of_what_the_answers_say() -> None:
+    """Computed from the answers, as a client would: the exporter must come to the same figure."""
+    clock = FakeClock()
+    exchange = demo_exchange(clock)
+    for _ in range(3):
+        clock.now += 0.25 * HOUR
+        total = configured_total_usd(exchange)
+        assert total > 1_000_000
+        exchange.accounts["banned-now-and-then"].behaviour = None
+        exchange.accounts["banned-now-and-then"].refusal = None
+        assert abs(sum_of_answers(exchange) - total) < Decimal("0.001")
+
+
+def sum_of_answers(exchange: Exchange) -> Decimal:
+    prices = {
+        symbol.removesuffix("USDT"): Decimal(t.usd_index_price)
+        for symbol, t in tickers(exchange).items()
+        if symbol.endswith("USDT")
+    }
+    prices["USDT"] = Decimal(tickers(exchange)["USDTEUR"].usd_index_price)
+    total = Decimal(0)
+    for entry in configuration_of(exchange):
+        account = exchange.accounts[entry["name"]]
+        if entry["account_type"] == "SPOT":
+            for asset in result(account, ASSET_INFO, "accountType=SPOT")["spot"]["assets"]:
+                amount = sum(Decimal(asset[field] or "0") for field in ("free", "frozen", "withdraw"))
+                total += amount * prices[asset["coin"]]
+        elif entry["account_type"] == "FUND":
+            for row in result(account, COINS_BALANCE, "accountType=FUND")["balance"]:
+                total += Decimal(row["walletBalance"]) * prices.get(row["coin"], Decimal(0))
+            for row in result(account, WITHDRAWALS, "withdrawType=2")["rows"]:
+                if row["status"] in UNDER_WAY:
+                    total += Decimal(row["amount"]) * prices[row["coin"]]
+        else:
+            total += sum(Decimal(coin["usdValue"]) for coin in wallet(account)["coin"])
+    return total
+
+
 # --- prices
 
 
 def tickers(exchange: Exchange) -> Mapping[str, Ticker]:
-    assert exchange.handle(Request("GET", TICKERS, "category=spot")).status == 200
+    assert handle(exchange, Request("GET", TICKERS, "category=spot")).status == 200
     return exchange.tickers.rows
 
 
-def test_prices_wander_a_little_and_every_coin_but_one_has_one() -> None:
+def test_prices_move_a_little_and_every_coin_but_one_has_one() -> None:
     clock = FakeClock()
     exchange = demo_exchange(clock)
     wallets = [[*account.spot.rows, *account.unified.rows] for account in exchange.accounts.values()]
@@ -220,7 +349,7 @@ def test_prices_wander_a_little_and_every_coin_but_one_has_one() -> None:
 # --- keys and the configuration
 
 
-def test_keys_can_only_read_and_one_expires() -> None:
+def test_keys_are_read_only_and_one_expires() -> None:
     clock = FakeClock()
     keys = {
         name: result(account, KEY_INFO)
@@ -232,7 +361,7 @@ def test_keys_can_only_read_and_one_expires() -> None:
     assert {name: key["deadlineDay"] for name, key in keys.items() if key["deadlineDay"] >= 0} == {"vault": 60}
 
 
-def test_what_the_exporter_is_configured_with() -> None:
+def test_configuration_names_type_subaccounts_and_products() -> None:
     exchange = demo_exchange(credentials={"group": ("k", "s")})
     configured = configuration_of(exchange)
     assert [(entry["name"], entry["account_type"]) for entry in configured] == [
@@ -242,12 +371,17 @@ def test_what_the_exporter_is_configured_with() -> None:
         ("margin", "UNIFIED"),
         ("vault", "FUND"),
         ("group", "auto"),
+        ("isolated", "UNIFIED"),
+        ("short", "UNIFIED"),
+        ("earn", "UNIFIED"),
+        ("leveraged", "UNIFIED"),
     ]
-    assert configured[-1] == {
+    assert configured[5] == {
         "name": "group",
         "account_type": "auto",
         "api_key": "k",
         "api_secret": "s",
         "subaccounts": {"balances": "FUND"},
     }
-    assert all("subaccounts" not in entry for entry in configured[:-1])
+    assert [entry["name"] for entry in configured if "subaccounts" in entry] == ["group"]
+    assert [entry["name"] for entry in configured if "products" in entry] == ["earn"]

@@ -1,4 +1,4 @@
-"""What holds for each endpoint of the embedded exchange: its limit, its faults and refusals; and the prices."""
+"""Limits, faults and refusals of each endpoint of the embedded exchange, and the prices."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ import pytest
 from bybit_exporter.sandbox import (
     ACCOUNT_INFO,
     ASSET_INFO,
+    ASSET_OVERVIEW,
     COINS_BALANCE,
     KEY_INFO,
+    MEMBERS_ASSETS,
     SERVER_TIME,
     SUBMEMBERS,
     TICKERS,
     WALLET_BALANCE,
+    WITHDRAWABLE_AMOUNT,
     WITHDRAWALS,
     Account,
     Exchange,
@@ -24,7 +27,9 @@ from bybit_exporter.sandbox import (
     Refusal,
     Request,
     Ticker,
+    fault_for,
     faults,
+    handle,
 )
 from bybit_exporter.sandbox.endpoints import ROUTES
 from tests.sandbox_client import ask, code, refusal
@@ -38,6 +43,9 @@ QUERIES = {
     KEY_INFO: "",
     ACCOUNT_INFO: "",
     SUBMEMBERS: "pageSize=100",
+    ASSET_OVERVIEW: "",
+    MEMBERS_ASSETS: "",
+    WITHDRAWABLE_AMOUNT: "coin=USDT",
 }
 LIMITS = {
     ASSET_INFO: (60, 60.0),
@@ -47,8 +55,11 @@ LIMITS = {
     KEY_INFO: (10, 1.0),
     ACCOUNT_INFO: (50, 1.0),
     SUBMEMBERS: (5, 1.0),
+    ASSET_OVERVIEW: (50, 1.0),
+    MEMBERS_ASSETS: (50, 1.0),
+    WITHDRAWABLE_AMOUNT: (300, 1.0),
 }
-"""As Bybit documents them, written down once more."""
+"""The documented limits, independent of the code under test."""
 
 
 @pytest.fixture
@@ -74,12 +85,14 @@ def served_by(account: Account, path: str) -> int:
 # --- limits
 
 
-def test_every_endpoint_has_its_queries_here() -> None:
+def test_table_of_queries_has_every_endpoint() -> None:
     assert {*QUERIES, TICKERS, SERVER_TIME} == set(ROUTES)
 
 
 @pytest.mark.parametrize("path", LIMITS)
-def test_the_documented_limit_and_its_window(path: str, clock: FakeClock, exchange: Exchange, account: Account) -> None:
+def test_limit_of_an_endpoint_is_the_documented_one(
+    path: str, clock: FakeClock, exchange: Exchange, account: Account
+) -> None:
     requests, seconds = LIMITS[path]
     start = clock.now
     assert [served_by(account, path) for _ in range(requests)] == [0] * requests
@@ -92,33 +105,33 @@ def test_the_documented_limit_and_its_window(path: str, clock: FakeClock, exchan
     assert served_by(account, path) == 0
 
 
-def test_limits_are_each_uid_s_own(exchange: Exchange, account: Account) -> None:
+def test_limit_counts_each_uid_alone(exchange: Exchange, account: Account) -> None:
     other = exchange.add_account("other", unified={})
     assert [served_by(account, COINS_BALANCE) for _ in range(6)][-1] == 10006
     assert served_by(other, COINS_BALANCE) == 0
 
 
-def test_thousands_of_accounts_behind_some_addresses_exceed_nothing(clock: FakeClock, exchange: Exchange) -> None:
+def test_limit_of_an_address_allows_thousands_of_accounts(clock: FakeClock, exchange: Exchange) -> None:
     """120 requests a second and address is what each may make; the 601st within five seconds is one too many."""
     accounts = [exchange.add_account(f"a{number}", unified={}) for number in range(2400)]
     for number, account in enumerate(accounts):
         assert refusal(account, WALLET_BALANCE, "accountType=UNIFIED", f"127.0.0.{number % 4 + 1}") == 0
     assert exchange.exceeded == {}
     request = Request("GET", SERVER_TIME, source="127.0.0.2")
-    assert exchange.handle(request).status == 403
+    assert handle(exchange, request).status == 403
     assert exchange.exceeded == {("127.0.0.2", SERVER_TIME): 1}
-    assert exchange.handle(Request("GET", SERVER_TIME, source="127.0.0.5")).status == 200
+    assert handle(exchange, Request("GET", SERVER_TIME, source="127.0.0.5")).status == 200
     clock.now += 5
-    shut_out = [exchange.handle(Request("GET", SERVER_TIME, source=f"127.0.0.{n}")).status for n in range(1, 5)]
+    shut_out = [handle(exchange, Request("GET", SERVER_TIME, source=f"127.0.0.{n}")).status for n in range(1, 5)]
     assert shut_out == [200, 403, 200, 200]
 
 
-def test_every_refusal_is_counted_by_whom_where_and_why(exchange: Exchange, account: Account) -> None:
+def test_refusals_are_counted_by_account_path_and_code(exchange: Exchange, account: Account) -> None:
     assert refusal(account, WITHDRAWALS, "limit=0") == 10001
     account.limit = RateLimit(0, 60.0)
     for _ in range(2):
         assert served_by(account, KEY_INFO) == 10006
-    exchange.handle(Request("GET", KEY_INFO, source="127.0.0.9"))
+    handle(exchange, Request("GET", KEY_INFO, source="127.0.0.9"))
     assert exchange.refused == {
         ("main", WITHDRAWALS, 10001): 1,
         ("main", KEY_INFO, 10006): 2,
@@ -127,7 +140,7 @@ def test_every_refusal_is_counted_by_whom_where_and_why(exchange: Exchange, acco
     assert exchange.exceeded == {("main", KEY_INFO): 2}
 
 
-def test_a_refusal_that_a_test_asked_for_exceeds_nothing(exchange: Exchange, account: Account) -> None:
+def test_refusal_set_by_a_test_is_not_counted_as_exceeded(exchange: Exchange, account: Account) -> None:
     account.refusal = Refusal(10006)
     assert served_by(account, KEY_INFO) == 10006
     assert exchange.exceeded == {}
@@ -136,7 +149,7 @@ def test_a_refusal_that_a_test_asked_for_exceeds_nothing(exchange: Exchange, acc
 # --- one endpoint that fails
 
 
-def test_a_refusal_of_one_endpoint_alone(account: Account) -> None:
+def test_refusal_of_one_path_does_not_affect_others(account: Account) -> None:
     account.refusals[WITHDRAWALS] = Refusal(10005)
     assert served_by(account, WITHDRAWALS) == 10005
     assert all(served_by(account, path) == 0 for path in QUERIES if path != WITHDRAWALS)
@@ -147,12 +160,20 @@ def test_a_refusal_of_one_endpoint_alone(account: Account) -> None:
     assert served_by(account, WITHDRAWALS) == 0
 
 
-def test_a_fault_of_one_endpoint_goes_before_that_of_all(exchange: Exchange, account: Account) -> None:
+@pytest.mark.parametrize("retcode", [429, 10404, 10429, 131202, 131207])
+def test_refusal_with_a_retcode_has_http_status_200(retcode: int, account: Account) -> None:
+    account.refusals[KEY_INFO] = Refusal(retcode)
+    response = ask(account, KEY_INFO)
+    assert (response.status, code(response)) == (200, retcode)
+    assert json.loads(response.body)["retMsg"]
+
+
+def test_fault_of_one_path_has_priority(exchange: Exchange, account: Account) -> None:
     one, own, public, everywhere = faults.Reset(), faults.Hang(), faults.Cut(), faults.nested()
     key = {"x-bapi-api-key": account.api_key}
 
     def found(path: str) -> Any:
-        return exchange.fault_for(Request("GET", path, headers=key))
+        return fault_for(exchange, Request("GET", path, headers=key))
 
     account.faults[WITHDRAWALS] = one
     assert (found(WITHDRAWALS), found(KEY_INFO)) == (one, None)
@@ -160,20 +181,20 @@ def test_a_fault_of_one_endpoint_goes_before_that_of_all(exchange: Exchange, acc
     assert (found(WITHDRAWALS), found(KEY_INFO), found(TICKERS)) == (one, everywhere, public)
     account.fault = own
     assert (found(WITHDRAWALS), found(KEY_INFO)) == (one, own)
-    assert exchange.fault_for(Request("GET", TICKERS)) is public
+    assert fault_for(exchange, Request("GET", TICKERS)) is public
 
 
 # --- prices
 
 
 def prices(exchange: Exchange, query: str = "category=spot") -> Any:
-    envelope = json.loads(exchange.handle(Request("GET", TICKERS, query)).body)
+    envelope = json.loads(handle(exchange, Request("GET", TICKERS, query)).body)
     assert envelope["retCode"] == 0, envelope
     assert envelope["result"]["category"] in query
     return envelope["result"]["list"]
 
 
-def test_a_pair_with_every_documented_field(exchange: Exchange) -> None:
+def test_ticker_has_every_documented_field(exchange: Exchange) -> None:
     bitcoin = Ticker("20533.13", "20784.12009279", "20517.96", "20527.77", "20393.48", "10")
     exchange.tickers.update({"BTCUSDT": bitcoin, "ETHBTC": Ticker("0.05")})
     assert prices(exchange) == [
@@ -210,7 +231,7 @@ def test_a_pair_with_every_documented_field(exchange: Exchange) -> None:
     ]
 
 
-def test_one_pair_and_other_markets(exchange: Exchange) -> None:
+def test_tickers_of_one_symbol_and_of_other_markets(exchange: Exchange) -> None:
     exchange.tickers.update({"BTCUSDT": Ticker("1"), "ETHUSDT": Ticker("2")})
     assert [pair["symbol"] for pair in prices(exchange, "category=spot&symbol=ETHUSDT")] == ["ETHUSDT"]
     assert prices(exchange, "category=linear") == []
@@ -219,11 +240,11 @@ def test_one_pair_and_other_markets(exchange: Exchange) -> None:
 
 
 @pytest.mark.parametrize("query", ["", "category=stocks", "category=spot&symbol=NOPEUSDT", "category=linear&symbol=X"])
-def test_bad_parameters_of_the_prices(query: str, exchange: Exchange) -> None:
-    assert code(exchange.handle(Request("GET", TICKERS, query))) == 10001
+def test_tickers_with_bad_parameters_are_refused(query: str, exchange: Exchange) -> None:
+    assert code(handle(exchange, Request("GET", TICKERS, query))) == 10001
 
 
-def test_prices_served_are_remembered_and_may_move_by_themselves(clock: FakeClock, exchange: Exchange) -> None:
+def test_tickers_served_are_kept_and_follow_the_behaviour(clock: FakeClock, exchange: Exchange) -> None:
     def move(it: Exchange, now: float) -> None:
         it.tickers.update({"BTCUSDT": Ticker(str(int(now)))})
 

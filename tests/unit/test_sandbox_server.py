@@ -55,7 +55,7 @@ class Received:
 
 
 class Client:
-    """One connection, and no more manners than a socket has."""
+    """One connection on a plain socket, without the checks of an HTTP client."""
 
     def __init__(self, server: SandboxServer, timeout: float = 5.0, tls: ssl.SSLContext | None = None) -> None:
         plain = socket.create_connection(("127.0.0.1", server.port), timeout)
@@ -113,7 +113,7 @@ def client(server: SandboxServer) -> Iterator[Client]:
 # --- HTTP
 
 
-def test_connections_are_kept_alive(server: SandboxServer, client: Client) -> None:
+def test_connection_is_kept_alive(server: SandboxServer, client: Client) -> None:
     for _ in range(20):
         assert client.ask().code() == 0
     assert (server.accepted_connections, server.open_connections) == (1, 1)
@@ -121,25 +121,25 @@ def test_connections_are_kept_alive(server: SandboxServer, client: Client) -> No
     eventually(lambda: server.open_connections == 0)
 
 
-def test_a_client_may_ask_for_the_connection_to_be_closed(client: Client) -> None:
+def test_connection_is_closed_if_the_client_asks(client: Client) -> None:
     answer = client.ask(extra="Connection: close\r\n")
     assert (answer.code(), answer.headers["connection"]) == (0, "close")
     assert client.receive().ended == "eof"
 
 
-def test_an_answer_has_a_date_and_a_length(client: Client) -> None:
+def test_answer_has_a_date_and_a_length(client: Client) -> None:
     answer = client.ask()
     assert answer.headers["date"].endswith("gmt")
     assert int(answer.headers["content-length"]) == len(answer.body)
 
 
-def test_the_query_reaches_the_exchange_as_it_was_sent(client: Client, account: Account) -> None:
+def test_query_reaches_the_exchange_unchanged(client: Client, account: Account) -> None:
     assert client.ask(query="coin=%45TH&accountType=SPOT&").code() == 0
     assert account.requests[-1].request.query == "coin=%45TH&accountType=SPOT&"
 
 
 @pytest.mark.parametrize("extra", ["Content-Length: 2\r\n\r\n{}", "Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"])
-def test_a_get_with_a_body_is_forbidden(extra: str, client: Client) -> None:
+def test_get_with_a_body_is_forbidden(extra: str, client: Client) -> None:
     assert client.ask(extra=extra).status == 403
 
 
@@ -161,7 +161,7 @@ def test_a_get_with_a_body_is_forbidden(extra: str, client: Client) -> None:
         "GET / HTTP/1.1\r\n" + "a: b\r\n" * 101 + "\r\n",
     ],
 )
-def test_malformed_requests_are_400_and_end_the_connection(request_text: str, client: Client) -> None:
+def test_malformed_request_is_400_and_ends_the_connection(request_text: str, client: Client) -> None:
     client.socket.sendall(request_text.encode())
     assert client.receive().status == 400
     assert client.receive().ended in ("eof", "reset")
@@ -176,12 +176,12 @@ def test_pipelined_requests_are_answered_in_order(client: Client) -> None:
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.0.1", "", "example.com"])
-def test_only_loopback_is_listened_on(host: str, exchange: Exchange) -> None:
+def test_address_that_is_not_loopback_is_an_error(host: str, exchange: Exchange) -> None:
     with pytest.raises(ValueError, match="not a loopback address"):
         SandboxServer(exchange, host)
 
 
-def test_ipv6_loopback(exchange: Exchange) -> None:
+def test_ipv6_loopback_is_served(exchange: Exchange) -> None:
     try:
         server = SandboxServer(exchange, "::1")
     except OSError:
@@ -210,7 +210,7 @@ def tls_server(exchange: Exchange, certificate: Path) -> Iterator[SandboxServer]
         yield server
 
 
-def test_tls(tls_server: SandboxServer, certificate: Path, account: Account) -> None:
+def test_tls_is_served(tls_server: SandboxServer, certificate: Path, account: Account) -> None:
     assert tls_server.base_url.startswith("https://")
     with Client(tls_server, tls=ssl.create_default_context(cafile=str(certificate))) as client:
         assert client.ask().code() == 0
@@ -221,7 +221,7 @@ def test_tls(tls_server: SandboxServer, certificate: Path, account: Account) -> 
     assert answer.ended in ("reset", "eof"), "which of the two Python reports under TLS depends on its version"
 
 
-def test_a_client_that_rejects_the_certificate_harms_nobody(
+def test_client_that_rejects_the_certificate_affects_no_other(
     tls_server: SandboxServer, certificate: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(ssl.SSLCertVerificationError):
@@ -237,7 +237,7 @@ def test_a_client_that_rejects_the_certificate_harms_nobody(
 @pytest.mark.parametrize(
     "fault", [None, faults.Hang(), faults.Drip(0.01), faults.Drip(60.0), faults.Delay(60.0), faults.Flood()]
 )
-def test_stopping_is_quick_and_closes_everything(fault: Fault | None, exchange: Exchange) -> None:
+def test_stop_is_quick_and_closes_all_connections(fault: Fault | None, exchange: Exchange) -> None:
     exchange.fault = fault
     server = SandboxServer(exchange).start()
     before = threading.active_count()
@@ -255,14 +255,14 @@ def test_stopping_is_quick_and_closes_everything(fault: Fault | None, exchange: 
     server.stop()
 
 
-def test_a_server_that_was_never_started_can_be_stopped(exchange: Exchange) -> None:
+def test_server_that_was_not_started_can_be_stopped(exchange: Exchange) -> None:
     SandboxServer(exchange).stop()
 
 
 # --- faults
 
 
-def test_a_code_in_the_envelope(client: Client, account: Account) -> None:
+def test_fault_retcode_is_in_the_envelope(client: Client, account: Account) -> None:
     account.fault = faults.RetCode(10016)
     answer = client.ask()
     assert (answer.status, answer.code()) == (200, 10016)
@@ -275,7 +275,7 @@ def test_a_code_in_the_envelope(client: Client, account: Account) -> None:
 
 
 @pytest.mark.parametrize(("stamp", "expected"), [("12345", "12345"), ("soon", "soon"), (None, None)])
-def test_a_rate_limit_with_a_chosen_reset(
+def test_fault_too_many_visits_has_the_given_reset(
     stamp: str | None, expected: str | None, client: Client, account: Account
 ) -> None:
     account.fault = faults.TooManyVisits(stamp)
@@ -297,7 +297,7 @@ def test_a_rate_limit_with_a_chosen_reset(
         (faults.Status(599), 599, b"", ("content-length", "0")),
     ],
 )
-def test_statuses(
+def test_fault_status_has_the_given_status(
     fault: Fault, status: int, body: bytes, header: tuple[str, str | None], client: Client, account: Account
 ) -> None:
     account.fault = fault
@@ -307,7 +307,7 @@ def test_statuses(
     assert client.ask().code() == 0, "the connection is still good"
 
 
-def test_bodies(client: Client, account: Account) -> None:
+def test_fault_body_has_the_given_body(client: Client, account: Account) -> None:
     account.fault = faults.Body(b"[1, 2")
     answer = client.ask()
     assert (answer.status, answer.body) == (200, b"[1, 2")
@@ -315,7 +315,7 @@ def test_bodies(client: Client, account: Account) -> None:
     assert client.ask().body == b"[" * 200_000 + b"]" * 200_000
 
 
-def test_mutations(client: Client, account: Account) -> None:
+def test_fault_mutate_changes_the_envelope(client: Client, account: Account) -> None:
     def no_free(envelope: dict[str, Any]) -> None:
         del envelope["result"]["spot"]["assets"][0]["free"]
 
@@ -325,14 +325,14 @@ def test_mutations(client: Client, account: Account) -> None:
     assert "retCode" not in json.loads(client.ask().body)
 
 
-def test_delay(client: Client, account: Account) -> None:
+def test_fault_delay_answers_later(client: Client, account: Account) -> None:
     account.fault = faults.Delay(0.2)
     started = time.monotonic()
     assert client.ask().code() == 0
     assert time.monotonic() - started >= 0.2
 
 
-def test_hang_until_released(server: SandboxServer, account: Account) -> None:
+def test_fault_hang_answers_when_released(server: SandboxServer, account: Account) -> None:
     account.fault = hang = faults.Hang()
     with Client(server, timeout=0.3) as client:
         client.send()
@@ -342,7 +342,7 @@ def test_hang_until_released(server: SandboxServer, account: Account) -> None:
 
 
 @pytest.mark.parametrize("fault", [faults.Hang(), faults.Drip(0.01), faults.Drip(0.01, head=True), faults.Flood()])
-def test_a_client_that_gives_up_is_forgotten(fault: Fault, server: SandboxServer, account: Account) -> None:
+def test_client_that_disconnects_frees_its_connection(fault: Fault, server: SandboxServer, account: Account) -> None:
     account.fault = fault
     with Client(server) as client:
         client.send()
@@ -350,7 +350,7 @@ def test_a_client_that_gives_up_is_forgotten(fault: Fault, server: SandboxServer
     eventually(lambda: server.open_connections == 0)
 
 
-def test_drip_of_the_body(server: SandboxServer, account: Account) -> None:
+def test_fault_drip_in_the_body_never_ends(server: SandboxServer, account: Account) -> None:
     account.fault = faults.Drip(0.001)
     with Client(server, timeout=0.5) as client:
         client.send()
@@ -360,7 +360,7 @@ def test_drip_of_the_body(server: SandboxServer, account: Account) -> None:
         assert received.body.endswith(b"    ")
 
 
-def test_drip_of_the_head(server: SandboxServer, account: Account) -> None:
+def test_fault_drip_in_the_head_never_ends(server: SandboxServer, account: Account) -> None:
     account.fault = faults.Drip(0.01, head=True)
     with Client(server, timeout=0.5) as client:
         client.send()
@@ -368,19 +368,19 @@ def test_drip_of_the_head(server: SandboxServer, account: Account) -> None:
         assert (received.status, received.body, received.ended) == (200, b"", "")
 
 
-def test_reset(client: Client, account: Account) -> None:
+def test_fault_reset_resets_the_connection(client: Client, account: Account) -> None:
     account.fault = faults.Reset()
     assert client.ask() == Received(0, {}, b"", "reset")
 
 
-def test_cut(client: Client, account: Account) -> None:
+def test_fault_cut_ends_in_the_body(client: Client, account: Account) -> None:
     account.fault = faults.Cut()
     answer = client.ask()
     assert answer.ended == "eof"
     assert 0 < len(answer.body) < int(answer.headers["content-length"])
 
 
-def test_bomb(client: Client, account: Account) -> None:
+def test_fault_bomb_expands(client: Client, account: Account) -> None:
     account.fault = faults.Bomb(megabytes=64)
     answer = client.ask()
     assert answer.headers["content-encoding"] == "gzip"
@@ -389,7 +389,7 @@ def test_bomb(client: Client, account: Account) -> None:
 
 
 @pytest.mark.parametrize("announced", [True, False])
-def test_flood(announced: bool, client: Client, account: Account) -> None:
+def test_fault_flood_is_longer_than_the_answer(announced: bool, client: Client, account: Account) -> None:
     account.fault = faults.Flood(megabytes=3, content_length=announced)
     answer = client.ask()
     assert len(answer.body) > 3 * 1024 * 1024
@@ -398,12 +398,12 @@ def test_flood(announced: bool, client: Client, account: Account) -> None:
     assert announced or answer.ended == "eof"
 
 
-def test_next_requests_only(client: Client, account: Account) -> None:
+def test_fault_times_ends_after_its_count(client: Client, account: Account) -> None:
     account.fault = faults.Times(2, faults.RetCode(10016))
     assert [client.ask().code() for _ in range(4)] == [10016, 10016, 0, 0]
 
 
-def test_times_counts_across_threads(server: SandboxServer, exchange: Exchange) -> None:
+def test_fault_times_counts_across_threads(server: SandboxServer, exchange: Exchange) -> None:
     exchange.fault = faults.Times(50, faults.Status(500))
     statuses: list[int] = []
 
@@ -419,7 +419,7 @@ def test_times_counts_across_threads(server: SandboxServer, exchange: Exchange) 
     assert (statuses.count(500), len(statuses)) == (50, 160)
 
 
-def test_whom_a_fault_strikes(client: Client, exchange: Exchange, account: Account) -> None:
+def test_fault_of_an_account_does_not_affect_others(client: Client, exchange: Exchange, account: Account) -> None:
     account.fault = faults.Status(500)
     assert client.ask(SERVER_TIME, "").status == 500, "it carries the account's key"
     client.socket.sendall(f"GET {SERVER_TIME} HTTP/1.1\r\n\r\n".encode())
@@ -427,10 +427,10 @@ def test_whom_a_fault_strikes(client: Client, exchange: Exchange, account: Accou
     exchange.fault = faults.Status(502)
     client.socket.sendall(f"GET {SERVER_TIME} HTTP/1.1\r\n\r\n".encode())
     assert client.receive().status == 502
-    assert client.ask().status == 500, "an account's own fault goes first"
+    assert client.ask().status == 500, "the fault of the account has priority"
 
 
-def test_a_fault_of_one_s_own(client: Client, account: Account) -> None:
+def test_fault_can_be_any_object_with_play(client: Client, account: Account) -> None:
     class Teapot:
         def play(self, wire: Wire, response: Response) -> None:
             wire.respond(Response(418, response.body))
@@ -439,7 +439,7 @@ def test_a_fault_of_one_s_own(client: Client, account: Account) -> None:
     assert client.ask().status == 418
 
 
-def test_a_bug_in_a_fault_is_loud(client: Client, account: Account, capfd: pytest.CaptureFixture[str]) -> None:
+def test_exception_in_a_fault_is_printed(client: Client, account: Account, capfd: pytest.CaptureFixture[str]) -> None:
     account.fault = faults.Mutate(lambda envelope: envelope["typo"])
     assert client.ask().ended == "eof"
     printed = ""

@@ -1,4 +1,4 @@
-"""Keys, subaccounts and withdrawals of the embedded exchange, held against Bybit's documentation."""
+"""Keys, subaccounts and withdrawals of the embedded exchange, compared with Bybit's documentation."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def member(master: Account) -> Account:
 # --- the key itself
 
 
-def test_what_is_said_of_a_key(master: Account) -> None:
+def test_key_information_has_every_documented_field(master: Account) -> None:
     answer = result(master, KEY_INFO)
     assert answer["permissions"]["Wallet"] == ["AccountTransfer", "SubMemberTransfer"]
     assert {kind for kind, names in answer.pop("permissions").items() if names == []} >= {"NFT", "CopyTrading"}
@@ -77,7 +77,14 @@ def test_what_is_said_of_a_key(master: Account) -> None:
     }
 
 
-def test_a_key_that_may_write_and_one_of_a_subaccount(master: Account, member: Account) -> None:
+def test_key_information_shows_the_permission_to_withdraw(master: Account) -> None:
+    master.key.grant("Wallet", "Withdraw")
+    permissions = result(master, KEY_INFO)["permissions"]
+    assert permissions["Wallet"] == ["AccountTransfer", "SubMemberTransfer", "Withdraw"]
+    assert result(master.exchange.add_account("other"), KEY_INFO)["permissions"]["Wallet"] == permissions["Wallet"][:2]
+
+
+def test_key_information_of_a_writing_key_and_of_a_subaccount(master: Account, member: Account) -> None:
     master.key.read_only = False
     assert result(master, KEY_INFO)["readOnly"] == 0
     answer = result(member, KEY_INFO)
@@ -86,7 +93,7 @@ def test_a_key_that_may_write_and_one_of_a_subaccount(master: Account, member: A
     assert result(master.exchange.add_account("classic"), KEY_INFO)["uta"] == 0
 
 
-def test_a_key_that_expires_says_when_and_then_is_refused(clock: FakeClock, master: Account) -> None:
+def test_key_that_expires_states_when_and_is_refused_afterwards(clock: FakeClock, master: Account) -> None:
     master.key.expires_at = clock.now + 14.9 * DAY
     answer = result(master, KEY_INFO)
     assert (answer["deadlineDay"], answer["expiredAt"]) == (14, "2023-11-29T19:49:20Z")
@@ -96,13 +103,13 @@ def test_a_key_that_expires_says_when_and_then_is_refused(clock: FakeClock, mast
     assert refusal(master, KEY_INFO) == 33004
 
 
-def test_a_key_that_is_bound_to_addresses_is_refused_elsewhere(master: Account) -> None:
+def test_key_bound_to_addresses_is_refused_from_others(master: Account) -> None:
     master.key.ips = ("127.0.0.1", "127.0.0.3")
     assert result(master, KEY_INFO)["ips"] == ["127.0.0.1", "127.0.0.3"]
     assert [refusal(master, KEY_INFO, source=f"127.0.0.{last}") for last in (1, 2, 3)] == [0, 10010, 0]
 
 
-def test_a_rotated_key_is_as_the_old_one_was(clock: FakeClock, master: Account) -> None:
+def test_rotated_key_keeps_its_settings(clock: FakeClock, master: Account) -> None:
     master.key.read_only = False
     clock.now += DAY
     master.exchange.rotate_key(master, "new-key", "new-secret")
@@ -110,13 +117,13 @@ def test_a_rotated_key_is_as_the_old_one_was(clock: FakeClock, master: Account) 
     assert (answer["apiKey"], answer["readOnly"], answer["createdAt"]) == ("new-key", 0, "2023-11-15T22:13:20Z")
 
 
-def test_a_further_key_of_a_subaccount_may_do_no_more(master: Account, member: Account) -> None:
+def test_further_key_of_a_subaccount_has_the_same_permissions(master: Account, member: Account) -> None:
     further = master.exchange.add_account("further", uid=member.uid)
     assert result(further, KEY_INFO)["permissions"] == result(member, KEY_INFO)["permissions"]
     assert refusal(further, WITHDRAWALS, "withdrawType=2") == 10005
 
 
-def test_secrets_do_not_show_in_a_key_s_repr(master: Account) -> None:
+def test_repr_of_a_key_has_no_secret(master: Account) -> None:
     assert master.api_key not in repr(master.key)
     assert master.api_secret not in repr(master.key)
 
@@ -134,7 +141,7 @@ def pages(master: Account, size: int) -> list[list[dict[str, Any]]]:
     return found
 
 
-def test_what_is_said_of_subaccounts_latest_first(master: Account, member: Account) -> None:
+def test_list_of_subaccounts_is_latest_first(master: Account, member: Account) -> None:
     frozen = master.add_member("desk02")
     frozen.status, frozen.account_mode, frozen.remark, frozen.member_type = MEMBER_FROZEN, 1, "by the desk", 6
     assert result(master, SUBMEMBERS) == {
@@ -160,12 +167,12 @@ def test_what_is_said_of_subaccounts_latest_first(master: Account, member: Accou
     }
 
 
-def test_without_subaccounts_the_list_is_empty(master: Account) -> None:
+def test_list_of_subaccounts_without_any_is_empty(master: Account) -> None:
     assert result(master, SUBMEMBERS) == {"subMembers": [], "nextCursor": "0"}
 
 
 @pytest.mark.parametrize(("members", "sizes"), [(99, [99]), (100, [100]), (101, [100, 1]), (200, [100, 100])])
-def test_subaccounts_come_in_pages(members: int, sizes: list[int], clock: FakeClock, master: Account) -> None:
+def test_list_of_subaccounts_is_in_pages(members: int, sizes: list[int], clock: FakeClock, master: Account) -> None:
     for number in range(members):
         master.add_member(f"desk{number:04}")
     found = pages(master, 100)
@@ -174,7 +181,7 @@ def test_subaccounts_come_in_pages(members: int, sizes: list[int], clock: FakeCl
     assert names == [f"desk{number:04}" for number in reversed(range(members))]
 
 
-def test_a_page_loses_nobody_when_others_vanish_in_between(master: Account) -> None:
+def test_list_of_subaccounts_is_complete_if_one_vanishes_between_pages(master: Account) -> None:
     for number in range(6):
         master.add_member(f"desk{number}")
     first = result(master, SUBMEMBERS, "pageSize=2")
@@ -184,11 +191,11 @@ def test_a_page_loses_nobody_when_others_vanish_in_between(master: Account) -> N
 
 
 @pytest.mark.parametrize("query", ["pageSize=0", "pageSize=101", "pageSize=x", "nextCursor=x", "nextCursor=-1"])
-def test_bad_parameters_of_the_list(query: str, master: Account) -> None:
+def test_list_of_subaccounts_with_bad_parameters_is_refused(query: str, master: Account) -> None:
     assert refusal(master, SUBMEMBERS, query) == 10001
 
 
-def test_the_list_is_for_masters_with_one_of_three_permissions(master: Account, member: Account) -> None:
+def test_list_of_subaccounts_needs_a_master_and_a_permission(master: Account, member: Account) -> None:
     assert refusal(member, SUBMEMBERS) == 10005
     wallet = {**master.key.permissions, "Wallet": ("SubMemberTransferList",)}
     master.key.permissions = wallet
@@ -198,8 +205,8 @@ def test_the_list_is_for_masters_with_one_of_three_permissions(master: Account, 
         assert refusal(master, SUBMEMBERS) == 0
 
 
-def test_a_thousand_subaccounts_are_cheap() -> None:
-    """To set up and to list twenty times over: processor time, of which it takes about a tenth."""
+def test_list_of_a_thousand_subaccounts_is_fast() -> None:
+    """Processor time for setting up and listing twenty times; it takes about a tenth of the limit."""
     started = time.process_time()
     master = Exchange(limits=UNLIMITED).add_account("master", unified={})
     for number in range(1000):
@@ -208,7 +215,7 @@ def test_a_thousand_subaccounts_are_cheap() -> None:
     assert time.process_time() - started < 1.5
 
 
-def test_states_may_change_between_two_answers(master: Account) -> None:
+def test_list_of_subaccounts_follows_a_change_of_status(master: Account) -> None:
     member = master.add_member("desk01")
     member.status = MEMBER_LOGIN_BANNED
     assert result(master, SUBMEMBERS)["subMembers"][0]["status"] == 2
@@ -227,7 +234,7 @@ def withdrawn(account: Account, query: str) -> list[str]:
     return found
 
 
-def test_what_is_said_of_a_withdrawal(clock: FakeClock, master: Account) -> None:
+def test_withdrawal_has_every_documented_field(clock: FakeClock, master: Account) -> None:
     made = master.withdraw("USDT", "951", "Pending", age=60)
     row = result(master, WITHDRAWALS, "withdrawType=2")["rows"][0]
     assert row.pop("toAddress").startswith("0x")
@@ -255,7 +262,7 @@ def test_what_is_said_of_a_withdrawal(clock: FakeClock, master: Account) -> None
 
 
 @pytest.mark.parametrize(("rows", "limit"), [(0, 50), (50, 50), (51, 50), (7, 3), (3, 1)])
-def test_withdrawals_come_newest_first_in_pages(rows: int, limit: int, master: Account) -> None:
+def test_withdrawals_are_newest_first_in_pages(rows: int, limit: int, master: Account) -> None:
     for number in range(rows):
         master.withdraw("USDT", str(number))
     first = result(master, WITHDRAWALS, f"withdrawType=2&limit={limit}")
@@ -264,7 +271,26 @@ def test_withdrawals_come_newest_first_in_pages(rows: int, limit: int, master: A
     assert withdrawn(master, f"withdrawType=2&limit={limit}") == [str(number) for number in reversed(range(rows))]
 
 
-def test_a_withdrawal_begun_between_two_pages_shifts_nothing(master: Account) -> None:
+def test_last_page_of_withdrawals_can_have_a_cursor(master: Account) -> None:
+    for number in range(3):
+        master.withdraw("USDT", str(number))
+    master.last_page_has_cursor = True
+    first = result(master, WITHDRAWALS, "withdrawType=2&limit=50")
+    assert len(first["rows"]) == 3
+    assert first["nextPageCursor"]
+    after = result(master, WITHDRAWALS, f"withdrawType=2&limit=50&cursor={first['nextPageCursor']}")
+    assert after == {"rows": [], "nextPageCursor": ""}
+
+
+@pytest.mark.parametrize(("empty_rows", "fields"), [("null", {"rows": None}), ("absent", {}), ("list", {"rows": []})])
+def test_page_without_withdrawals_can_lack_its_rows(empty_rows: Any, fields: dict[str, Any], master: Account) -> None:
+    master.empty_rows = empty_rows
+    assert result(master, WITHDRAWALS, "withdrawType=2") == {**fields, "nextPageCursor": ""}
+    master.withdraw("USDT", "1")
+    assert len(result(master, WITHDRAWALS, "withdrawType=2")["rows"]) == 1
+
+
+def test_withdrawal_made_between_two_pages_shifts_nothing(master: Account) -> None:
     for number in range(4):
         master.withdraw("USDT", str(number))
     first = result(master, WITHDRAWALS, "limit=2")
@@ -273,7 +299,7 @@ def test_a_withdrawal_begun_between_two_pages_shifts_nothing(master: Account) ->
     assert [row["amount"] for row in first["rows"] + second["rows"]] == ["3", "2", "1", "0"]
 
 
-def test_the_last_thirty_days_unless_asked_otherwise(clock: FakeClock, master: Account) -> None:
+def test_withdrawals_without_a_period_are_of_thirty_days(clock: FakeClock, master: Account) -> None:
     for days in (31, 29, 1):
         master.withdraw("USDT", str(days), age=days * DAY)
     now = int(clock.now * 1000)
@@ -285,7 +311,7 @@ def test_the_last_thirty_days_unless_asked_otherwise(clock: FakeClock, master: A
     assert refusal(master, WITHDRAWALS, f"startTime={now}&endTime={now - 1}") == 10001
 
 
-def test_withdrawals_by_coin_type_and_id(master: Account) -> None:
+def test_withdrawals_are_filtered_by_coin_type_and_id(master: Account) -> None:
     on_chain, coin = master.withdraw("USDT", "1", "success"), master.withdraw("BTC", "2")
     inside = replace(master.withdraw("USDT", "3"), withdraw_type=1)
     master.withdrawals.update({inside.withdraw_id: inside})
@@ -302,16 +328,16 @@ def test_withdrawals_by_coin_type_and_id(master: Account) -> None:
     "query",
     ["limit=0", "limit=51", "limit=x", "withdrawType=3", "coin=usdt", "cursor=x", "cursor=e30=", "startTime=soon"],
 )
-def test_bad_parameters_of_withdrawals(query: str, master: Account) -> None:
+def test_withdrawals_with_bad_parameters_are_refused(query: str, master: Account) -> None:
     assert refusal(master, WITHDRAWALS, query) == 10001
 
 
-def test_withdrawals_are_for_masters_alone(member: Account) -> None:
+def test_withdrawals_of_a_subaccount_are_refused(member: Account) -> None:
     assert refusal(member, WITHDRAWALS, "withdrawType=2") == 10005
     assert refusal(member, COINS_BALANCE, "accountType=FUND") == 0
 
 
-def test_every_state_of_the_withdrawals_served_is_remembered(master: Account) -> None:
+def test_withdrawals_served_are_kept(master: Account) -> None:
     made = master.withdraw("USDT", "5")
     withdrawn(master, "withdrawType=2")
     master.set_withdrawal(made.withdraw_id, "success")

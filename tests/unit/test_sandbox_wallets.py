@@ -1,4 +1,4 @@
-"""The wallets of the embedded exchange, held against Bybit's documentation."""
+"""The wallets of the embedded exchange, compared with Bybit's documentation."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def funds(account: Account, query: str = "accountType=FUND") -> list[tuple[str, 
 # --- the unified wallet
 
 
-def test_one_coin_of_a_unified_wallet_with_every_documented_field(unified: Account) -> None:
+def test_unified_coin_has_every_documented_field(unified: Account) -> None:
     assert coins(unified, "accountType=UNIFIED&coin=BTC") == {
         "BTC": {
             "coin": "BTC",
@@ -89,11 +89,11 @@ def test_one_coin_of_a_unified_wallet_with_every_documented_field(unified: Accou
     }
 
 
-def test_without_a_coin_those_that_are_not_zero_are_listed(unified: Account) -> None:
+def test_unified_wallet_without_a_coin_lists_those_that_are_not_zero(unified: Account) -> None:
     assert list(coins(unified)) == ["BTC", "XRP"]
 
 
-def test_a_coin_asked_for_is_listed_held_or_not(unified: Account) -> None:
+def test_unified_wallet_lists_a_requested_coin_even_if_not_held(unified: Account) -> None:
     asked = coins(unified, "accountType=UNIFIED&coin=DOGE,BTC,DUST")
     assert [(name, coin["walletBalance"]) for name, coin in asked.items()] == [
         ("DOGE", "0"),
@@ -102,24 +102,24 @@ def test_a_coin_asked_for_is_listed_held_or_not(unified: Account) -> None:
     ]
 
 
-def test_a_debt_is_negative_and_borrowed(unified: Account) -> None:
+def test_debt_from_derivatives_is_a_negative_balance(unified: Account) -> None:
     debt = coins(unified)["XRP"]
     assert (debt["walletBalance"], debt["borrowAmount"], debt["equity"]) == ("-1500", "1500", "-1500")
 
 
-def test_equity_is_what_the_documentation_says(unified: Account) -> None:
+def test_equity_follows_the_documented_formula(unified: Account) -> None:
     unified.unified.update({"ETH": UnifiedHolding("10", spot_borrow="3.5", unrealised_pnl="-0.25")})
     assert coins(unified)["ETH"]["equity"] == "6.25"
 
 
-def test_the_account_s_totals_are_the_sum_in_usd(unified: Account) -> None:
+def test_account_totals_are_the_sum_of_all_coins(unified: Account) -> None:
     account = result(unified, WALLET_BALANCE, "accountType=UNIFIED&coin=BTC")["list"][0]
     assert account["accountType"] == "UNIFIED"
     assert account["totalEquity"] == account["totalWalletBalance"] == "95220.25"
     assert {"accountIMRate", "accountMMRate", "accountLTV", "totalPerpUPL", "totalInitialMarginByMp"} <= account.keys()
 
 
-def test_an_empty_unified_wallet_lists_nothing(exchange: Exchange) -> None:
+def test_unified_wallet_that_is_empty_lists_no_coin(exchange: Exchange) -> None:
     account = exchange.add_account("empty", unified={})
     assert coins(account) == {}
     assert result(account, WALLET_BALANCE, "accountType=UNIFIED")["list"][0]["totalEquity"] == "0"
@@ -128,18 +128,18 @@ def test_an_empty_unified_wallet_lists_nothing(exchange: Exchange) -> None:
 @pytest.mark.parametrize(
     "query", ["", "accountType=SPOT", "accountType=UNIFIED&coin=btc", "accountType=UNIFIED&coin=,"]
 )
-def test_bad_parameters_of_the_unified_wallet(query: str, unified: Account) -> None:
+def test_unified_wallet_with_bad_parameters_is_refused(query: str, unified: Account) -> None:
     assert refusal(unified, WALLET_BALANCE, query) == 10001
 
 
-def test_each_mode_is_refused_the_other_s_wallet(unified: Account, classic: Account) -> None:
+def test_wallet_of_the_other_account_mode_is_refused(unified: Account, classic: Account) -> None:
     assert refusal(classic, WALLET_BALANCE, "accountType=UNIFIED") == 10028
     assert refusal(unified, ASSET_INFO, "accountType=SPOT") == 10008
     assert refusal(classic, ASSET_INFO, "accountType=SPOT") == 0
 
 
 @pytest.mark.parametrize(("mode", "which", "stated"), [("classic", 5, 1), ("unified", 5, 5), ("unified", 4, 4)])
-def test_the_account_s_mode(mode: Any, which: int, stated: int, classic: Account) -> None:
+def test_account_info_states_the_account_mode(mode: Any, which: int, stated: int, classic: Account) -> None:
     classic.mode, classic.unified_margin_status = mode, which
     assert result(classic, ACCOUNT_INFO) == {
         "unifiedMarginStatus": stated,
@@ -156,7 +156,7 @@ def test_the_account_s_mode(mode: Any, which: int, stated: int, classic: Account
 # --- the funding wallet
 
 
-def test_the_documentation_s_own_funding_answer(classic: Account) -> None:
+def test_funding_wallet_gives_the_documented_answer(classic: Account) -> None:
     assert result(classic, COINS_BALANCE, "accountType=FUND&coin=USDC") == {
         "memberId": str(classic.uid),
         "accountType": "FUND",
@@ -164,20 +164,20 @@ def test_the_documentation_s_own_funding_answer(classic: Account) -> None:
     }
 
 
-def test_all_funds_are_listed_also_those_that_are_zero_or_blank(unified: Account) -> None:
+def test_funding_wallet_lists_zero_and_empty_amounts(unified: Account) -> None:
     assert funds(unified) == [("USDT", "1010", "1000"), ("USDC", "0", "0"), ("ODD", "", "")]
 
 
-def test_funds_asked_for_are_listed_held_or_not(unified: Account) -> None:
+def test_funding_wallet_lists_a_requested_coin_even_if_not_held(unified: Account) -> None:
     assert funds(unified, "accountType=FUND&coin=DOGE,USDT") == [("DOGE", "0", "0"), ("USDT", "1010", "1000")]
 
 
-def test_a_bonus_is_stated_if_asked_for(unified: Account) -> None:
+def test_funding_wallet_states_a_bonus_if_requested(unified: Account) -> None:
     balance = result(unified, COINS_BALANCE, "accountType=FUND&coin=USDT&withBonus=1")["balance"]
     assert balance[0]["bonus"] == "0"
 
 
-def test_a_unified_wallet_can_be_asked_for_by_coin(unified: Account, classic: Account) -> None:
+def test_coins_balance_of_a_unified_wallet_is_by_coin(unified: Account, classic: Account) -> None:
     assert funds(unified, "accountType=UNIFIED&coin=BTC,XRP") == [
         ("BTC", "1.500000000000000001", "1.000000000000000001"),
         ("XRP", "-1500", "0"),
@@ -203,29 +203,27 @@ TEN = ",".join(f"C{number}" for number in range(10))
         (f"accountType=FUND&coin={TEN},C10", 0),
     ],
 )
-def test_parameters_of_the_coins_balance(query: str, expected: int, unified: Account) -> None:
+def test_coins_balance_checks_its_parameters(query: str, expected: int, unified: Account) -> None:
     assert refusal(unified, COINS_BALANCE, query) == expected
 
 
 # --- the funds of members
 
 
-def test_a_master_sees_the_funds_of_its_own_members_alone(exchange: Exchange, unified: Account) -> None:
+def test_coins_balance_of_a_subaccount_is_for_its_own_master(exchange: Exchange, unified: Account) -> None:
     member = unified.add_member("desk01", {"BTC": FundingHolding("3")})
-    stranger = exchange.add_account("stranger", funding=FUNDING)
+    other = exchange.add_account("other", funding=FUNDING)
     query = f"accountType=FUND&memberId={member.uid}"
     assert result(unified, COINS_BALANCE, query)["memberId"] == str(member.uid)
     assert funds(unified, query) == [("BTC", "3", "3")]
     assert funds(unified, f"accountType=FUND&memberId={unified.uid}")[0] == ("USDT", "1010", "1000")
-    assert refusal(unified, COINS_BALANCE, f"accountType=FUND&memberId={stranger.uid}") == 131202
-    assert refusal(stranger, COINS_BALANCE, query) == 131202
+    assert refusal(unified, COINS_BALANCE, f"accountType=FUND&memberId={other.uid}") == 131202
+    assert refusal(other, COINS_BALANCE, query) == 131202
 
 
-def test_a_member_with_a_key_of_its_own_has_the_funds_that_its_master_sees(
-    exchange: Exchange, unified: Account
-) -> None:
+def test_coins_balance_of_a_subaccount_is_the_same_for_its_master(exchange: Exchange, unified: Account) -> None:
     member = exchange.add_account("sub", unified=UNIFIED, funding={"ETH": FundingHolding("7")}, parent=unified)
-    member.funding.move("ETH", "2")
+    member.funding.freeze("ETH", "2")
     assert funds(member) == [("ETH", "7", "5")]
     assert funds(unified, f"accountType=FUND&memberId={member.uid}") == [("ETH", "7", "5")]
     assert funds(unified, f"accountType=UNIFIED&coin=BTC&memberId={member.uid}")[0][1] == "1.500000000000000001"
@@ -236,11 +234,11 @@ def test_a_member_with_a_key_of_its_own_has_the_funds_that_its_master_sees(
 # --- what tests can see
 
 
-def test_every_state_served_is_remembered_per_wallet(unified: Account) -> None:
+def test_served_states_are_kept_for_each_wallet(unified: Account) -> None:
     first, funding = unified.unified.rows, unified.funding.rows
     for _ in range(2):
         coins(unified)
-    unified.unified.move("BTC", "0.25")
+    unified.unified.freeze("BTC", "0.25")
     funds(unified)
     assert list(unified.unified.served) == [first]
     coins(unified, "accountType=UNIFIED&coin=BTC")
@@ -250,7 +248,7 @@ def test_every_state_served_is_remembered_per_wallet(unified: Account) -> None:
     assert not unified.served
 
 
-def test_a_further_key_of_a_uid_has_its_wallets_and_shares_its_limits(exchange: Exchange, unified: Account) -> None:
+def test_further_key_of_a_uid_shares_wallets_and_limits(exchange: Exchange, unified: Account) -> None:
     other = exchange.add_account("other", uid=unified.uid)
     unified.unified.update({"BTC": None})
     assert list(coins(other)) == ["XRP"]
@@ -259,13 +257,13 @@ def test_a_further_key_of_a_uid_has_its_wallets_and_shares_its_limits(exchange: 
     assert codes == [0] * 5 + [10006]
 
 
-def test_a_uid_that_was_given_is_not_given_again(exchange: Exchange) -> None:
+def test_uid_in_use_is_not_assigned_again(exchange: Exchange) -> None:
     given = exchange.add_account("given", uid=100_000_001)
     accounts = [given, exchange.add_account("next"), exchange.add_account("after")]
     assert len({account.uid for account in accounts}) == 3
 
 
-def test_an_answer_is_one_state_while_amounts_move() -> None:
+def test_answer_is_consistent_while_amounts_change() -> None:
     exchange = Exchange(FakeClock(), limits=UNLIMITED)
     account = exchange.add_account("main", unified={}, funding={"USDT": FundingHolding("1000")})
     done = threading.Event()

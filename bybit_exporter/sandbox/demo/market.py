@@ -1,4 +1,4 @@
-"""Prices that wander: smooth functions of the time, so that nothing has to be remembered."""
+"""Prices of the demo: smooth functions of the time, so that no state is needed."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ if TYPE_CHECKING:
 STEP_SECONDS = 5.0
 DAY = 86_400.0
 
-#: Around which price in USDT each coin wanders, and the decimals of its price; all made up.
+#: The price in USDT around which each coin moves, and the decimals of its price. All are invented.
 PRICES = {"BTC": Decimal(64000), "ETH": Decimal(3100), "SOL": Decimal(145), "XRP": Decimal("0.52")}
 PRICE_DECIMALS = {"BTC": 2, "ETH": 2, "SOL": 2, "XRP": 4}
 
-#: The decimals in which amounts of a coin are dealt.
+#: The decimals of amounts of a coin.
 DECIMALS = {"BTC": 6, "ETH": 5, "SOL": 3, "XRP": 2, "USDT": 2, "USDC": 2, "GIFT": 0}
 
-#: Waves of a price: how far it goes, as a share of the price, and in how many seconds.
+#: Waves of a price: the amplitude as a share of the price, and the period in seconds.
 _WAVES = ((0.012, 5400.0), (0.005, 1260.0), (0.0015, 290.0))
 
 
 class Market:
-    """Sets the pairs of the spot market to what they are worth at this moment."""
+    """Sets the pairs of the spot market to their prices at this moment."""
 
     def __init__(self) -> None:
         self._step = -1
 
     def __call__(self, exchange: Exchange, now: float) -> None:
-        """Every few seconds there are new prices."""
+        """Set new prices once every ``STEP_SECONDS``."""
         step = int(now // STEP_SECONDS)
         if step != self._step:
             self._step = step
@@ -40,7 +40,7 @@ class Market:
 
 
 def pairs(now: float) -> dict[str, Ticker]:
-    """Each coin but one in USDT, one of them in USDC and another in BTC too, and USDT itself in EUR."""
+    """The pairs: each coin with a price in USDT, BTC also in USDC, ETH also in BTC, and USDT in EUR."""
     listed = {f"{coin}USDT": _pair(coin, now) for coin in PRICES}
     listed["USDCUSDT"] = Ticker(_text(1 / usdt_in_usd(now), 4), _text(Decimal(1), 4))
     listed["BTCUSDC"] = Ticker(_text(price("BTC", now) * usdt_in_usd(now), 2), listed["BTCUSDT"].usd_index_price)
@@ -50,35 +50,24 @@ def pairs(now: float) -> dict[str, Ticker]:
 
 
 def price(coin: str, now: float) -> Decimal:
-    """In USDT."""
+    """The price of a coin in USDT."""
     phase = sum(map(ord, coin))
     wave = sum(share * math.sin(2 * math.pi * now / seconds + phase) for share, seconds in _WAVES)
     return rounded_to(PRICES[coin] * Decimal(1 + wave), PRICE_DECIMALS[coin])
 
 
 def usdt_in_usd(now: float) -> Decimal:
-    """USDT stays within a thousandth of a dollar."""
+    """The price of USDT in USD: within a thousandth of a dollar."""
     return rounded_to(Decimal(1 + 0.0004 * math.sin(2 * math.pi * now / 7200)), 4)
 
 
-def usd_value(coin: str, amount: Decimal, now: float) -> str:
-    """What the exchange says an amount is worth in USD; of a coin without a price it says 0."""
-    if coin == "USDC":
-        rate = Decimal(1)
-    elif coin == "USDT":
-        rate = usdt_in_usd(now)
-    else:
-        rate = price(coin, now) * usdt_in_usd(now) if coin in PRICES else Decimal(0)
-    return _text(amount * rate, 8)
-
-
 def rounded(coin: str, amount: Decimal) -> Decimal:
-    """Down to the decimals in which the coin is dealt."""
+    """An amount rounded towards zero to the decimals of the coin."""
     return rounded_to(amount, DECIMALS[coin])
 
 
 def rounded_to(amount: Decimal, decimals: int) -> Decimal:
-    """Towards zero."""
+    """An amount rounded towards zero."""
     return amount.quantize(Decimal(1).scaleb(-decimals), rounding=ROUND_DOWN)
 
 

@@ -1,14 +1,13 @@
-"""How figures move although nothing runs: an account catches up with the clock whenever it is asked."""
+"""Behaviours of the demo's accounts: called before each answer, they move an account up to the current time."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
-from bybit_exporter.sandbox.accounts import BANNED, NORMAL, Account
-from bybit_exporter.sandbox.demo.market import STEP_SECONDS, rounded, usd_value
+from bybit_exporter.sandbox.demo.market import STEP_SECONDS, rounded
+from bybit_exporter.sandbox.exchange import BANNED, NORMAL, Account
 from bybit_exporter.sandbox.messages import Refusal
 
 WARM_UP_STEPS = 60
@@ -16,8 +15,8 @@ MOST_STEPS_AT_ONCE = 2000
 
 Step = Callable[[Account, Random, int], None]
 
-#: How long, in seconds, and in which state: over and over again.
-MOODS: tuple[tuple[float, str, Refusal | None], ...] = (
+#: A cycle of states: how many seconds each lasts, the status word, and the refusal of every request.
+STATUS_CYCLE: tuple[tuple[float, str, Refusal | None], ...] = (
     (180.0, NORMAL, None),
     (90.0, BANNED, None),
     (150.0, NORMAL, None),
@@ -26,7 +25,7 @@ MOODS: tuple[tuple[float, str, Refusal | None], ...] = (
 
 
 class CatchUp:
-    """Takes the steps that have become due since the account was last asked."""
+    """Runs every step that has become due since the last call, each with a random generator of its own."""
 
     def __init__(self, step: Step, seed: str, start: float) -> None:
         self._step = step
@@ -35,39 +34,38 @@ class CatchUp:
         self._done = 0
 
     def __call__(self, account: Account, now: float) -> None:
-        """Bring the account up to date. After a very long pause, only the latest steps are taken."""
+        """Bring the account up to date. After a very long pause, only the latest steps run."""
         due = int((now - self._start) // STEP_SECONDS)
         for index in range(max(self._done, due - MOST_STEPS_AT_ONCE), due):
             self._step(account, Random(f"{self._seed}/{index}"), index)
         self._done = max(self._done, due)
 
 
-class Valued:
-    """Whatever the account does, its unified wallet then states what the coins are worth in USD."""
+class OncePerStep:
+    """Calls ``update(account, time)`` once every ``STEP_SECONDS``, with the time at which the step began."""
 
-    def __init__(self, behaviour: CatchUp) -> None:
-        self._behaviour = behaviour
+    def __init__(self, update: Callable[[Account, float], None]) -> None:
+        self._update = update
+        self._step = -1
 
     def __call__(self, account: Account, now: float) -> None:
-        """Do as the behaviour does, then value each coin at the latest prices."""
-        self._behaviour(account, now)
-        at = now // STEP_SECONDS * STEP_SECONDS
-        held = account.unified.rows.items()
-        valued = {coin: replace(row, usd_value=usd_value(coin, Decimal(row.equity), at)) for coin, row in held}
-        if valued != account.unified.rows:
-            account.unified.update(valued)
+        """Update the account if a new step has begun."""
+        step = int(now // STEP_SECONDS)
+        if step != self._step:
+            self._step = step
+            self._update(account, step * STEP_SECONDS)
 
 
-class Moods:
-    """Puts an account through the states of ``MOODS``."""
+class StatusCycle:
+    """Puts an account through the states of ``STATUS_CYCLE``, over and over."""
 
     def __init__(self, start: float) -> None:
         self._start = start
 
     def __call__(self, account: Account, now: float) -> None:
         """Set the state that belongs to this moment."""
-        elapsed = max(0.0, now - self._start) % sum(seconds for seconds, _, _ in MOODS)
-        for seconds, status, refusal in MOODS:
+        elapsed = max(0.0, now - self._start) % sum(seconds for seconds, _, _ in STATUS_CYCLE)
+        for seconds, status, refusal in STATUS_CYCLE:
             account.status, account.refusal = status, refusal
             elapsed -= seconds
             if elapsed < 0:
@@ -75,5 +73,5 @@ class Moods:
 
 
 def share(coin: str, free: str, random: Random, most: int) -> Decimal:
-    """Between 0.5 % and ``most`` per mille of what is free of a coin."""
+    """A random part of an amount: between 5 and ``most`` per mille, in the decimals of the coin."""
     return rounded(coin, Decimal(free) * random.randint(5, most) / 1000)

@@ -1,17 +1,14 @@
-"""What the exchange tells everybody: the time and the prices."""
+"""Public endpoints: the time and the prices."""
 
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from bybit_exporter.sandbox.endpoints import parameters
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Exchange
 from bybit_exporter.sandbox.messages import Refusal
 from bybit_exporter.sandbox.records import Ticker
-
-if TYPE_CHECKING:
-    from bybit_exporter.sandbox.exchange import Exchange
 
 
 def server_time(exchange: Exchange, _: Query) -> Answer:
@@ -21,7 +18,7 @@ def server_time(exchange: Exchange, _: Query) -> Answer:
 
 
 def tickers(exchange: Exchange, query: Query) -> Answer:
-    """https://bybit-exchange.github.io/docs/v5/market/tickers: pairs of the spot market alone are dealt in here."""
+    """https://bybit-exchange.github.io/docs/v5/market/tickers: only the spot market has pairs."""
     category = parameters.one_of(query, "category", "spot", "linear", "inverse", "option")
     symbol = query.get("symbol", "")
     pairs = exchange.tickers.serve() if category == "spot" else {}

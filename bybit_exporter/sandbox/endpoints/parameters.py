@@ -1,4 +1,4 @@
-"""Parameters of a request. Nonsense is refused with 10001, as the exchange does."""
+"""Reads parameters of a request. An invalid one is refused with 10001, as on the exchange."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ _WHOLE = re.compile(r"[0-9]{1,19}")
 
 
 def bad(name: str, value: str, expected: str) -> Refusal:
-    """What a parameter that makes no sense is refused with."""
+    """The refusal of an invalid parameter."""
     return Refusal(10001, f"{name} error: [{value}] is not {expected}")
 
 
 def one_of(query: Query, name: str, *words: str) -> str:
-    """A parameter that is needed and must be one of a few words."""
+    """A mandatory parameter that must be one of these words."""
     value = query.get(name, "")
     if value not in words:
         raise bad(name, value, " or ".join(words))
@@ -25,7 +25,7 @@ def one_of(query: Query, name: str, *words: str) -> str:
 
 
 def coin(query: Query) -> str:
-    """One coin, or ``""`` if none is given."""
+    """The parameter ``coin``: one coin, ``""`` if it is not given."""
     value = query.get("coin", "")
     if value and not _COIN.fullmatch(value):
         raise bad("coin", value, "one upper-case coin")
@@ -33,7 +33,7 @@ def coin(query: Query) -> str:
 
 
 def coins(query: Query) -> tuple[str, ...]:
-    """Coins separated by commas, none if none is given."""
+    """The parameter ``coin``: coins separated by commas, none if it is not given."""
     value = query.get("coin", "")
     names = tuple(dict.fromkeys(value.split(","))) if value else ()
     if not all(_COIN.fullmatch(name) for name in names):
@@ -42,7 +42,7 @@ def coins(query: Query) -> tuple[str, ...]:
 
 
 def whole(query: Query, name: str, default: int, least: int = 0, most: int = 10**18) -> int:
-    """A whole number between two others."""
+    """An optional whole number within bounds."""
     value = query.get(name, "")
     if not value:
         return default

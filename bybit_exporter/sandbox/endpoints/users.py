@@ -1,18 +1,16 @@
-"""What the exchange says about a key, its account, and a master's subaccounts."""
+"""Endpoints about a key and its account."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
 
-from bybit_exporter.sandbox.accounts import CLASSIC, Account, Member
-from bybit_exporter.sandbox.endpoints import parameters
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import CLASSIC
 
-MOST_MEMBERS = 100
 DAY = 86_400
 
-#: What the exchange says of a key that does not expire.
+#: The values for a key that does not expire.
 NEVER, NO_DEADLINE = "1970-01-01T00:00:00Z", -2
 
 
@@ -54,34 +52,13 @@ def account_info(account: Account, _: Query) -> Answer:
     """https://bybit-exchange.github.io/docs/v5/account/account-info"""
     return "OK", {
         "unifiedMarginStatus": account.unified_margin_status if account.mode == "unified" else CLASSIC,
-        "marginMode": "REGULAR_MARGIN",
+        "marginMode": account.margin_mode,
         "isMasterTrader": False,
         "spotHedgingStatus": "OFF",
         "updatedTime": str(round(account.key.created_at * 1000)),
         "dcpStatus": "OFF",
         "timeWindow": 0,
         "smpGroup": 0,
-    }
-
-
-def submembers(account: Account, query: Query) -> Answer:
-    """https://bybit-exchange.github.io/docs/v5/user/page-subuid: the latest first; the cursor is the last one's UID."""
-    size = parameters.whole(query, "pageSize", MOST_MEMBERS, 1, MOST_MEMBERS)
-    before = parameters.whole(query, "nextCursor", 0)
-    uids = sorted((uid for uid in account.members if not before or uid < before), reverse=True)
-    page = uids[:size]
-    cursor = str(page[-1]) if len(uids) > size else "0"
-    return "", {"subMembers": [_member(account.members[uid]) for uid in page], "nextCursor": cursor}
-
-
-def _member(member: Member) -> dict[str, Any]:
-    return {
-        "uid": str(member.uid),
-        "username": member.username,
-        "memberType": member.member_type,
-        "status": member.status,
-        "remark": member.remark,
-        "accountMode": member.account_mode,
     }
 
 

@@ -1,20 +1,20 @@
-"""What the exchange says about wallets: spot, unified, funding."""
+"""Endpoints about the spot, unified and funding wallet."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from decimal import Decimal
 from typing import Any
 
-from bybit_exporter.sandbox.accounts import Account, Holder
 from bybit_exporter.sandbox.endpoints import parameters
+from bybit_exporter.sandbox.endpoints.members import member_or_self
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import Holder
+from bybit_exporter.sandbox.margin import NOT_IN_PORTFOLIO_MARGIN, MarginMode, account_totals, transferable
 from bybit_exporter.sandbox.messages import Refusal
-from bybit_exporter.sandbox.wallets import EXACT, FundingHolding, UnifiedHolding, decimal, plus
+from bybit_exporter.sandbox.valuation import Tickers, unified_coin_usd
+from bybit_exporter.sandbox.wallets import FundingHolding, UnifiedHolding
 
 MOST_UNIFIED_COINS = 10
-
-_EIGHT_DECIMALS = Decimal("0.00000001")
 
 
 def asset_info(account: Account, query: Query) -> Answer:
@@ -37,53 +37,31 @@ def wallet_balance(account: Account, query: Query) -> Answer:
         raise Refusal(10028)
     parameters.one_of(query, "accountType", "UNIFIED")
     wanted = parameters.coins(query)
-    held = account.unified.serve()
+    held, tickers = account.unified.serve(), account.exchange.tickers.rows
     listed = wanted or [coin for coin, holding in held.items() if not holding.is_zero]
-    coins = [_unified_coin(coin, held.get(coin, UnifiedHolding())) for coin in listed]
-    return "OK", {"list": [{**_unified_totals(held.values()), "coin": coins}]}
+    coins = [_unified_coin(coin, held.get(coin, UnifiedHolding()), tickers, account.margin_mode) for coin in listed]
+    totals = account_totals(held, tickers, account.margin_mode, account.haircut_usd)
+    return "OK", {"list": [{**totals, "coin": coins}]}
 
 
-def _unified_totals(held: Iterable[UnifiedHolding]) -> dict[str, str]:
-    """The whole account in USD. There are no derivatives here, so nothing but coins counts."""
-    total = sum((decimal(holding.usd_value) for holding in held), Decimal(0))
-    usd = format(total.quantize(_EIGHT_DECIMALS, context=EXACT).normalize(EXACT), "f")
-    return {
-        "accountType": "UNIFIED",
-        "totalEquity": usd,
-        "totalWalletBalance": usd,
-        "totalMarginBalance": usd,
-        "totalAvailableBalance": usd,
-        "totalPerpUPL": "0",
-        "accountIMRate": "0",
-        "accountIMRateByMp": "0",
-        "accountMMRate": "0",
-        "accountMMRateByMp": "0",
-        "totalInitialMargin": "0",
-        "totalInitialMarginByMp": "0",
-        "totalMaintenanceMargin": "0",
-        "totalMaintenanceMarginByMp": "0",
-        "accountLTV": "0",
-    }
-
-
-def _unified_coin(coin: str, holding: UnifiedHolding) -> dict[str, Any]:
-    """One coin. The deprecated fields are there and say nothing, so that whoever uses them is found out."""
-    return {
+def _unified_coin(coin: str, holding: UnifiedHolding, tickers: Tickers, mode: MarginMode) -> dict[str, Any]:
+    """One coin. The deprecated fields are there and empty, so that a client that uses them fails its tests."""
+    fields = {
         "coin": coin,
         "equity": holding.equity,
-        "usdValue": holding.usd_value,
+        "usdValue": unified_coin_usd(tickers, coin, holding),
         "walletBalance": holding.wallet_balance,
         "locked": holding.locked,
-        "borrowAmount": holding.borrow_amount,
+        "borrowAmount": holding.debt,
         "spotBorrow": holding.spot_borrow,
         "unrealisedPnl": holding.unrealised_pnl,
         "cumRealisedPnl": "0",
-        "accruedInterest": "0",
-        "bonus": "0",
+        "accruedInterest": holding.accrued_interest,
+        "bonus": holding.bonus,
         "spotHedgingQty": "0",
-        "totalOrderIM": "0",
-        "totalPositionIM": "0",
-        "totalPositionMM": "0",
+        "totalOrderIM": holding.order_im,
+        "totalPositionIM": holding.position_im,
+        "totalPositionMM": holding.position_mm,
         "marginCollateral": True,
         "collateralSwitch": True,
         "colRes": "0",
@@ -91,6 +69,7 @@ def _unified_coin(coin: str, holding: UnifiedHolding) -> dict[str, Any]:
         "availableToWithdraw": "",
         "availableToBorrow": "",
     }
+    return fields | dict.fromkeys(NOT_IN_PORTFOLIO_MARGIN, "") if mode == "PORTFOLIO_MARGIN" else fields
 
 
 def coins_balance(account: Account, query: Query) -> Answer:
@@ -98,7 +77,7 @@ def coins_balance(account: Account, query: Query) -> Answer:
     account_type = parameters.one_of(query, "accountType", "FUND", "UNIFIED")
     wanted = parameters.coins(query)
     bonus = "0" if parameters.whole(query, "withBonus", 0, most=1) else ""
-    holder = _holder(account, query)
+    holder = member_or_self(account, query)
     if account_type == "FUND":
         rows = _funding(holder, wanted)
     else:
@@ -106,21 +85,9 @@ def coins_balance(account: Account, query: Query) -> Answer:
             raise parameters.bad("coin", query.get("coin", ""), f"1 to {MOST_UNIFIED_COINS} coins")
         if holder is account and account.mode == "classic":
             raise Refusal(10028)
-        rows = _unified(holder, wanted)
+        rows = _unified(holder, wanted, account.exchange.tickers.rows)
     balance = [{**row, "bonus": bonus} for row in rows]
     return "success", {"accountType": account_type, "memberId": str(holder.uid), "balance": balance}
-
-
-def _holder(account: Account, query: Query) -> Holder:
-    """Whose wallet is asked for: one's own, or as a master that of a member."""
-    uid = parameters.whole(query, "memberId", account.uid)
-    if uid == account.uid:
-        return account
-    if account.parent is not None:
-        raise Refusal(10005)
-    if uid not in account.members:
-        raise Refusal(131202)
-    return account.members[uid]
 
 
 def _funding(holder: Holder, wanted: tuple[str, ...]) -> list[dict[str, str]]:
@@ -129,15 +96,11 @@ def _funding(holder: Holder, wanted: tuple[str, ...]) -> list[dict[str, str]]:
     return [_balance(coin, row.wallet_balance, row.transferable) for coin, row in rows]
 
 
-def _unified(holder: Holder, wanted: tuple[str, ...]) -> list[dict[str, str]]:
+def _unified(holder: Holder, wanted: tuple[str, ...], tickers: Tickers) -> list[dict[str, str]]:
     held = holder.unified.serve()
-    rows = [(coin, held.get(coin, UnifiedHolding())) for coin in wanted]
-    return [_balance(coin, row.wallet_balance, _not_locked(row)) for coin, row in rows]
-
-
-def _not_locked(holding: UnifiedHolding) -> str:
-    rest = plus(holding.wallet_balance, -decimal(holding.locked))
-    return rest if Decimal(rest) > 0 else "0"
+    rows = [(coin, held.get(coin, UnifiedHolding()).wallet_balance) for coin in wanted]
+    mode, haircut = holder.margin_mode, holder.haircut_usd
+    return [_balance(coin, whole, transferable(held, coin, tickers, mode, haircut)) for coin, whole in rows]
 
 
 def _balance(coin: str, wallet_balance: str, transfer_balance: str) -> dict[str, str]:

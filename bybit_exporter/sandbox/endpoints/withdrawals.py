@@ -1,4 +1,4 @@
-"""Withdrawals, newest first, a page at a time."""
+"""The endpoint about withdrawals, newest first, in pages."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import binascii
 import json
 from typing import Any
 
-from bybit_exporter.sandbox.accounts import Account
 from bybit_exporter.sandbox.endpoints import parameters
 from bybit_exporter.sandbox.endpoints.routes import Answer, Query
+from bybit_exporter.sandbox.exchange import Account
 from bybit_exporter.sandbox.records import ON_CHAIN, Withdrawal
 
 MOST_ROWS = 50
@@ -25,12 +25,15 @@ def withdrawals(account: Account, query: Query) -> Answer:
     matching = [each for each in _matching(account, query) if before is None or int(each.withdraw_id) < before]
     matching.sort(key=lambda each: int(each.withdraw_id), reverse=True)
     page = matching[:limit]
-    cursor = _cursor(page) if len(matching) > limit else ""
-    return "success", {"rows": [_row(each) for each in page], "nextPageCursor": cursor}
+    has_cursor = page and (len(matching) > limit or account.last_page_has_cursor)
+    cursor = {"nextPageCursor": _cursor(page) if has_cursor else ""}
+    if page or account.empty_rows == "list":
+        return "success", {"rows": [_row(each) for each in page], **cursor}
+    return "success", cursor if account.empty_rows == "absent" else {"rows": None, **cursor}
 
 
 def _matching(account: Account, query: Query) -> list[Withdrawal]:
-    """The withdrawals that the parameters describe, the cursor aside."""
+    """The withdrawals that match all parameters except the cursor."""
     start, end = _period(account, query)
     wanted_type = parameters.whole(query, "withdrawType", ON_CHAIN, most=ALL_TYPES)
     wanted = {
@@ -48,7 +51,7 @@ def _matching(account: Account, query: Query) -> list[Withdrawal]:
 
 
 def _period(account: Account, query: Query) -> tuple[int, int]:
-    """From when to when, in milliseconds: the last 30 days unless something else is given, and no longer."""
+    """Start and end in milliseconds: the last 30 days unless given, and at most 30 days."""
     start, end = (parameters.whole(query, name, 0) for name in ("startTime", "endTime"))
     if not end:
         end = start + LONGEST_MS if start else account.exchange.now_ms()
@@ -60,13 +63,13 @@ def _period(account: Account, query: Query) -> tuple[int, int]:
 
 
 def _cursor(page: list[Withdrawal]) -> str:
-    """Opaque to the client, as the exchange's own is."""
+    """A cursor that is opaque to the client, as the exchange's is."""
     ends = {"minID": int(page[-1].withdraw_id), "maxID": int(page[0].withdraw_id)}
     return base64.b64encode(json.dumps(ends, separators=(",", ":")).encode()).decode()
 
 
 def _read_cursor(cursor: str) -> int | None:
-    """The withdrawal that the page before ended with; None for the first page."""
+    """The id of the last withdrawal on the previous page; None for the first page."""
     if not cursor:
         return None
     try:

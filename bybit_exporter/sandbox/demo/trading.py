@@ -1,4 +1,4 @@
-"""Accounts that trade, in a spot wallet or in a unified one."""
+"""Accounts that trade, in a spot wallet or in a unified wallet."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from decimal import Decimal
 from random import Random
 from typing import Protocol
 
-from bybit_exporter.sandbox.accounts import Account
 from bybit_exporter.sandbox.demo.market import PRICES, rounded
 from bybit_exporter.sandbox.demo.steps import share
+from bybit_exporter.sandbox.exchange import Account
 from bybit_exporter.sandbox.wallets import decimal, plus
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """An open order: what it would sell, which is frozen, and what it would buy."""
+    """An open order: the coin it sells, which is frozen, and the coin it buys."""
 
     sells: str
     amount: Decimal
@@ -24,16 +24,16 @@ class Order:
 
 
 class Book(Protocol):
-    """How a wallet reflects orders."""
+    """How orders change a wallet."""
 
     def free(self, account: Account, coin: str) -> str:
-        """What is free for orders."""
+        """The amount that new orders may use."""
 
-    def move(self, account: Account, coin: str, amount: Decimal) -> None:
-        """Put an amount aside for an order, or with a minus sign release it."""
+    def freeze(self, account: Account, coin: str, amount: Decimal) -> None:
+        """Freeze an amount for an order. A negative amount is released."""
 
     def fill(self, account: Account, order: Order) -> None:
-        """Swap what was put aside for the order's proceeds, in one stroke."""
+        """Replace the frozen amount by the order's proceeds, in one update."""
 
 
 class SpotBook:
@@ -43,9 +43,9 @@ class SpotBook:
         """See :class:`Book`."""
         return account.holdings[coin].free
 
-    def move(self, account: Account, coin: str, amount: Decimal) -> None:
+    def freeze(self, account: Account, coin: str, amount: Decimal) -> None:
         """See :class:`Book`."""
-        account.move(coin, str(amount))
+        account.freeze(coin, str(amount))
 
     def fill(self, account: Account, order: Order) -> None:
         """See :class:`Book`."""
@@ -66,9 +66,9 @@ class UnifiedBook:
         held = account.unified.rows[coin]
         return plus(held.wallet_balance, -decimal(held.locked))
 
-    def move(self, account: Account, coin: str, amount: Decimal) -> None:
+    def freeze(self, account: Account, coin: str, amount: Decimal) -> None:
         """See :class:`Book`."""
-        account.unified.move(coin, str(amount))
+        account.unified.freeze(coin, str(amount))
 
     def fill(self, account: Account, order: Order) -> None:
         """See :class:`Book`."""
@@ -82,8 +82,8 @@ class UnifiedBook:
         )
 
 
-class Trader:
-    """Places orders, which freezes; cancels them, which releases; and has them filled, which exchanges."""
+class Trading:
+    """Places orders, cancels them and fills them."""
 
     MOST_ORDERS = 5
 
@@ -93,7 +93,7 @@ class Trader:
         self._orders: list[Order] = []
 
     def __call__(self, account: Account, random: Random, _: int) -> None:
-        """One step: one order more or one less."""
+        """One step: place one order, or end one."""
         if not self._orders or (len(self._orders) < self.MOST_ORDERS and random.random() < 0.5):
             self._place(account, random)
             return
@@ -101,16 +101,16 @@ class Trader:
         if random.random() < 0.6:
             self._book.fill(account, order)
         else:
-            self._book.move(account, order.sells, -order.amount)
+            self._book.freeze(account, order.sells, -order.amount)
 
     def _place(self, account: Account, random: Random) -> None:
-        order = self._invent(account, random)
+        order = self._random_order(account, random)
         if order.amount and order.proceeds:
-            self._book.move(account, order.sells, order.amount)
+            self._book.freeze(account, order.sells, order.amount)
             self._orders.append(order)
 
-    def _invent(self, account: Account, random: Random) -> Order:
-        """A purchase or a sale, for USDT, of a few per cent of what is free, at about the coin's price."""
+    def _random_order(self, account: Account, random: Random) -> Order:
+        """A purchase or a sale against USDT, of at most 4 % of what is free, at about the coin's price."""
         coin = random.choice(self._coins)
         price = PRICES[coin] * Decimal(random.randint(9970, 10030)) / 10000
         sells, buys, rate = (coin, "USDT", price) if random.random() < 0.5 else ("USDT", coin, 1 / price)

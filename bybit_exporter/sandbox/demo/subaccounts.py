@@ -1,4 +1,4 @@
-"""A master account whose subaccounts pay each other, and of which one is shut out now and then."""
+"""A master account whose subaccounts pay each other. One of them is banned and frozen from time to time."""
 
 from __future__ import annotations
 
@@ -6,29 +6,31 @@ from dataclasses import replace
 from decimal import Decimal
 from random import Random
 
-from bybit_exporter.sandbox.accounts import MEMBER_FROZEN, MEMBER_LOGIN_BANNED, MEMBER_NORMAL, Account, Member
 from bybit_exporter.sandbox.demo.market import STEP_SECONDS
 from bybit_exporter.sandbox.demo.steps import share
-from bybit_exporter.sandbox.wallets import FundingHolding, plus
+from bybit_exporter.sandbox.exchange import Account
+from bybit_exporter.sandbox.holders import MEMBER_FROZEN, MEMBER_LOGIN_BANNED, MEMBER_NORMAL, Member
+from bybit_exporter.sandbox.wallets import FundingHolding, UnifiedHolding, plus
 
 MEMBERS = (*(f"desk{number:02}" for number in range(1, 12)), "onandoff12")
 
-#: How long, in seconds, the last member is in which state: over and over again.
+#: A cycle of states of the last subaccount: how many seconds each lasts, and the state.
 STATES = ((600.0, MEMBER_NORMAL), (180.0, MEMBER_LOGIN_BANNED), (600.0, MEMBER_NORMAL), (180.0, MEMBER_FROZEN))
 
 
-def found_group(master: Account) -> None:
-    """Give the master account its subaccounts."""
+def add_subaccounts(master: Account) -> None:
+    """Add the subaccounts to the master account."""
     for number, name in enumerate(MEMBERS, start=1):
         amounts = {"USDT": f"{20_000 + 1_500 * number}.00", "BTC": f"0.{number:02}0000"}
-        master.add_member(name, {coin: FundingHolding(amount) for coin, amount in amounts.items()})
+        member = master.add_member(name, {coin: FundingHolding(amount) for coin, amount in amounts.items()})
+        member.unified.update({"USDT": UnifiedHolding(f"{1_000 + 250 * number}.00")})
 
 
-class Group:
-    """One step: perhaps a payment, and the state of the member that is shut out now and then."""
+class SubaccountTransfers:
+    """Payments between subaccounts, and the state of the last subaccount."""
 
     def __call__(self, master: Account, random: Random, index: int) -> None:
-        """See above."""
+        """One step: perhaps a payment, and the state at that time."""
         members = list(master.members.values())
         if random.random() < 0.4:
             payer, payee = random.sample(members, 2)
@@ -37,7 +39,7 @@ class Group:
 
 
 def pay(payer: Member, payee: Member, coin: str, random: Random) -> None:
-    """A small part of what one has goes to the other."""
+    """Transfer a small part of what the payer has."""
     amount = share(coin, payer.funding.rows[coin].wallet_balance, random, most=20)
     for member, step in ((payer, -amount), (payee, amount)):
         old = member.funding.rows[coin]
@@ -45,7 +47,7 @@ def pay(payer: Member, payee: Member, coin: str, random: Random) -> None:
 
 
 def state_at(seconds: float) -> int:
-    """Which state belongs to this moment."""
+    """The state after so many seconds."""
     elapsed = seconds % sum(lasts for lasts, _ in STATES)
     for lasts, state in STATES:
         elapsed -= lasts
