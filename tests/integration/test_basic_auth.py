@@ -47,7 +47,7 @@ def exporter(tmp_path: Path, users: str) -> Iterator[ExporterProcess]:
 
 
 def test_curl_gets_in_with_the_right_password_only(exporter: ExporterProcess) -> None:
-    require_real(shutil.which("curl") is not None, "curl")
+    require_real(shutil.which("curl") is not None, "curl (Debian)")
 
     def ask(*arguments: str) -> str:
         command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *arguments, exporter.base_url + "/metrics"]

@@ -54,7 +54,7 @@ def installed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def systemd() -> None:
-    require_real(shutil.which("systemd-analyze") is not None, "apt-get install systemd")
+    require_real(shutil.which("systemd-analyze") is not None, "systemd (Debian)")
 
 
 @pytest.mark.usefixtures("systemd")
@@ -319,7 +319,7 @@ def test_the_example_has_the_images_version(example: Path) -> None:
 
 
 def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
-    require_real(shutil.which("promtool") is not None, "apt-get install prometheus")
+    require_real(shutil.which("promtool") is not None, "prometheus (Debian)")
     shutil.copy(DEPLOY / "prometheus" / "scrape.yml", tmp_path)
     (tmp_path / "bybit-exporter-ca.pem").touch()
     (tmp_path / "bybit-exporter-password").touch()
