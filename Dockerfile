@@ -23,7 +23,7 @@ COPY --from=build /opt/bybit-exporter /opt/bybit-exporter
 COPY deploy/image/healthcheck.py /opt/bybit-exporter/
 
 ARG VERSION=unknown
-ARG REVISION=unknown
+ARG REVISION=
 ARG CREATED=1970-01-01T00:00:00Z
 ENV BYBIT_EXPORTER_REVISION=${REVISION}
 LABEL org.opencontainers.image.title="bybit-exporter" \

@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := exporter.py bybit_exporter tests bench deploy grafana tools
 
-export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || true)
 
 .PHONY: install install-dev run test lint bench simulation fuzz soak image image-test manifests lock clean
 
@@ -64,9 +64,9 @@ manifests: prometheus/alerts.yml
 
 # Needs uv, for maintainers only: `pip install uv`.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE) \
 		pyproject.toml requirements-build.in -o requirements.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE) \
 		pyproject.toml requirements-build.in --extra dev -c requirements.lock -o requirements-dev.lock
 
 clean:
