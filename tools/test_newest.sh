@@ -8,11 +8,14 @@ tests=(test_transport test_store test_web test_tls test_tls_contexts test_misbeh
 environment=build/newest
 .venv/bin/python -m venv --clear "$environment"
 "$environment/bin/pip" install --quiet --upgrade -r requirements-build.in
-"$environment/bin/pip" install --quiet --upgrade --no-build-isolation --editable '.[dev]'
-if diff <(.venv/bin/pip freeze --exclude-editable) <("$environment/bin/pip" freeze --exclude-editable); then
+"$environment/bin/pip" install --quiet --upgrade --no-build-isolation --editable .
+newer=$(comm -13 <(.venv/bin/pip freeze | sort) <("$environment/bin/pip" freeze --exclude-editable | sort))
+if [ -z "$newer" ]; then
     echo "The newest releases are the locked ones."
     exit
 fi
+printf 'Newer than the lock:\n%s\n' "$newer"
+"$environment/bin/pip" install --quiet --upgrade --no-build-isolation --editable '.[dev]'
 
 files=()
 for name in "${tests[@]}"; do
