@@ -57,6 +57,12 @@ def systemd() -> None:
     require_real(shutil.which("systemd-analyze") is not None, "systemd (Debian)")
 
 
+def test_the_unit_and_the_image_have_one_arena_for_all_threads() -> None:
+    """Otherwise what one thread has freed is of no use to the others: 82 MB instead of 73 with a thousand accounts."""
+    assert "\nEnvironment=MALLOC_ARENA_MAX=1\n" in UNIT.read_text()
+    assert " MALLOC_ARENA_MAX=1\n" in (ROOT / "Dockerfile").read_text()
+
+
 @pytest.mark.usefixtures("systemd")
 def test_systemd_has_nothing_to_say_about_the_unit(installed: Path) -> None:
     assert run("systemd-analyze", "verify", "--man=no", f"--root={installed}", UNIT.name) == ""
