@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter import __version__
+from bybit_exporter import __version__, cli
 from bybit_exporter.sandbox import (
     ASSET_INFO,
     KEY_INFO,
@@ -94,9 +94,16 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("flags", "complaint"), BROKEN, ids=[" ".join(flags) for flags, _ in BROKEN])
-def test_broken_command_lines(flags: list[str], complaint: str, tmp_path: Path) -> None:
-    done = run_exporter(*flags, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"bybit-exporter: {complaint}\n")
+def test_broken_command_lines(flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In this process, which is the same program: it says so before it sets up anything."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(flags)
+    assert (ended.value.code, *capsys.readouterr()) == (2, "", f"bybit-exporter: {complaint}\n")
+
+
+def test_broken_command_line_ends_the_process(tmp_path: Path) -> None:
+    done = run_exporter("--nonsense", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "bybit-exporter: unknown flag --nonsense\n")
 
 
 FLAGS = {
