@@ -11,6 +11,7 @@ ENV PIP_PYTHON=/opt/bybit-exporter/bin/python PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP
 COPY requirements.lock ./
 RUN /tools/bin/pip install --require-hashes --only-binary :all: -r requirements.lock
 COPY LICENSE README.md pyproject.toml ./
+COPY docs docs
 COPY bybit_exporter bybit_exporter
 RUN /tools/bin/pip install --no-deps --no-build-isolation . && /tools/bin/pip uninstall --yes flit-core
 
@@ -23,9 +24,10 @@ COPY --from=build /opt/bybit-exporter /opt/bybit-exporter
 COPY deploy/image/healthcheck.py /opt/bybit-exporter/
 
 ARG VERSION=unknown
-ARG REVISION=unknown
+ARG REVISION=
 ARG CREATED=1970-01-01T00:00:00Z
-ENV BYBIT_EXPORTER_REVISION=${REVISION}
+# One pool of free memory (glibc's arena) for all threads, which wait for Python's lock anyway.
+ENV BYBIT_EXPORTER_REVISION=${REVISION} MALLOC_ARENA_MAX=1
 LABEL org.opencontainers.image.title="bybit-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the balances and the status of Bybit accounts" \
       org.opencontainers.image.licenses="Apache-2.0" \

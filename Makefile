@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 SOURCES := exporter.py bybit_exporter tests bench deploy grafana tools
 
-export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
+export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || true)
 
-.PHONY: install install-dev run test lint bench simulation fuzz soak image image-test manifests lock clean
+.PHONY: install install-dev run test test-newest lint bench simulation fuzz soak image image-test manifests lock dist \
+	release-check clean
 
 install: .venv/installed
 install-dev: .venv/installed-dev
@@ -19,8 +20,18 @@ run: install
 		exec $(BIN)/python exporter.py --demo; \
 	fi
 
+# One process for each core; `make test WORKERS=4` for more. Each file stays in one process, since its tests share
+# exporters and exchanges; the files with real programs, which take longest, come first.
+WORKERS ?= auto
+SHARED_OUT := --dist=loadfile --no-loadscope-reorder
+
 test: lint
-	$(BIN)/pytest
+	@echo "About 3,800 tests: five minutes on two quiet cores."
+	$(BIN)/pytest --numprocesses=$(WORKERS) $(SHARED_OUT)
+
+# What depends most on its libraries, with the newest releases that pyproject.toml admits.
+test-newest: install-dev
+	tools/test_newest.sh $(WORKERS)
 
 lint: install-dev
 	$(BIN)/ruff check $(SOURCES)
@@ -62,12 +73,25 @@ manifests: prometheus/alerts.yml
 	{ printf '%s\n' '# Written by `make manifests` from prometheus/alerts.yml.' 'apiVersion: monitoring.coreos.com/v1' \
 		'kind: PrometheusRule' 'metadata:' '  name: bybit-exporter' 'spec:'; sed 's/^./  &/' $<; } >$(PROMETHEUS_RULE)
 
-# Needs uv, for maintainers only: `pip install uv`.
+# Needs uv, for maintainers only: `pip install uv`. `make lock UPGRADE=--upgrade` takes the newest releases; without it,
+# what is locked stays as long as pyproject.toml admits it.
 lock:
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE) \
 		pyproject.toml requirements-build.in -o requirements.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet --upgrade \
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet $(UPGRADE) \
 		pyproject.toml requirements-build.in --extra dev -c requirements.lock -o requirements-dev.lock
+
+# The wheel and the source archive of the last commit: git archive writes the revision into them.
+dist: install-dev
+	git diff --quiet HEAD || echo "There are changes that are not committed: they are left out." >&2
+	rm -rf dist build/dist && mkdir -p build/dist
+	git archive HEAD | tar --extract --directory build/dist
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build --no-isolation --outdir dist build/dist
+	cd dist && sha256sum *.whl *.tar.gz >SHA256SUMS
+
+# Installs the wheel for each supported Python that this machine has, and tries it.
+release-check: dist
+	$(BIN)/python -m tools.release_check
 
 clean:
 	rm -rf .venv build dist

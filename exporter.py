@@ -1,8 +1,16 @@
-"""Runs the exporter: ``python exporter.py --help``."""
+"""Runs the exporter from a clone: ``python exporter.py --help``."""
 
 import sys
 
-from bybit_exporter.cli import main
+try:
+    from bybit_exporter.cli import main
+except ImportError as error:
+    if (error.name or "").startswith("bybit_exporter"):
+        raise
+    sys.exit(
+        f"exporter.py: {error}. Run `make install` once, then `.venv/bin/python exporter.py`; `make run` does both. "
+        f"Python 3.11 or newer is needed; this is {sys.executable}, {sys.version.split()[0]}."
+    )
 
 if __name__ == "__main__":
     sys.exit(main())

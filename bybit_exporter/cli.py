@@ -134,7 +134,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _version() -> str:
-    return f"bybit-exporter {__version__} (revision {REVISION}, Python {platform.python_version()})"
+    revision = f"revision {REVISION}, " if REVISION else ""
+    return f"bybit-exporter {__version__} ({revision}Python {platform.python_version()})"
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -45,8 +45,8 @@ def call_pybit(session: Any, method: str, parameters: dict[str, Any]) -> dict[st
 
 def run_node(server: SandboxServer, key: str, secret: str, method: str, parameters: dict[str, Any]) -> dict[str, Any]:
     node = shutil.which("node")
-    require_real(node is not None, "Node.js")
-    require_real((NODE / "node_modules" / "bybit-api").is_dir(), "bybit-api (npm ci, in tests/node)")
+    require_real(node is not None, "nodejs npm (Debian)")
+    require_real((NODE / "node_modules" / "bybit-api").is_dir(), "npm ci --prefix tests/node")
     command = [str(node), "ask.mjs", server.base_url, key, secret, method, json.dumps(parameters)]
     done = subprocess.run(command, cwd=NODE, capture_output=True, text=True, timeout=30, check=True)
     outcome: dict[str, Any] = json.loads(done.stdout)

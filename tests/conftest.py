@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -13,8 +15,36 @@ import structlog
 import structlog.testing
 from hypothesis import settings
 
+from tests.support import require_real
+
 settings.register_profile("any machine", deadline=None)  # how long an example takes says more of the machine
 settings.load_profile("any machine")
+
+MANY_FILES = 4096
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Prints one line for each reason to skip, with what to install, rather than one for each test."""
+    reasons: Counter[str] = Counter()
+    for report in terminalreporter.stats.get("skipped", []):
+        *_, reason = report.longrepr
+        reasons[str(reason).removeprefix("Skipped: ")] += 1
+    if reasons:
+        terminalreporter.section("not tested on this machine")
+    for reason, count in reasons.most_common():
+        terminalreporter.line(f"{count:4} test{'' if count == 1 else 's'}: {reason}")
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """Lets this process open 4,096 files. The usual limit of an ordinary user is 1,024, which the user may raise."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    unlimited = hard == resource.RLIM_INFINITY
+    require_real(unlimited or hard >= MANY_FILES, f"a hard limit of {MANY_FILES} open files (ulimit -Hn is {hard})")
+    if soft != resource.RLIM_INFINITY:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, MANY_FILES), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ class Prometheus:
     """Runs with a configuration (YAML or JSON), keeps its data in a directory, answers queries."""
 
     def __init__(self, configuration: str, directory: Path) -> None:
-        require_real(shutil.which("prometheus") is not None, "prometheus")
+        require_real(shutil.which("prometheus") is not None, "prometheus (Debian)")
         self._directory = directory / "prometheus"
         self._directory.mkdir()
         (self._directory / "prometheus.yml").write_text(configuration)

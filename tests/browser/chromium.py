@@ -21,10 +21,10 @@ class Chromium:
 
     def __init__(self) -> None:
         node, chromium = shutil.which("node"), shutil.which("chromium")
-        require_real(node is not None, "Node.js")
-        require_real(chromium is not None, "Chromium (Debian: chromium)")
+        require_real(node is not None, "nodejs npm (Debian)")
+        require_real(chromium is not None, "chromium (Debian)")
         for package in ("playwright-core", "axe-core"):
-            require_real((NODE / "node_modules" / package).is_dir(), f"{package} (npm ci, in tests/node)")
+            require_real((NODE / "node_modules" / package).is_dir(), "npm ci --prefix tests/node")
         self._command = [str(node), "browser.mjs", str(chromium)]
 
     def __enter__(self) -> Self:

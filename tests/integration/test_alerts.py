@@ -187,7 +187,7 @@ def ready(url: str, process: subprocess.Popen[bytes], log: Path) -> bool:
 @contextmanager
 def alertmanager(directory: Path, pager_url: str) -> Iterator[str]:
     """The address of an Alertmanager."""
-    require_real(shutil.which("prometheus-alertmanager") is not None, "prometheus-alertmanager (apt-get install)")
+    require_real(shutil.which("prometheus-alertmanager") is not None, "prometheus-alertmanager (Debian)")
     for name in ("pager_token", "smtp_password"):
         (directory / name).write_text(PAGER_TOKEN + "\n")
     shipped = (ROOT / "alertmanager" / "alertmanager.yml").read_text().replace("/run/secrets", str(directory))
@@ -203,7 +203,7 @@ def alertmanager(directory: Path, pager_url: str) -> Iterator[str]:
 @contextmanager
 def prometheus(directory: Path, **addresses: str) -> Iterator[str]:
     """The address of a Prometheus with the shipped rules and the example of thresholds."""
-    require_real(shutil.which("prometheus") is not None, "prometheus (apt-get install)")
+    require_real(shutil.which("prometheus") is not None, "prometheus (Debian)")
     shipped = ROOT / "prometheus"
     config = replaced((shipped / "prometheus.yml").read_text(), **addresses)
     (directory / "prometheus.yml").write_text(re.sub(r"_interval: \w+", "_interval: 1s", config))

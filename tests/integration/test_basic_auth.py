@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,6 +28,28 @@ SLOW = "basic_auth_users:\n  slow: $2y$12$JyUSPMwuYwDLBWwv/8obCub.S9iDLcD9qENrxz
 pytestmark = pytest.mark.usefixtures("private_files")
 
 
+@contextmanager
+def running(directory: Path, users: str) -> Iterator[ExporterProcess]:
+    exchange = Exchange()
+    exchange.add_account("main", {"BTC": Holding("1.5")})
+    web = directory / "web.yml"
+    web.touch(0o600)
+    web.write_text(users)
+    flags = [f"--web.config.file={web}", "--web.enable-lifecycle"]
+    with (
+        SandboxServer(exchange) as server,
+        ExporterProcess(config_for(exchange, server.base_url), directory, flags=flags) as exporter,
+    ):
+        yield exporter
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ExporterProcess]:
+    """One exporter for all tests that change nothing in it."""
+    with running(tmp_path_factory.mktemp("shared"), USERS) as exporter:
+        yield exporter
+
+
 @pytest.fixture
 def users() -> str:
     return USERS
@@ -34,23 +57,15 @@ def users() -> str:
 
 @pytest.fixture
 def exporter(tmp_path: Path, users: str) -> Iterator[ExporterProcess]:
-    exchange = Exchange()
-    exchange.add_account("main", {"BTC": Holding("1.5")})
-    web = tmp_path / "web.yml"
-    web.write_text(users)
-    flags = [f"--web.config.file={web}", "--web.enable-lifecycle"]
-    with (
-        SandboxServer(exchange) as server,
-        ExporterProcess(config_for(exchange, server.base_url), tmp_path, flags=flags) as exporter,
-    ):
+    with running(tmp_path, users) as exporter:
         yield exporter
 
 
-def test_curl_gets_in_with_the_right_password_only(exporter: ExporterProcess) -> None:
-    require_real(shutil.which("curl") is not None, "curl")
+def test_curl_gets_in_with_the_right_password_only(shared: ExporterProcess) -> None:
+    require_real(shutil.which("curl") is not None, "curl (Debian)")
 
     def ask(*arguments: str) -> str:
-        command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *arguments, exporter.base_url + "/metrics"]
+        command = ["curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", *arguments, shared.base_url + "/metrics"]
         return subprocess.run(command, capture_output=True, text=True, timeout=30, check=True).stdout
 
     assert ask("-u", "alice:wonderland") == "200"
@@ -63,9 +78,9 @@ def test_curl_gets_in_with_the_right_password_only(exporter: ExporterProcess) ->
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/reload", "/nothing", "/-/healthy/", "/%2d/healthy/x", "//"])
-def test_every_path_is_behind_it_and_no_answer_differs(exporter: ExporterProcess, path: str) -> None:
+def test_every_path_is_behind_it_and_no_answer_differs(shared: ExporterProcess, path: str) -> None:
     for method in ("GET", "HEAD", "POST", "OPTIONS", "PUT"):
-        response = requests.request(method, exporter.base_url + path, timeout=10)
+        response = requests.request(method, shared.base_url + path, timeout=10)
         assert response.status_code == 401
         assert response.headers["WWW-Authenticate"].startswith("Basic ")
         assert response.text in ("Unauthorized\n", "" if method == "HEAD" else "Unauthorized\n")
@@ -80,18 +95,18 @@ def test_every_path_is_behind_it_and_no_answer_differs(exporter: ExporterProcess
         }
 
 
-def test_probes_need_no_password(exporter: ExporterProcess) -> None:
+def test_probes_need_no_password(shared: ExporterProcess) -> None:
     for path in ("/-/healthy", "/-/ready"):
-        eventually(lambda path=path: exporter.get(path).status_code == 200, 20)  # type: ignore[misc]
-        assert requests.head(exporter.base_url + path, timeout=10).status_code == 200
-        assert requests.post(exporter.base_url + path, timeout=10).status_code == 401
+        eventually(lambda path=path: shared.get(path).status_code == 200, 20)  # type: ignore[misc]
+        assert requests.head(shared.base_url + path, timeout=10).status_code == 200
+        assert requests.post(shared.base_url + path, timeout=10).status_code == 401
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy", "/-/ready", "/nothing"])
 @pytest.mark.parametrize("auth", [ALICE, None])
-def test_headers_of_every_answer(exporter: ExporterProcess, path: str, auth: tuple[str, str] | None) -> None:
+def test_headers_of_every_answer(shared: ExporterProcess, path: str, auth: tuple[str, str] | None) -> None:
     for method in ("GET", "HEAD", "DELETE"):
-        headers = requests.request(method, exporter.base_url + path, auth=auth, timeout=10).headers
+        headers = requests.request(method, shared.base_url + path, auth=auth, timeout=10).headers
         assert headers["X-Content-Type-Options"] == "nosniff"
         assert headers["Cache-Control"] == "no-store"
         assert headers["Content-Security-Policy"]
@@ -113,9 +128,9 @@ def test_changed_users_are_taken_up_and_none_is_remembered(exporter: ExporterPro
     assert exporter.get("/metrics").status_code == 401
 
 
-def test_reload_is_behind_it_too(exporter: ExporterProcess) -> None:
-    assert requests.post(exporter.base_url + "/-/reload", timeout=10).status_code == 401
-    assert requests.post(exporter.base_url + "/-/reload", auth=ALICE, timeout=10).status_code == 200
+def test_reload_is_behind_it_too(shared: ExporterProcess) -> None:
+    assert requests.post(shared.base_url + "/-/reload", timeout=10).status_code == 401
+    assert requests.post(shared.base_url + "/-/reload", auth=ALICE, timeout=10).status_code == 200
 
 
 @pytest.mark.parametrize("users", [SLOW])
@@ -138,9 +153,9 @@ def test_a_scrape_does_not_pay_for_bcrypt_nor_wait_for_those_who_guess(exporter:
         assert {guess.result() for guess in guesses} <= {401, 429}
 
 
-def test_a_foreign_host_name_on_loopback(exporter: ExporterProcess) -> None:
+def test_a_foreign_host_name_on_loopback(shared: ExporterProcess) -> None:
     """With a password any name may be used: a web page would have to know it."""
-    response = exporter.get("/metrics", auth=ALICE, headers={"Host": "exporter.example"})
+    response = shared.get("/metrics", auth=ALICE, headers={"Host": "shared.example"})
     assert response.status_code == 200
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter import __version__
+from bybit_exporter import __version__, cli
 from bybit_exporter.sandbox import (
     ASSET_INFO,
     KEY_INFO,
@@ -94,9 +94,16 @@ BROKEN = [
 
 
 @pytest.mark.parametrize(("flags", "complaint"), BROKEN, ids=[" ".join(flags) for flags, _ in BROKEN])
-def test_broken_command_lines(flags: list[str], complaint: str, tmp_path: Path) -> None:
-    done = run_exporter(*flags, cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", f"bybit-exporter: {complaint}\n")
+def test_broken_command_lines(flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """In this process, which is the same program: it says so before it sets up anything."""
+    with pytest.raises(SystemExit) as ended:
+        cli.main(flags)
+    assert (ended.value.code, *capsys.readouterr()) == (2, "", f"bybit-exporter: {complaint}\n")
+
+
+def test_broken_command_line_ends_the_process(tmp_path: Path) -> None:
+    done = run_exporter("--nonsense", cwd=tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", "bybit-exporter: unknown flag --nonsense\n")
 
 
 FLAGS = {
@@ -123,11 +130,30 @@ def test_help_names_every_flag_and_its_default(tmp_path: Path) -> None:
         assert default is None or f"(default: {default})" in descriptions[flag]
 
 
-def test_version(tmp_path: Path) -> None:
-    done = run_exporter("--version", cwd=tmp_path, environ={"BYBIT_EXPORTER_REVISION": "abc123"})
+@pytest.mark.parametrize(
+    ("environ", "revision"), [({"BYBIT_EXPORTER_REVISION": "abc123"}, "revision abc123, "), ({}, "")]
+)
+def test_version_names_the_revision_if_it_is_known(environ: dict[str, str], revision: str, tmp_path: Path) -> None:
+    done = run_exporter("--version", cwd=tmp_path, environ=environ)
     python = ".".join(map(str, sys.version_info[:3]))
-    expected = f"bybit-exporter {__version__} (revision abc123, Python {python})\n"
+    expected = f"bybit-exporter {__version__} ({revision}Python {python})\n"
     assert (done.returncode, done.stdout, done.stderr) == (0, expected, "")
+
+
+def test_exporter_py_without_its_libraries_says_how_to_install_them(tmp_path: Path) -> None:
+    command = [sys.executable, "-S", str(ROOT / "exporter.py")]  # -S: without the installed packages
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("exporter.py: No module named ")
+    assert "`make install`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_python_m_bybit_exporter_is_the_same_program(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "bybit_exporter", "--nonsense"]
+    environ = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "bybit-exporter: unknown flag --nonsense\n")
 
 
 def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
@@ -229,7 +255,7 @@ def test_without_a_stderr_it_runs_all_the_same(server: SandboxServer, tmp_path: 
 
 def test_promtool_has_nothing_to_say_about_once(server: SandboxServer, tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
-    require_real(promtool is not None, "promtool (Debian: prometheus)")
+    require_real(promtool is not None, "prometheus (Debian)")
     configure(server, tmp_path)
     exposition = run_exporter("--once", cwd=tmp_path).stdout
     assert "bybit_asset_free" in exposition

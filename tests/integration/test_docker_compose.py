@@ -17,7 +17,7 @@ DATA = {"prometheus": "/prometheus", "alertmanager": "/alertmanager", "grafana":
 
 
 def resolved(*files: str) -> dict[str, Any]:
-    require_real(shutil.which("docker-compose") is not None, "docker-compose")
+    require_real(shutil.which("docker-compose") is not None, "docker-compose (Debian)")
     command = ["docker-compose", *(f"--file={file}" for file in files), "config"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

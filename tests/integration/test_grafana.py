@@ -219,8 +219,8 @@ def trouble(world: World, quiet: set[tuple[str, str]]) -> World:
 def compile_types(directory: Path, dashboards: Mapping[str, str]) -> str:
     """What the TypeScript compiler says when each dashboard is to be what Grafana 13 and 10 store."""
     node = shutil.which("node")
-    require_real(node is not None, "Node.js")
-    require_real((TYPES / "node_modules").is_dir(), "Grafana's types (npm ci --prefix tests/grafana-types)")
+    require_real(node is not None, "nodejs npm (Debian)")
+    require_real((TYPES / "node_modules").is_dir(), "npm ci --prefix tests/grafana-types")
     for name, text in dashboards.items():
         (directory / f"{name}.ts").write_text(
             f"import type {{ Newest, Oldest }} from '{TYPES}/dashboard.ts';\n"

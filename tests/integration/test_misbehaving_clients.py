@@ -356,7 +356,7 @@ def descriptors(process: ExporterProcess) -> int:
 
 
 @pytest.mark.parametrize("file", ["empty.good.yml", "tls.good.yml"])
-def test_1500_half_open_requests(exporter: ExporterProcess, file: str) -> None:
+def test_1500_half_open_requests(exporter: ExporterProcess, many_files: None, file: str) -> None:
     exporter.get("/metrics", verify=str(CA))
     before = status_of(exporter)
     host, port = exporter.base_url.rpartition("/")[2].split(":")

@@ -24,7 +24,7 @@ class Prometheus:
 
     def __init__(self, target: str, directory: Path) -> None:
         program = shutil.which("prometheus")
-        require_real(program is not None, "Prometheus (Debian: prometheus)")
+        require_real(program is not None, "prometheus (Debian)")
         self.config = directory / "prometheus.yml"
         self.config.write_text(
             "global: {scrape_interval: 1s, scrape_timeout: 1s}\n"
@@ -126,7 +126,7 @@ def test_prometheus_has_the_exchange_s_figures_and_nothing_that_is_gone(main: Ac
 
 def test_promtool_has_nothing_to_say(main: Account, exporter: ExporterProcess) -> None:
     promtool = shutil.which("promtool")
-    require_real(promtool is not None, "promtool (Debian: prometheus)")
+    require_real(promtool is not None, "prometheus (Debian)")
 
     def assert_silent() -> None:
         exposition = exporter.exposition()

@@ -60,7 +60,7 @@ def replace(path: Path, by: str) -> None:
 
 
 def curl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    require_real(shutil.which("curl") is not None, "curl")
+    require_real(shutil.which("curl") is not None, "curl (Debian)")
     return subprocess.run(["curl", "-sS", "--max-time", "20", *arguments], capture_output=True, text=True, timeout=30)
 
 
@@ -96,7 +96,7 @@ def test_plain_http_gets_nothing(start: Start) -> None:
 
 @pytest.mark.parametrize(("version", "accepted"), [("1.1", False), ("1.2", True), ("1.3", True)])
 def test_tls_versions(start: Start, version: str, accepted: bool) -> None:
-    require_real(shutil.which("openssl") is not None, "openssl")
+    require_real(shutil.which("openssl") is not None, "openssl (Debian)")
     address = urlsplit(start(TLS).base_url).netloc
     option = f"-tls{version.replace('.', '_')}"
     command = ["openssl", "s_client", "-connect", address, "-cipher", "DEFAULT@SECLEVEL=0", option, "-CAfile", str(CA)]

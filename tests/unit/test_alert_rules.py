@@ -37,7 +37,7 @@ each_alert = pytest.mark.parametrize("name", NAMES)
 
 
 def run(program: str, *arguments: str | Path) -> str:
-    require_real(shutil.which(program) is not None, "prometheus prometheus-alertmanager (apt-get install)")
+    require_real(shutil.which(program) is not None, "prometheus prometheus-alertmanager (Debian)")
     done = subprocess.run([program, *map(str, arguments)], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

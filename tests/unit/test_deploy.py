@@ -55,7 +55,13 @@ def installed(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def systemd() -> None:
-    require_real(shutil.which("systemd-analyze") is not None, "apt-get install systemd")
+    require_real(shutil.which("systemd-analyze") is not None, "systemd (Debian)")
+
+
+def test_the_unit_and_the_image_have_one_arena_for_all_threads() -> None:
+    """Otherwise what one thread has freed is of no use to the others: 82 MB instead of 73 with a thousand accounts."""
+    assert "\nEnvironment=MALLOC_ARENA_MAX=1\n" in UNIT.read_text()
+    assert " MALLOC_ARENA_MAX=1\n" in (ROOT / "Dockerfile").read_text()
 
 
 @pytest.mark.usefixtures("systemd")
@@ -320,7 +326,7 @@ def test_the_example_has_the_images_version(example: Path) -> None:
 
 
 def test_prometheus_takes_the_scrape_configuration(tmp_path: Path) -> None:
-    require_real(shutil.which("promtool") is not None, "apt-get install prometheus")
+    require_real(shutil.which("promtool") is not None, "prometheus (Debian)")
     shutil.copy(DEPLOY / "prometheus" / "scrape.yml", tmp_path)
     (tmp_path / "bybit-exporter-ca.pem").touch()
     (tmp_path / "bybit-exporter-password").touch()

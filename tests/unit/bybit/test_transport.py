@@ -502,7 +502,7 @@ class Authority:
     """Certificates, made by the openssl command."""
 
     def __init__(self, directory: Path) -> None:
-        require_real(shutil.which("openssl") is not None, "openssl")
+        require_real(shutil.which("openssl") is not None, "openssl (Debian)")
         self._directory = directory
         self.bundle = self.self_signed("ca", "basicConstraints=critical,CA:TRUE")
 

@@ -313,16 +313,20 @@ def test_however_many_hang_somebody_takes_up_the_next(monkeypatch: pytest.Monkey
 
     bench.read = read
     bench.poller.start()
-    for name in names:
-        hanging.add(name)
-        bench.goes_on("well", 1)
-    hanging.clear()
-    go_on.set()
-    for name in (*names, "well"):
-        bench.goes_on(name)
-    workers = set(threading.enumerate()) - before
-    assert len(names) < len(workers) < 2 * len(names)
-    bench.poller.stop(5.0)
+    try:
+        for name in names:
+            hanging.add(name)
+            bench.goes_on("well", 1)
+        hanging.clear()
+        go_on.set()
+        for name in (*names, "well"):
+            bench.goes_on(name)
+        workers = set(threading.enumerate()) - before
+        # A busy machine wakes those that wait late, and so has more of them.
+        assert len(names) < len(workers) < 4 * len(names)
+    finally:  # other tests must not meet these threads
+        go_on.set()
+        bench.poller.stop(5.0)
     eventually(lambda: not any(worker.is_alive() for worker in workers))
 
 

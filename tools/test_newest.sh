@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Runs the tests of what depends most on its libraries (transport, store, web server) with the newest releases that
+# pyproject.toml admits, in an environment of its own. Does nothing if those are the locked ones, which `make test` has.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+tests=(test_transport test_store test_web test_tls test_tls_contexts test_misbehaving_clients test_listen)
+
+environment=build/newest
+.venv/bin/python -m venv --clear "$environment"
+"$environment/bin/pip" install --quiet --upgrade -r requirements-build.in
+"$environment/bin/pip" install --quiet --upgrade --no-build-isolation --editable .
+newer=$(comm -13 <(.venv/bin/pip freeze | sort) <("$environment/bin/pip" freeze --exclude-editable | sort))
+if [ -z "$newer" ]; then
+    echo "The newest releases are the locked ones."
+    exit
+fi
+printf 'Newer than the lock:\n%s\n' "$newer"
+"$environment/bin/pip" install --quiet --upgrade --no-build-isolation --editable '.[dev]'
+
+files=()
+for name in "${tests[@]}"; do
+    files+=("$(find tests -name "$name.py" | grep .)") # fails if a test has been renamed
+done
+"$environment/bin/pytest" --numprocesses="${1:-auto}" --dist=loadfile "${files[@]}"
