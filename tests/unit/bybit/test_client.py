@@ -179,7 +179,7 @@ def test_refused_timestamp_without_server_time_is_a_clock_failure(broken: Reply)
     assert bench.client.clock.offset_seconds is None
 
 
-def test_timeout_while_the_clock_is_corrected_is_a_clock_failure() -> None:
+def test_network_failure_after_a_refused_timestamp_is_reported_alone() -> None:
     """What failed first is not the cause of what fails next."""
     bench = Bench(reply(10002), server_time(time.time()), BybitError(NETWORK, "gone"))
     failed = bench.fails()

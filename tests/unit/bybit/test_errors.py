@@ -150,7 +150,7 @@ def test_advice_on_not_found_states_no_account_type(rule: ErrorRule, account_typ
         (AccountType.SPOT, "write account_type: UNIFIED instead of account_type: SPOT"),
         (AccountType.UNIFIED, "write account_type: SPOT instead of account_type: UNIFIED"),
         (AccountType.AUTO, "found out again"),
-        (AccountType.FUND, "account_type: auto"),
+        (AccountType.FUND, "does not offer the funding wallet"),
     ],
 )
 @pytest.mark.parametrize("code", [10008, 10028, 100028])
