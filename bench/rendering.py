@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from decimal import Decimal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, ProcessCollector, disable_created_metrics
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bybit_exporter import clock
-from bybit_exporter.metrics.state import ExporterState, PollResult
+from bybit_exporter.metrics.state import ExporterState
 from bybit_exporter.metrics.store import Store
-from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, RateLimit, Secret
+from bybit_exporter.model import RateLimit
+from tests.builders import make_account, make_balance, make_result, make_snapshot
 
 from .exchange import ACCOUNT, HOLDINGS
 
@@ -37,26 +37,12 @@ def _time(render: Callable[[], object]) -> float:
 
 
 def _store() -> Store:
-    account = Account(
-        name=ACCOUNT,
-        account_type=AccountType.SPOT,
-        coins=tuple(HOLDINGS),
-        api_key=Secret(""),
-        api_secret=Secret(""),
-        poll_interval_seconds=30.0,
-        stale_after_seconds=90.0,
-    )
-    balances = tuple(Balance(coin, Decimal("1.25"), Decimal("0.5"), Decimal(0)) for coin in HOLDINGS)
-    result = PollResult(
-        outcome=AccountSnapshot(AccountStatus.NORMAL, balances),
-        asked_at=clock.now(),
-        ended_timestamp=clock.wall(),
-        duration_seconds=0.1,
-        rate_limits={"/v5/asset/transfer/query-asset-info": RateLimit(60, 59)},
-    )
+    account = make_account(ACCOUNT, coins=tuple(HOLDINGS), poll_interval_seconds=30.0, stale_after_seconds=90.0)
+    snapshot = make_snapshot(*(make_balance(coin, "1.25", "0.5") for coin in HOLDINGS))
+    limits = {"/v5/asset/transfer/query-asset-info": RateLimit(60, 59)}
     store = Store(ExporterState(True, clock.wall(), clock_offset_seconds=0.01))
     store.replace_accounts([account])
-    store.record(account, result, clock.wall() + 30)
+    store.apply(make_result(account, snapshot, clock.now(), rate_limits=limits), clock.wall() + 30)
     return store
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from prometheus_client.exposition import generate_latest
 
-from bybit_exporter.config import exporter_config as config
+from bybit_exporter import config
 
 from .exchange import COINS, credentials, running_exchange
 from .programs import CONFIG, Running, exporter
@@ -128,13 +128,14 @@ def _watch_polls(running: Running, connection: HTTPConnection, interval: float) 
     intervals = max(STRETCHES, round(WATCHED_SECONDS / interval))
     first = _polls(connection)
     time.sleep(SLACK_SECONDS)
-    seconds = [_poll_seconds(running, connection, interval * intervals / STRETCHES) for _ in range(STRETCHES)]
+    seconds = [poll_seconds(running, connection, interval * intervals / STRETCHES) for _ in range(STRETCHES)]
     polls = _polls(connection)
     polls.subtract(first)
     return min(seconds), sum(count < intervals for count in polls.values())
 
 
-def _poll_seconds(running: Running, connection: HTTPConnection, stretch: float) -> float:
+def poll_seconds(running: Running, connection: HTTPConnection, stretch: float) -> float:
+    """CPU seconds of the process for each poll during some seconds in which nobody scrapes."""
     before, cpu_before = _polls(connection).total(), running.cpu_seconds()
     time.sleep(stretch)
     cpu = running.cpu_seconds() - cpu_before

@@ -28,7 +28,7 @@ from pathlib import Path
 from random import Random
 
 from bybit_exporter import heap, log
-from bybit_exporter.config.exporter_config import ApiConfig, Config
+from bybit_exporter.config import ApiConfig, Config
 from bybit_exporter.model import Account, AccountType, Secret
 from bybit_exporter.sandbox import UNLIMITED, Exchange, FundingHolding, Holding, SandboxServer, UnifiedHolding, faults
 from bybit_exporter.sandbox import Account as Held

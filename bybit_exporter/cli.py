@@ -20,11 +20,10 @@ from typing import TYPE_CHECKING, NoReturn, TypeVar
 
 import structlog
 
-from . import REVISION, __version__, heap, log
-from .config import exporter_config as config
-from .config.exporter_config import Config, ConfigError
+from . import REVISION, __version__, config, heap, log
+from .config import Config, ConfigError
 from .model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
-from .service import Service
+from .service import BEFORE_EXPIRY, Service
 from .sharding import Shard, ordinal
 from .web.server.listen import bind, parse_address
 
@@ -266,7 +265,7 @@ def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
 def _once(service: Service) -> int:
     succeeded = service.poll_once()
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # as other filters end
-    return _output(service.store.exposition(), EXIT_OK if succeeded else EXIT_FAILURE)
+    return _output(service.store.exposition(now=BEFORE_EXPIRY), EXIT_OK if succeeded else EXIT_FAILURE)
 
 
 def _output(content: bytes, status: int) -> int:

@@ -18,3 +18,8 @@ if hasattr(time, "CLOCK_BOOTTIME"):  # Linux: unlike CLOCK_MONOTONIC it counts t
 
 else:
     now = time.monotonic
+
+
+def timestamp_of(moment: float) -> float:
+    """The Unix time of a moment of the staleness clock."""
+    return wall() + (moment - now())

@@ -1,20 +1,24 @@
 """The data that flows from the exchange to the exposition: frozen, plain, no I/O.
 
-Times named ``*_at`` are seconds of the staleness clock (`bybit_exporter.clock`), times named
-``*_timestamp`` are Unix time; amounts are in units of the coin.
+Times named ``*_at`` are seconds of the staleness clock (`bybit_exporter.clock`), times named ``*_timestamp`` are Unix
+time. Amounts are in units of the coin.
 """
 
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
-from enum import StrEnum
+from enum import Enum, StrEnum
+from typing import Generic, TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
+
+T = TypeVar("T")
 
 STALE_AFTER_INTERVALS = 3
-"""So many intervals long a figure is shown without being read again, unless the configuration says another time."""
+"""A figure expires after this many intervals without a successful reading, unless the configuration says otherwise."""
 
 
 class AccountType(StrEnum):
@@ -105,6 +109,8 @@ class Account:
     """Whether the subaccounts of this master account are listed."""
     subaccount_balances: bool = False
     """Whether the funding balances of those are read, too."""
+    products: bool = False
+    """Whether the assets outside the wallets are read: Earn, trading bots, copy trading, loans and so on."""
 
 
 class Balance(Struct, frozen=True, gc=False):
@@ -168,6 +174,7 @@ class ApiKey:
     ip_bound: bool
     expiry_timestamp: float | None
     """None: it does not expire."""
+    can_withdraw: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,3 +192,107 @@ class RateLimit(Struct, frozen=True, gc=False):
 
     limit: int
     remaining: int
+
+
+class Resource(Enum):
+    """What is read from the exchange. The value is its name in the log."""
+
+    WALLET = "account"
+    WITHDRAWALS = "withdrawals"
+    PRICES = "prices"
+    API_KEY = "key"
+    SUBACCOUNTS = "subaccounts"
+    SUBACCOUNT_BALANCES = "balances of subaccounts"
+    SUBACCOUNT_EQUITY = "equity of subaccounts"
+    PRODUCTS = "products"
+    RISK_FROZEN = "funds held back"
+
+
+class Failure(Struct, frozen=True):
+    """Why something could not be read, in words for people."""
+
+    reason: FailureReason
+    message: str
+    """What was seen."""
+    advice: str
+    """What to do about it."""
+    code: str = ""
+    """Tells apart the cases of one reason, such as ``retCode 10003``."""
+    needs_operator: bool = False
+    """Whether it lasts until a person does something."""
+    refuses_key: bool = False
+    """Whether the exchange refuses the key, whatever it asks for."""
+    is_unavailable: bool = False
+    """Whether the exchange does not offer this here, or not to this key. That is no fault: no series is shown."""
+    cause: BaseException | None = None
+    """The exception in the exporter, for ``internal``."""
+
+
+class JobResult(Struct, Generic[T], frozen=True):
+    """How one run of a job ended: with a value, or with the failure because of which there is none."""
+
+    resource: Resource
+    account: Account | None
+    """None: it is about the whole exporter."""
+    outcome: T | Failure
+    observed_at: float
+    """The outcome was true at this moment or later."""
+    ended_at: float
+    ended_timestamp: float
+    duration_seconds: float
+    stale_after_seconds: float = 0.0
+    """The value expires so long after ``observed_at``."""
+    delay_seconds: float = 0.0
+    """The job must not run again before this time has passed; 0: it runs at its next interval."""
+    pauses_all: bool = False
+    """Whether the exchange blocks this address, so that nothing may be asked for a while."""
+    rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
+    account_type: AccountType | None = None
+    """For a wallet: its type, as far as it is known."""
+    subaccount: str = ""
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure, if there is one."""
+        return self.outcome if isinstance(self.outcome, Failure) else None
+
+
+class MarketPrices(Struct, frozen=True):
+    """The prices of the spot market, and which coins it knows."""
+
+    usd: Mapping[str, Decimal]
+    """The price of each coin in US dollars. Coins without a price are left out."""
+    coins: frozenset[str]
+    """Every coin of every pair, with or without a price."""
+
+
+class ProductEquity(Struct, frozen=True, gc=False):
+    """Amount of one coin in one product outside the wallets, in units of the coin. Loans are negative."""
+
+    product: str
+    """The exchange's name of the product, such as ``Earn`` or ``CryptoLoans``."""
+    category: str
+    """The exchange's name of the part of the product, such as ``Easy Earn``; ``""`` if the product has no parts."""
+    coin: str
+    equity: Decimal
+
+
+class Products(Struct, frozen=True):
+    """The assets of an account that lie outside its wallets."""
+
+    equities: tuple[ProductEquity, ...]
+    usd: Mapping[str, Decimal]
+    """The value of each product in US dollars. Products that the exchange does not value in US dollars are left out."""
+    snapshot_timestamp: float | None
+    """When the exchange took the oldest of these figures. None: the exchange does not say."""
+
+
+class SubaccountEquity(Struct, frozen=True, gc=False):
+    """Value of one wallet of one subaccount, in US dollars."""
+
+    uid: str
+    wallet: str
+    """The exchange's name of the wallet, such as ``FUND`` or ``UNIFIED``."""
+    usd: Decimal
+    subaccount: str = ""
+    """The name of the subaccount, where it is known."""

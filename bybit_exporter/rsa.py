@@ -1,6 +1,6 @@
-"""RSA private keys, in the place of a secret: the exchange holds only the public one.
+"""RSA private keys, used instead of a secret: the exchange holds only the public key.
 
-`cryptography` is imported only where there is such a key.
+`cryptography` is imported only when there is such a key.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ PEM_BEGINS = "-----BEGIN"
 
 @lru_cache(maxsize=8192)
 def private_key(pem: str) -> RSAPrivateKey:
-    """The key that a PEM text holds.
+    """Reads a private key from a PEM text.
 
     Raises:
-        ValueError: it holds none that can be used; the message quotes nothing of it.
+        ValueError: the key cannot be used. The message quotes nothing of it.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
@@ -28,16 +28,16 @@ def private_key(pem: str) -> RSAPrivateKey:
     try:
         key = load_pem_private_key(pem.encode(), password=None)
     except TypeError:
-        raise ValueError("is a private key with a passphrase, which nobody is there to enter") from None
+        raise ValueError("is a private key with a passphrase; give one without") from None
     except (ValueError, UnsupportedAlgorithm):
-        raise ValueError("begins as PEM does, but holds no private key") from None
+        raise ValueError("begins like a PEM file, but holds no private key") from None
     if not isinstance(key, RSAPrivateKey):
-        raise ValueError("is a private key of another kind than RSA")
+        raise ValueError("is a private key of another kind than RSA; only RSA keys can sign requests")
     return key
 
 
 def sign(pem: str, text: bytes) -> bytes:
-    """The signature by PKCS #1 v1.5 over SHA-256."""
+    """Signs with PKCS #1 v1.5 over SHA-256."""
     from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
     from cryptography.hazmat.primitives.hashes import SHA256
 

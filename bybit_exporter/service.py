@@ -15,50 +15,52 @@ from .bybit.paging import PAUSE_SECONDS
 from .bybit.rate_limiter import RateLimiter
 from .bybit.server_clock import ServerClock
 from .bybit.transport import Transport
-from .config.exporter_config import ApiConfig, Config, ConfigError
+from .config import ApiConfig, Config, ConfigError
 from .metrics.state import ExporterState
 from .metrics.store import Store
-from .polling.jobs import Desk, SubaccountBalances, tasks_of
-from .polling.poller import MAX_WORKERS, Poller
+from .polling.jobs import create_jobs
+from .polling.poller import Poller
 from .polling.transition_log import TransitionLog
+from .polling.worker_pool import MAX_WORKERS
 from .sharding import SINGLE_SHARD, Shard
 
 STOP_SECONDS = 0.5
+
+BEFORE_EXPIRY = -math.inf
+"""A moment of the staleness clock at which nothing has expired, however long the last account was waited for."""
 
 _log = structlog.get_logger()
 
 
 class Service:
-    """Polls what the configuration says, and takes up a new one when told."""
+    """Polls what the configuration says, and changes to a new configuration on request."""
 
     def __init__(self, config: Config, load: Callable[[], Config], shard: Shard = SINGLE_SHARD) -> None:
         self.store = Store(ExporterState(True, clock.wall(), shard=shard.number, total_shards=shard.total))
         self._load = load
-        self._poller = Poller(self.store)
+        self._transition_log = TransitionLog()
+        self._poller = Poller(self.store, self._transition_log)
         self._reloading = threading.Lock()
         self._config = config
-        self._client = _connect(config.api)
-        self._journal = TransitionLog()
-        self._take_up(config, keep=True)
+        self._client = self._connect(config.api)
+        self._apply_config(config, keep=True)
 
     def start(self) -> None:
         self._poller.start()
 
     def poll_once(self) -> bool:
-        """Polls each account one time and reads once what else there is. Returns whether all accounts could be read."""
-        self.store.now = lambda: -math.inf  # nothing shall expire while the last account is waited for
-        one_by_one = [task for task in self._tasks if isinstance(task, SubaccountBalances)]
-        self._poller.run_once([task for task in self._tasks if task not in one_by_one])
-        while rest := [task for task in one_by_one if task.has_more]:
-            self._poller.run_once(rest)
+        """Polls each account and reads everything else one time. Returns whether all accounts could be polled."""
+        self._poller.run_once(self._jobs)
+        while unread := [job for job in self._jobs if job.has_unread]:
+            self._poller.run_once(unread)
             time.sleep(PAUSE_SECONDS)
-        return all(state.up for state in self.store.accounts())
+        return all(state.up for state in self.store.accounts(now=BEFORE_EXPIRY))
 
     def stop(self) -> None:
         self._poller.stop(STOP_SECONDS)
 
     def reload(self) -> None:
-        """Reads and checks everything, then swaps; ends all waits. Two reloads are one after the other.
+        """Reads and checks everything, then swaps; ends all delays. Reloads run one after the other.
 
         Raises:
             ConfigError: and nothing has changed.
@@ -87,30 +89,31 @@ class Service:
     def _swap(self, config: Config) -> None:
         old_api, old_client = self._config.api, self._client
         if config.api != old_api:
-            self._client = _connect(config.api)
+            self._client = self._connect(config.api)
         self._config = config
-        self._take_up(config, keep=config.api.base_url == old_api.base_url)
-        self._poller.end_waits()
+        self._apply_config(config, keep=config.api.base_url == old_api.base_url)
+        self._poller.release()
         if self._client is not old_client:
             old_client.close()
 
-    def _take_up(self, config: Config, *, keep: bool) -> None:
-        self._journal.keep(config.accounts)
-        prices = config.prices_interval_seconds is not None
-        self.store.replace_accounts(config.accounts, keep=keep, prices=prices)
-        self._tasks = tasks_of(config.accounts, config.prices_interval_seconds, Desk(self.store, self._journal))
-        self._poller.replace(self._client, self._tasks, keep=keep)
+    def _apply_config(self, config: Config, *, keep: bool) -> None:
+        """``keep``: what is known of unchanged accounts stays, and so do the times of their jobs."""
+        self._transition_log.retain(config.accounts)
+        self.store.replace_accounts(config.accounts, keep=keep, prices=config.prices_interval_seconds is not None)
+        self._jobs = create_jobs(config.accounts, config.prices_interval_seconds)
+        self._poller.replace(self._client, self._jobs, keep=keep)
 
-
-def _connect(api: ApiConfig) -> Client:
-    return Client(
-        Transport(
+    def _connect(self, api: ApiConfig) -> Client:
+        transport = Transport(
             api.base_url,
             timeout_seconds=api.timeout_seconds,
             connections=MAX_WORKERS,
             source_address=api.source_address,
-        ),
-        ServerClock(api.recv_window_seconds),
-        RateLimiter(api.max_requests_per_second),
-        recv_window_seconds=api.recv_window_seconds,
-    )
+        )
+        return Client(
+            transport,
+            ServerClock(api.recv_window_seconds),
+            RateLimiter(api.max_requests_per_second),
+            recv_window_seconds=api.recv_window_seconds,
+            observe_request=self.store.request_durations.observe,
+        )

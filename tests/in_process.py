@@ -11,7 +11,7 @@ from typing import Any, Self
 import pytest
 
 from bybit_exporter import clock
-from bybit_exporter.config.exporter_config import ApiConfig, Config
+from bybit_exporter.config import ApiConfig, Config
 from bybit_exporter.model import Account, AccountType, Secret
 from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer
 from bybit_exporter.sandbox import Account as Held

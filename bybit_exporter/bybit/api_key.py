@@ -1,4 +1,4 @@
-"""What the exchange says of a key: whether it can do more than read, and until when."""
+"""What the exchange says of a key: what it may do besides reading, and when it expires."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ from .errors import MALFORMED, BybitError
 
 API_KEY_PATH = "/v5/user/query-api"
 
-EVERYWHERE = "*"
-"""Stands among the addresses of a key that is not bound to any."""
+ANY_ADDRESS = "*"
+"""The only address in the list of a key that is not bound to any."""
+
+WITHDRAW = "Withdraw"
+"""The name of the permission to withdraw."""
+
+
+class Permissions(msgspec.Struct):
+    """The permissions on wallets; those on trading are not read."""
+
+    wallet: list[str] | None = msgspec.field(name="Wallet", default=None)
 
 
 class ApiKeyResult(msgspec.Struct, rename="camel"):
@@ -22,35 +31,39 @@ class ApiKeyResult(msgspec.Struct, rename="camel"):
     read_only: int
     ips: list[str] | None = None
     expired_at: str | None = None
+    permissions: Permissions | None = None
 
 
 @redacts_key
 def read_api_key(client: Client, account: Account) -> Answer[ApiKey]:
-    """What the exchange says of the account's key.
+    """Reads what the exchange says of the account's key.
 
     Raises:
-        BybitError: whatever went wrong.
+        BybitError: the request failed.
     """
     answer = client.get(API_KEY_PATH, {}, ApiKeyResult, account)
     return answer.with_result(api_key(answer.result))
 
 
 def api_key(result: ApiKeyResult) -> ApiKey:
-    """What a valid answer says.
+    """Converts a valid answer.
 
     Raises:
-        BybitError: ``malformed``, if the date at which the key expires is none.
+        BybitError: ``malformed``, if the expiry date is not a date.
     """
     ips = [ip for ip in result.ips or () if ip]
+    read_only = result.read_only == 1
+    permissions = (result.permissions.wallet if result.permissions else None) or ()
     return ApiKey(
-        read_only=result.read_only == 1,
-        ip_bound=bool(ips) and EVERYWHERE not in ips,
+        read_only=read_only,
+        ip_bound=bool(ips) and ANY_ADDRESS not in ips,
         expiry_timestamp=_expiry(result.expired_at),
+        can_withdraw=WITHDRAW in permissions and not read_only,
     )
 
 
 def _expiry(text: str | None) -> float | None:
-    """Unix time; None for no date, or the beginning of time, which is written for none."""
+    """Unix time. None for an empty date and for 1970-01-01, which the exchange writes for keys that do not expire."""
     if not text:
         return None
     try:

@@ -1,4 +1,4 @@
-"""One GET to the exchange: its validated result, or one `BybitError`.
+"""Signed requests to the exchange, and the validation of its answers.
 
 https://bybit-exchange.github.io/docs/v5/guide
 """
@@ -39,18 +39,20 @@ SERVER_TIME_PATH = "/v5/market/time"
 
 
 class Answer(msgspec.Struct, Generic[T], frozen=True):
-    """A result, the limit that the exchange reported for it, and when it was asked (Unix time, by our clock)."""
+    """The result of a request, the rate limit reported with it, and the times of the request."""
 
     result: T
     rate_limits: Mapping[str, RateLimit]
+    """By path of the endpoint."""
     sent: float
+    """Unix time by this machine's clock, as is ``received``."""
     received: float
     asked_at: float
-    """On the staleness clock, as is the next."""
+    """On the staleness clock, as is ``received_at``."""
     received_at: float
 
     def with_result(self, result: U) -> Answer[U]:
-        """The same answer with what has been made of its result."""
+        """The same answer with another result."""
         return Answer(result, self.rate_limits, self.sent, self.received, self.asked_at, self.received_at)
 
 
@@ -66,38 +68,49 @@ class _ServerTime(msgspec.Struct, rename="camel"):
 
 
 class Client:
-    """Asks one exchange for any number of accounts; safe for any number of threads."""
+    """Asks one exchange for any number of accounts; safe for any number of threads.
+
+    ``observe_request`` is called once for each HTTP request, failed ones included, with the path of the endpoint and
+    the seconds from sending to the last byte.
+    """
 
     def __init__(
-        self, transport: Transport, server_clock: ServerClock, rate_limiter: RateLimiter, *, recv_window_seconds: float
+        self,
+        transport: Transport,
+        server_clock: ServerClock,
+        rate_limiter: RateLimiter,
+        *,
+        recv_window_seconds: float,
+        observe_request: Callable[[str, float], None] = lambda path, seconds: None,
     ) -> None:
         self._transport = transport
         self.clock = server_clock
         self.rate_limiter = rate_limiter
         self._recv_window_ms = str(round(recv_window_seconds * 1000))
+        self._observe_request = observe_request
 
     def close(self) -> None:
         """Closes the idle connections."""
         self._transport.close()
 
     def get(self, path: str, params: Mapping[str, str], result: type[T], signer: Account | None = None) -> Answer[T]:
-        """The result of a request, signed if there is a signer.
+        """Asks, and validates the answer. Signs the request if there is a signer.
 
-        What may pass by itself is tried once more with a new signature; when the exchange refuses our clock, its own
-        is taken over first.
+        A failure that may be temporary is followed by one more request with a new signature. If the exchange refuses
+        our timestamp, its clock is read before that.
 
         Raises:
-            BybitError: whatever went wrong.
+            BybitError: the request failed, or the answer is not what was expected.
         """
         query = _query(tuple(params.items()))
         try:
             return self._get(path, query, result, signer)
         except BybitError as error:
-            then = error.rule.retry
-            if then not in (RetryPolicy.RETRY_ONCE, RetryPolicy.SYNC_CLOCK):
+            retry = error.rule.retry
+            if retry not in (RetryPolicy.RETRY_ONCE, RetryPolicy.SYNC_CLOCK):
                 raise
-        if then is RetryPolicy.SYNC_CLOCK:
-            self._synchronise()
+        if retry is RetryPolicy.SYNC_CLOCK:
+            self._synchronise_clock()
         return self._get(path, query, result, signer)
 
     def pause(self, seconds: float) -> None:
@@ -107,24 +120,33 @@ class Client:
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
         self.rate_limiter.acquire()
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
-        sent, started = clock.wall(), clock.now()
-        response = self._transport.get(path, query, headers)
-        received = sent + (response.received_at - started)
+        sent, asked_at = clock.wall(), clock.now()
+        response = self._send(path, query, headers)
+        received = sent + (response.received_at - asked_at)
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
-            if envelope.time is not None and envelope.time.bit_length() <= _TIME_BITS:
-                self.clock.observe(envelope.time / 1000, sent, received)
-            return Answer(
-                _decode(envelope.result, result, "result"), rate_limits, sent, received, started, response.received_at
-            )
+            self._observe_clock(envelope.time, sent, received)
+            decoded = _decode(envelope.result, result, "result")
         except BybitError as error:
             error.rate_limits = rate_limits
             if error.rule.retry is RetryPolicy.PAUSE_ALL:
                 self.rate_limiter.block(error.wait_seconds(self.clock.now()))
             raise
+        return Answer(decoded, rate_limits, sent, received, asked_at, response.received_at)
 
-    def _synchronise(self) -> None:
+    def _send(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
+        started = clock.now()
+        try:
+            return self._transport.get(path, query, headers)
+        finally:
+            self._observe_request(path, clock.now() - started)
+
+    def _observe_clock(self, time_ms: int | None, sent: float, received: float) -> None:
+        if time_ms is not None and time_ms.bit_length() <= _MAX_TIME_BITS:
+            self.clock.observe(time_ms / 1000, sent, received)
+
+    def _synchronise_clock(self) -> None:
         try:
             answer = self._get(SERVER_TIME_PATH, "", _ServerTime, None)
         except BybitError as error:
@@ -148,7 +170,7 @@ class Client:
 def redacts_key(
     read: Callable[Concatenate[Client, Account, P], T],
 ) -> Callable[Concatenate[Client, Account, P], T]:
-    """Takes an account's key out of a reader's errors: a refusal may repeat it, as that of a signature (10004) does."""
+    """Removes the account's API key from the errors of a function: the exchange may repeat it, as in retCode 10004."""
 
     @functools.wraps(read)
     def reader(client: Client, account: Account, /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -162,12 +184,12 @@ def redacts_key(
 
 
 _query = functools.lru_cache(maxsize=256)(urlencode)
-"""Nearly all requests ask the same."""
+"""Cached, since nearly all requests have the same parameters."""
 
 _HEADERS = {"Accept": "application/json", "User-Agent": f"bybit-exporter/{__version__}"}
 
-_TIME_BITS = 53
-"""A longer number of milliseconds is no time, and perhaps no float either."""
+_MAX_TIME_BITS = 53
+"""Longer numbers of milliseconds are ignored: they cannot be a time, and may not fit a float."""
 
 
 def _envelope(response: Response) -> _Envelope:
@@ -208,14 +230,17 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
-_making_decoders = threading.Lock()
+_decoders_lock = threading.Lock()
 
 
 def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
-    """The decoder of a schema, made by one thread at a time: two at once may crash the process (msgspec 0.22.0)."""
+    """The decoder for a schema.
+
+    The lock keeps two threads from creating decoders at the same time, which crashes the process with msgspec 0.22.0.
+    """
     decoder = _decoders.get(kind)
     if decoder is None:
-        with _making_decoders:
+        with _decoders_lock:
             decoder = _decoders[kind] = msgspec.json.Decoder(kind)
     return decoder
 
@@ -228,13 +253,13 @@ def _beginning(raw: bytes | msgspec.Raw) -> str:
 
 
 def _value_at(raw: bytes | msgspec.Raw, path: str) -> str:
-    """The JSON text of what stands at a path such as ``.spot.assets[1].free``."""
+    """The JSON text of the value at a path such as ``.spot.assets[1].free``."""
     try:
         value = msgspec.json.decode(raw)
         for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
             value = value[key] if key else value[int(index)]
         return msgspec.json.encode(value).decode()
-    except Exception:  # validation stops at the first fault: what follows it may be anything
+    except Exception:  # validation stops at the first fault, so the rest may not even be JSON
         return _beginning(raw)
 
 
@@ -252,7 +277,7 @@ _INTEGER = re.compile(r"[0-9]{1,18}")
 
 
 def _retry_after(text: str) -> float:
-    """Seconds, from either form of the header; 0 if there is none that makes sense."""
+    """Seconds, from either form of the header; 0 if it is absent or invalid."""
     if (seconds := _integer(text)) is not None:
         return float(seconds)
     try:

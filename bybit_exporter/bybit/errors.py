@@ -95,6 +95,9 @@ CLOCK = ErrorRule(
 BANNED_ADVICE = "the exchange has banned the account: contact its support"
 """For a poll that is refused, and for a status that says so in an answer."""
 
+UNKNOWN_STATUS_ADVICE = "log in at Bybit and look whether the account can trade and withdraw"
+"""What to do about a status that Bybit does not document."""
+
 BANNED = ErrorRule(Reason.BANNED, RetryPolicy.NEXT_INTERVAL, BANNED_ADVICE, ret_codes=(10027,))
 REQUEST = ErrorRule(
     Reason.REQUEST,

@@ -1,12 +1,13 @@
-"""What coins are worth, in US dollars: one request for all pairs of the spot market, without a key."""
+"""Prices of coins in US dollars: one request for all pairs of the spot market, without a key."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 
 import msgspec
 
+from ..model import MarketPrices
 from .amounts import amount
 from .client import Answer, Client
 from .errors import BybitError
@@ -17,12 +18,15 @@ QUOTES = (
     *("USDT", "USDC", "USDE", "USD1", "USDQ", "USDR", "RLUSD", "XUSD", "DAI", "BTC", "ETH", "MNT", "BRZ"),
     *("USD", "EUR", "GBP", "BRL", "PLN", "TRY", "AED", "KZT", "GEL", "UAH", "RUB", "ARS", "IDR", "JPY", "PHP"),
 )
-"""What prices are quoted in. The answer does not say where in ``BTCUSDT`` the coin ends; the first of these are looked
-at first."""
+"""The coins that prices are quoted in, in order of preference. The answer does not say where in ``BTCUSDT`` the base
+ends and the quote begins."""
+
+_LAST_PRICE_RANK = len(QUOTES)
+"""The preference for a latest price: below every index price."""
 
 
 class Ticker(msgspec.Struct, rename="camel"):
-    """A pair: its latest price, and the index price of its coin, where there is one."""
+    """A pair: its latest price, and the index price of its base in US dollars, or ``""``."""
 
     symbol: str
     last_price: str
@@ -35,18 +39,29 @@ class TickersResult(msgspec.Struct):
     tickers: list[Ticker] = msgspec.field(name="list")
 
 
-def read_prices(client: Client) -> Answer[Mapping[str, Decimal]]:
-    """The price in US dollars of every coin that has one.
+def read_prices(client: Client) -> Answer[MarketPrices]:
+    """Reads the prices of all coins of the spot market, and which coins there are.
 
     Raises:
-        BybitError: whatever went wrong.
+        BybitError: the request failed.
     """
     answer = client.get(TICKERS_PATH, {"category": "spot"}, TickersResult)
-    return answer.with_result(usd_prices(answer.result.tickers))
+    return answer.with_result(market_prices(answer.result.tickers))
+
+
+def market_prices(tickers: Sequence[Ticker]) -> MarketPrices:
+    """Converts a valid answer.
+
+    Raises:
+        BybitError: ``malformed``, if a price is not a finite decimal number.
+    """
+    return MarketPrices(usd_prices(tickers), known_coins(ticker.symbol for ticker in tickers))
 
 
 def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
-    """The index price of a coin, else the latest price of its USDT pair.
+    """The price of each coin: its index price, or else the latest price of its USDT pair.
+
+    USDT has no USDT pair: it has a price only if it has an index price.
 
     Raises:
         BybitError: ``malformed``, if a price is not a finite decimal number.
@@ -58,16 +73,33 @@ def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
         try:
             price, rank = amount(ticker.usd_index_price, "usdIndexPrice"), QUOTES.index(quote) if quote else -1
             if not price and quote == "USDT":
-                price, rank = amount(ticker.last_price, "lastPrice"), len(QUOTES)
+                price, rank = amount(ticker.last_price, "lastPrice"), _LAST_PRICE_RANK
         except BybitError as error:
             error.prefix_path(f"result.list[{index}]")
             raise
-        if coin and price > 0 and rank < ranks.get(coin, len(QUOTES) + 1):
+        if coin and price > 0 and rank < ranks.get(coin, _LAST_PRICE_RANK + 1):
             prices[coin], ranks[coin] = price, rank
     return prices
 
 
+def known_coins(symbols: Iterable[str]) -> frozenset[str]:
+    """Every coin that may be the base or the quote of a pair.
+
+    Where a symbol can be split in several ways, the coins of all of them count: the log would otherwise call a coin
+    unknown that the exchange knows.
+    """
+    return frozenset(coin for symbol in symbols for split in possible_splits(symbol) for coin in split)
+
+
 def split_symbol(symbol: str) -> tuple[str, str]:
-    """The coin and what it is quoted in; two empty texts if that cannot be told: AVAXUSD may be of AVA or of AVAX."""
-    quotes = [quote for quote in QUOTES if symbol.endswith(quote) and symbol != quote]
-    return (symbol.removesuffix(quotes[0]), quotes[0]) if len(quotes) == 1 else ("", "")
+    """The base and the quote of a pair; two empty texts if there is more than one way to split the symbol, or none.
+
+    ``AVAXUSD`` may be AVAX in USD or AVA in XUSD. A price is never given to a coin by a guess.
+    """
+    splits = possible_splits(symbol)
+    return splits[0] if len(splits) == 1 else ("", "")
+
+
+def possible_splits(symbol: str) -> list[tuple[str, str]]:
+    """Every way to split the symbol of a pair into a base and a known quote."""
+    return [(symbol.removesuffix(quote), quote) for quote in QUOTES if symbol.endswith(quote) and symbol != quote]

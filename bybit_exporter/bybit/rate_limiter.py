@@ -1,4 +1,4 @@
-"""The door that every request of the process passes: not too many a second, and none while an IP address is blocked."""
+"""Limits the rate of all requests, and stops them while the exchange blocks this IP address."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ class RateLimiter:
         self._lock = threading.Lock()
         self._next_at = 0.0
         self.blocked_until = 0.0
-        """Nobody passes before this moment (staleness clock)."""
+        """No request is sent before this moment (staleness clock)."""
 
     def acquire(self) -> None:
-        """Returns when the caller may send one request.
+        """Waits until the caller may send one request.
 
         Raises:
-            BybitError: ``ip_rate_limit`` while the rate_limiter is closed.
+            BybitError: ``ip_rate_limit`` while requests are blocked.
         """
         with self._lock:
             at = max(self._next_at, self._now())
@@ -42,10 +42,11 @@ class RateLimiter:
             raise BybitError(IP_RATE_LIMIT, f"no request is sent for another {left:.0f} s")
 
     def block(self, seconds: float) -> None:
-        """Lets nobody pass for this long."""
+        """Blocks all requests for this long. A shorter block does not end a longer one."""
         with self._lock:
             self.blocked_until = max(self.blocked_until, self._now() + seconds)
 
     def unblock(self) -> None:
+        """Ends the block."""
         with self._lock:
             self.blocked_until = 0.0

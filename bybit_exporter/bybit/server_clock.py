@@ -1,7 +1,7 @@
-"""What this machine knows of the exchange's clock.
+"""An estimate of the exchange's clock.
 
-The exchange accepts ``server_time - recv_window <= timestamp < server_time + 1 s``, so a clock that is one second
-ahead fails every request. Every answer carries the exchange's time, which keeps the correction up.
+The exchange accepts ``server_time - recv_window <= timestamp < server_time + 1 s``, so every request of a machine
+whose clock is one second ahead fails. Every answer carries the exchange's time, which keeps the estimate up to date.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Callable
 
 from .. import clock
 
-AHEAD_SECONDS = 1.0
-"""So far may a timestamp be ahead of the exchange's clock."""
+MAX_AHEAD_SECONDS = 1.0
+"""Maximum by which a timestamp may be ahead of the exchange's clock."""
 
 
 class ServerClock:
@@ -29,17 +29,17 @@ class ServerClock:
         return self._wall() + self._correction
 
     def observe(self, server_time: float, sent: float, received: float) -> None:
-        """Takes in the time (Unix, of the exchange) that an accepted request's answer bears.
+        """Updates the estimate from an accepted request: the answer's time, and when it was sent and received.
 
-        The true offset lies between ``server_time - received`` and ``server_time - sent`` (our wall clock). One that
-        is within these bounds is left alone, so that the noise of the network does not move it. An answer further off
-        than the exchange tolerates contradicts its own acceptance, as one does that a proxy has kept: it is shown, but
-        our timestamps do not follow it.
+        ``server_time`` is Unix time of the exchange, the others are of our wall clock. The true offset lies between
+        ``server_time - received`` and ``server_time - sent``. An estimate within these bounds does not change, so the
+        noise of the network does not move it. An offset beyond what the exchange tolerates contradicts that it
+        accepted the request (a proxy may have cached the answer): it is shown, but our timestamps do not follow it.
         """
         self.offset_seconds = min(max(self._correction, server_time - received), server_time - sent)
-        if -AHEAD_SECONDS <= self.offset_seconds - self._correction <= self._recv_window:
+        if -MAX_AHEAD_SECONDS <= self.offset_seconds - self._correction <= self._recv_window:
             self._correction = self.offset_seconds
 
     def synchronise(self, server_time: float, sent: float, received: float) -> None:
-        """Takes over the exchange's clock, after it has refused our timestamp."""
+        """Adopts the exchange's clock, after it has refused our timestamp."""
         self._correction = self.offset_seconds = server_time - (sent + received) / 2

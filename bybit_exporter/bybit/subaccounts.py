@@ -1,4 +1,4 @@
-"""The subaccounts of a master account, and what they hold in their funding wallets."""
+"""The subaccounts of a master account: their status, and the balances of their funding wallets."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _STATUS = {1: SubaccountStatus.NORMAL, 2: SubaccountStatus.LOGIN_BANNED, 4: Suba
 
 
 class Member(msgspec.Struct):
-    """A subaccount."""
+    """One subaccount."""
 
     uid: Annotated[str, msgspec.Meta(min_length=1)]
     status: int
@@ -35,10 +35,10 @@ class MembersPage(msgspec.Struct, rename="camel"):
 
 @redacts_key
 def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subaccount]]:
-    """All subaccounts of a master account, over all pages.
+    """Reads all subaccounts of a master account, over all pages.
 
     Raises:
-        BybitError: whatever went wrong.
+        BybitError: a request failed, or the pages do not end.
     """
     answer = read_pages(
         client, account, SUBACCOUNTS_PATH, {"pageSize": "100"}, MembersPage, "nextCursor", lambda page: page.next_cursor
@@ -47,9 +47,12 @@ def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subacc
 
 
 def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
-    """The subaccounts, each once, under names that tell them apart: the user name, or else the UID."""
-    by_uid = {member.uid: member for member in members}  # who joins or leaves meanwhile may move others to another page
-    named = Counter([*(member.username for member in by_uid.values()), *by_uid])  # a name may be the UID of another
+    """Converts valid answers. Each subaccount is listed once, under a unique name.
+
+    The name is the user name, or the UID if the user name is empty, or is the user name or the UID of another.
+    """
+    by_uid = {member.uid: member for member in members}  # one created between two requests moves others to another page
+    named = Counter([*(member.username for member in by_uid.values()), *by_uid])
     return [
         Subaccount(
             uid=member.uid,
@@ -63,10 +66,10 @@ def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
 
 @redacts_key
 def read_subaccount_balances(client: Client, account: Account, uid: str) -> Answer[Sequence[Balance]]:
-    """What one subaccount holds in its funding wallet: the account's coins, or all of which it holds anything.
+    """Reads the funding wallet of one subaccount: the configured coins, or every coin with a balance other than 0.
 
     Raises:
-        BybitError: whatever went wrong.
+        BybitError: the request failed.
     """
     params = {"accountType": "FUND", "memberId": uid}
     answer = client.get(COINS_BALANCE_PATH, params, FundResult, account)

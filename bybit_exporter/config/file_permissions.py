@@ -1,4 +1,4 @@
-"""Files that hold secrets, and who may read them."""
+"""Checks that files with secrets are not readable by everyone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Configuration files: what their readers share. Each reader takes what it knows; all problems come out at once."""
+"""The common part of all configuration files: reads mappings key by key, and collects every problem."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_FILE_BYTES = 16 << 20
 
 
 class ConfigError(Exception):
-    """What is wrong with the configuration: one sentence a problem, none of which shows a secret."""
+    """The configuration is wrong. Each problem is one sentence, and none of them shows a secret."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -25,7 +25,7 @@ class ConfigError(Exception):
 
 
 def load(path: str | Path, read: Callable[[Section], T]) -> T:
-    """What ``read`` makes of the YAML file.
+    """Reads a YAML file. ``read`` converts its top-level mapping.
 
     Raises:
         ConfigError: with every problem found.
@@ -49,7 +49,7 @@ def load(path: str | Path, read: Callable[[Section], T]) -> T:
 
 
 def read_text(path: Path, limit: int) -> str:
-    """The text of a file. Raises OSError, or ValueError with what is wrong with the content."""
+    """Reads a text file of at most ``limit`` bytes. Raises OSError, or ValueError if the content is wrong."""
     with path.open("rb") as file:
         content = file.read(limit + 1)
     if len(content) > limit:
@@ -61,7 +61,7 @@ def read_text(path: Path, limit: int) -> str:
 
 
 class Section:
-    """A mapping of the file. Each key is taken once; what is wrong, missing or left over is reported."""
+    """A mapping in the file. Each key is read once; wrong, missing and unknown keys are reported."""
 
     def __init__(self, value: Any, path: str, report: Callable[[str, str], None]) -> None:
         self.path = path
@@ -108,7 +108,7 @@ class Section:
         return Section({} if value is None else value, f"{self.path}.{key}".strip("."), self._report)
 
     def items(self, key: str) -> list[Section]:
-        """The mappings of a list that must not be empty."""
+        """The entries of a list that must have at least one. Each entry must be a mapping."""
         self._known.append(key)
         values = self._values.get(key)
         if not isinstance(values, list) or not values:
@@ -120,7 +120,7 @@ class Section:
         return [section for section in sections if section.is_mapping]
 
     def finish(self) -> None:
-        """Reports the keys that nobody took."""
+        """Reports the keys that were not read. They are unknown."""
         for key in (key for key in self._values if key not in self._known):
             similar = difflib.get_close_matches(key, self._known, n=1)
             hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(self._known)}"
@@ -128,7 +128,7 @@ class Section:
 
 
 def text(value: Any) -> str:
-    """The value if it is a text that is not empty. This and the following raise ValueError with what is wrong."""
+    """Converter of a text that must not be empty. All converters raise ValueError with the problem."""
     if value is None or value == "":
         raise ValueError("is empty")
     if not isinstance(value, str):
@@ -137,7 +137,7 @@ def text(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    """As YAML 1.1 has it."""
+    """Converter of true and false, and of the other words for them in YAML 1.1."""
     word = text(value).lower()
     if word not in ("true", "yes", "on", "false", "no", "off"):
         raise ValueError(f"{shown(value)} is neither true nor false")
@@ -145,7 +145,7 @@ def boolean(value: Any) -> bool:
 
 
 def duration(shortest: float, longest: float = 86_400.0) -> Callable[[Any], float]:
-    """What reads a duration between the two, in seconds."""
+    """Converter of a duration, to seconds. Both bounds are in seconds."""
 
     def convert(value: Any) -> float:
         given = text(value)
@@ -162,7 +162,7 @@ def duration(shortest: float, longest: float = 86_400.0) -> Callable[[Any], floa
 
 
 def one_of(choices: Iterable[str]) -> Callable[[Any], str]:
-    """What reads one of the words."""
+    """Converter of a word that must be one of the choices."""
 
     def convert(value: Any) -> str:
         if text(value) not in choices:
@@ -172,8 +172,11 @@ def one_of(choices: Iterable[str]) -> Callable[[Any], str]:
     return convert
 
 
-def shown(text: str) -> str:
-    """The text in quotes, on one line. Only texts are shown: a secret may have slipped into a mapping or a list."""
+def shown(text: str, limit: int = 60) -> str:
+    """The text in quotes, on one line, cut to ``limit`` characters.
+
+    Only texts are shown: a secret may have slipped into a mapping or a list.
+    """
     quoted = json.dumps(text, ensure_ascii=False)
     printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in quoted)
-    return printable if len(printable) <= 60 else printable[:59] + "…"
+    return printable if len(printable) <= limit else printable[: limit - 1] + "…"

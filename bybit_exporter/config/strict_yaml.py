@@ -1,7 +1,7 @@
-"""YAML without surprises: every scalar is its text, and a key stands once.
+"""Strict YAML: every scalar stays a text, and duplicate keys are errors.
 
-YAML 1.1 reads ``NO`` as false, ``010`` as 8 and ``1:30`` as 90, and PyYAML keeps the last of two equal keys without a
-word. Here the reader of a value decides what its text means; only an empty value, ``~`` and ``null`` are `None`.
+YAML 1.1 reads ``NO`` as false, ``010`` as 8 and ``1:30`` as 90, and PyYAML silently keeps the last of two equal keys.
+Here the reader of a key decides what its text means; only an empty value, ``~`` and ``null`` are `None`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ MAX_DEPTH = 50
 
 
 def parse(text: str, report: Callable[[str, str], None]) -> Plain:
-    """The document as plain values; what is wrong in it goes to ``report(path, problem)``.
+    """Reads a document to plain values. Problems that have a path are reported by ``report(path, problem)``.
 
     Raises:
         ValueError: if the text is not one YAML document; the message quotes nothing of it.
@@ -39,12 +39,12 @@ def parse(text: str, report: Callable[[str, str], None]) -> Plain:
 
 
 def _without_quotes(problem: str) -> str:
-    """The message less the parts of the file that it quotes, which may be parts of a secret."""
+    """The message without the parts of the file that it quotes: they may be parts of a secret."""
     return re.sub(r"'.*'|\".*\"", "…", problem, flags=re.DOTALL)
 
 
 class _Document:
-    """Builds the values from the parser's events, since libyaml's composer overflows the stack on deep nesting."""
+    """Builds the values from the parser's events. libyaml's own composer overflows the stack on deep nesting."""
 
     def __init__(self, events: Iterator[yaml.Event], report: Callable[[str, str], None]) -> None:
         self._events = events
@@ -109,7 +109,7 @@ def _line(event: yaml.Event) -> int:
 
 
 def shown_key(key: str) -> str:
-    """The key as far as it looks like one: ``api_secret:abc`` lacks a blank, and shows as ``api_secret…``."""
+    """The part of a key that looks like one. ``api_secret:abc``, which lacks a blank, is shown as ``api_secret…``."""
     match = re.match(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", key)
     shown = match[0] if match else ""
     return shown if shown == key else shown + "…"

@@ -1,24 +1,17 @@
-"""Every metric, one row each: name, type, help, labels, and how it reads off the state.
-
-`ACCOUNT_FAMILIES` are rendered once for each account when what they show changes, those of `BESIDE` when there is news,
-`EXPORTER_FAMILIES` at each scrape.
-"""
+"""The metrics of an account, one row each: name, type, help, labels, and how it reads off the state."""
 
 from __future__ import annotations
 
-import platform
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from enum import Enum
+from collections.abc import Callable, Iterable, Iterator
 from operator import attrgetter
-from typing import Any, Literal
+from typing import Literal
 
-from .. import REVISION, __version__
-from ..model import AccountStatus, ApiKey, Balance, Subaccount, SubaccountStatus
+from ..model import AccountStatus, Balance
 from .exposition import Family, Samples, label
-from .state import AccountState, Cached, ExporterState
+from .state import AccountState
 
 
-def _amounts(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
+def amounts_of(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
     """How one of the figures of every coin is read; where the exchange states none, there is none."""
     read = attrgetter(field)
 
@@ -29,7 +22,7 @@ def _amounts(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
 
 
 def _balance(name: str, help_text: str, field: str) -> Family[AccountState]:
-    amounts = _amounts(field)
+    amounts = amounts_of(field)
     return Family(name, "gauge", help_text, ("account", "account_type", "coin"), lambda s: amounts(s.holdings))
 
 
@@ -263,178 +256,8 @@ STATE_FAMILIES: tuple[Family[AccountState], ...] = (
 ACCOUNT_FAMILIES = (*FIGURE_FAMILIES, *STATE_FAMILIES)
 
 
-def _up(name: str, help_text: str, *labels: str) -> Family[Cached[Any]]:
-    def samples(known: Cached[Any]) -> Iterator[tuple[str, float]]:
-        if known.up is not None:
-            yield "", known.up
-
-    return Family(name, "gauge", help_text, labels, samples)
-
-
-def _of_key(name: str, help_text: str, read: Callable[[ApiKey], float | None]) -> Family[Cached[ApiKey]]:
-    def samples(known: Cached[ApiKey]) -> Iterator[tuple[str, float]]:
-        if known.value is not None and (value := read(known.value)) is not None:
-            yield "", value
-
-    return Family(name, "gauge", help_text, ("account",), samples)
-
-
-def _subaccount_status(known: Cached[Sequence[Subaccount]]) -> Iterator[tuple[str, float]]:
-    for member in known.value or ():
-        for status in SubaccountStatus:
-            yield label("subaccount", member.name) + label("status", status), status is member.status
-
-
-def _of_subaccount(name: str, help_text: str, field: str) -> Family[Cached[Sequence[Balance]]]:
-    amounts, typed = _amounts(field), label("account_type", "FUND")
-
-    def samples(known: Cached[Sequence[Balance]]) -> Samples:
-        return [(typed + coin, amount) for coin, amount in amounts(known.value)]
-
-    return Family(name, "gauge", help_text, ("account", "account_type", "subaccount", "coin"), samples)
-
-
-class Resource(Enum):
-    """What is read beside the polls, and kept by itself."""
-
-    API_KEY = "key"
-    SUBACCOUNTS = "subaccounts"
-    SUBACCOUNT_BALANCES = "balances of subaccounts"
-    PRICES = "prices"
-
-
-BESIDE: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
-    Resource.API_KEY: (
-        _of_key(
-            "bybit_api_key_read_only",
-            "1 if the account's key can only read, else 0 (Bybit: readOnly).",
-            lambda k: k.read_only,
-        ),
-        _of_key(
-            "bybit_api_key_ip_bound",
-            "1 if the account's key is bound to IP addresses, else 0 (Bybit: ips).",
-            lambda k: k.ip_bound,
-        ),
-        _of_key(
-            "bybit_api_key_expiry_timestamp_seconds",
-            "Unix time at which the account's key expires; none if it does not (Bybit: expiredAt).",
-            lambda k: k.expiry_timestamp,
-        ),
-        _up("bybit_api_key_up", "1 if the latest check of the account's key succeeded, else 0.", "account"),
-    ),
-    Resource.SUBACCOUNTS: (
-        Family(
-            "bybit_subaccount_status",
-            "gauge",
-            "1 for the status the subaccount is in, 0 for the others: normal, login_banned, frozen, unknown.",
-            ("account", "subaccount", "status"),
-            _subaccount_status,
-        ),
-        _up("bybit_subaccounts_up", "1 if the latest reading of the list of subaccounts succeeded, else 0.", "account"),
-    ),
-    Resource.SUBACCOUNT_BALANCES: (
-        _of_subaccount(
-            "bybit_subaccount_asset_free",
-            "Free balance of a subaccount's funding wallet, in units of the coin (Bybit: transferBalance).",
-            "free",
-        ),
-        _of_subaccount(
-            "bybit_subaccount_asset_frozen",
-            "Frozen balance of a subaccount's funding wallet, in units of the coin (Bybit: walletBalance -"
-            " transferBalance).",
-            "frozen",
-        ),
-        _up(
-            "bybit_subaccount_balances_up",
-            "1 if the latest reading of the subaccount's funding balance succeeded, else 0.",
-            "account",
-            "subaccount",
-        ),
-    ),
-    Resource.PRICES: (_up("bybit_prices_up", "1 if the latest reading of the prices succeeded, else 0."),),
-}
-
-COIN_PRICE: Family[Mapping[str, float]] = Family(
-    "bybit_coin_price_usd",
-    "gauge",
-    "Price of a coin of which there is a balance, in US dollars (Bybit: usdIndexPrice, else lastPrice in USDT).",
-    ("coin",),
-    lambda prices: ((label("coin", coin), price) for coin, price in prices.items()),
-)
-
-
-def _build_info(_: ExporterState) -> Iterator[tuple[str, float]]:
-    yield (
-        (
-            label("python_version", platform.python_version())
-            + label("revision", REVISION)
-            + label("version", __version__)
-        ),
-        1,
-    )
-
-
-def _clock_offset(state: ExporterState) -> Iterator[tuple[str, float]]:
-    if state.clock_offset_seconds is not None:
-        yield "", state.clock_offset_seconds
-
-
-EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
-    Family(
-        "bybit_api_clock_offset_seconds",
-        "gauge",
-        "The exchange's clock minus this machine's, from the latest answer.",
-        (),
-        _clock_offset,
-    ),
-    Family(
-        "bybit_exporter_build_info",
-        "gauge",
-        "Always 1; the labels say what is running.",
-        ("python_version", "revision", "version"),
-        _build_info,
-    ),
-    Family(
-        "bybit_exporter_config_last_reload_successful",
-        "gauge",
-        "1 if the configuration was read without error the last time it was read, else 0.",
-        (),
-        lambda s: [("", s.config_reload_successful)],
-    ),
-    Family(
-        "bybit_exporter_config_last_reload_success_timestamp_seconds",
-        "gauge",
-        "Unix time at which the configuration was last read without error.",
-        (),
-        lambda s: [("", s.config_reload_success_timestamp)],
-    ),
-    Family(
-        "bybit_exporter_shard_info",
-        "gauge",
-        "Always 1; the labels say which share of the accounts this process polls, counted from 0.",
-        ("shard", "total_shards"),
-        lambda s: [(label("shard", str(s.shard)) + label("total_shards", str(s.total_shards)), 1)],
-    ),
-)
-
-
-ALL_FAMILIES: tuple[Family[Any], ...] = (
-    *ACCOUNT_FAMILIES,
-    *(family for families in BESIDE.values() for family in families),
-    COIN_PRICE,
-    *EXPORTER_FAMILIES,
-)
-"""In the order of the exposition."""
-
-
 def render_account(families: Iterable[Family[AccountState]], state: AccountState) -> tuple[bytes, ...]:
     """The account's sample lines, one entry for each of these of `ACCOUNT_FAMILIES`, empty where it has none."""
     account = label("account", state.account.name)
     typed = account + label("account_type", state.account_type)
     return tuple([family.lines(typed if "account_type" in family.labels else account, state) for family in families])
-
-
-def render_beside(shelf: Resource, account: str, subaccount: str, known: Cached[Any]) -> tuple[bytes, ...]:
-    """The sample lines of what has been read beside the polls, one entry for each family of its shelf."""
-    labels = (label("account", account) if account else "") + (label("subaccount", subaccount) if subaccount else "")
-    return tuple(family.lines(labels, known) for family in BESIDE[shelf])

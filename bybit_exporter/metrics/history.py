@@ -66,7 +66,7 @@ class History:
         self._room = max_series
         self._lock = threading.Lock()
 
-    def keep(self, accounts: Iterable[Account]) -> None:
+    def retain(self, accounts: Iterable[Account]) -> None:
         """Forgets all accounts but these."""
         kept = {account.name: account for account in accounts}
         with self._lock:
@@ -74,7 +74,7 @@ class History:
                 self._room += len(self._hours.pop(name).balances)
 
     def record(self, account: Account, asked_at: float, balances: Sequence[Balance] | None) -> None:
-        """Takes in what a poll brought; None if it failed: the figures are unknown until the next success."""
+        """Adds the balances of a poll; None if it failed: the figures are unknown until the next success."""
         with self._lock:
             minute = int(asked_at // STEP_SECONDS)
             hour = self._hours.setdefault(account.name, _Hour(account, minute))

@@ -1,4 +1,4 @@
-"""What is known, how a poll changes it, and what of it may still be shown: frozen, no I/O.
+"""What is known, how a result changes it, and what of it may still be shown: frozen, no I/O.
 
 Times are named as in `bybit_exporter.model`.
 """
@@ -18,9 +18,13 @@ from ..model import (
     AccountStatus,
     AccountType,
     Balance,
+    Failure,
     FailureReason,
+    JobResult,
     MarginSummary,
+    MarketPrices,
     RateLimit,
+    Resource,
 )
 
 T = TypeVar("T")
@@ -30,58 +34,41 @@ _ZERO = Decimal(0)
 NO_FAILURES: Mapping[FailureReason, int] = dict.fromkeys(FailureReason, 0)
 
 
-class PollResult(Struct, frozen=True):
-    """How one poll ended: with a snapshot, or with the reason why there is none."""
-
-    outcome: AccountSnapshot | FailureReason
-    asked_at: float
-    """What the result says was true then, or later."""
-    ended_timestamp: float
-    duration_seconds: float
-    rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
-    message: str = ""
-    """What went wrong and what to do about it, for people; empty after a success."""
-
-
 class Cached(Struct, Generic[T], frozen=True):
-    """What is known of something that is read beside the wallets: the latest value, which expires as balances do."""
+    """The latest value of something that is read, and when it expires."""
 
     value: T | None = None
-    read_at: float = 0.0
-    stale_after_seconds: float = 0.0
+    expires_at: float = float("inf")
+    """When the value expires; never, if there is none."""
     up: bool | None = None
     """Whether the latest reading succeeded."""
 
-    def failed(self) -> Cached[T]:
-        """Once a reading has failed: the value stays until it expires."""
-        return replace(self, up=False)
+    def with_result(self, result: JobResult[T]) -> Cached[T] | None:
+        """What is known after a reading; None where the exchange does not offer it. A failure keeps the value."""
+        if isinstance(result.outcome, Failure):
+            return None if result.outcome.is_unavailable else replace(self, up=False)
+        return Cached(result.outcome, result.observed_at + result.stale_after_seconds, up=True)
 
     @property
     def valid_until(self) -> float:
-        """When the value expires (staleness clock)."""
-        return float("inf") if self.value is None else self.read_at + self.stale_after_seconds
+        """The first moment at which something of this expires."""
+        return self.expires_at
 
     def as_of(self, now: float) -> Cached[T]:
-        """The part that may still be shown. Nothing may look healthy while its value is missing."""
-        return Cached(up=False) if now >= self.valid_until else self
-
-
-Withdrawals = Cached[Mapping[str, Decimal]]
-"""The sum of the withdrawals under way, by coin."""
+        """The part that may still be shown. Once the value has expired, it is not up: nothing may look healthy."""
+        return Cached(up=False) if now >= self.expires_at else self
 
 
 class AccountState(Struct, frozen=True):
-    """All that is known of an account: what the exposition shows and the status page tells.
+    """All that is known of an account: what the exposition and the status page show.
 
-    Balances and status carry the time at which the exchange stated them, since they expire
-    separately: a refusal that says "banned" is news about the status, and none about the balances.
+    Balances and status carry the time at which the exchange stated them, since they expire separately: a refusal that
+    says "banned" is an answer about the status, and none about the balances.
     """
 
     account: Account
     found_type: AccountType | None = None
     """What `AccountType.AUTO` has turned out to be."""
-    type_refused: bool = False
-    """Whether the exchange has refused that type since: the account may have been upgraded."""
     up: bool | None = None
     polls: int = 0
     failures: Mapping[FailureReason, int] = field(default_factory=lambda: NO_FAILURES)
@@ -96,10 +83,12 @@ class AccountState(Struct, frozen=True):
     """Of unified accounts. As old as the balances, and expires with them."""
     status: AccountStatus | None = None
     status_at: float = 0.0
-    withdrawals: Withdrawals | None = None
-    """Where they are read by themselves (FUND). None if they are not, or may not be."""
-    reason: FailureReason | None = None
-    message: str = ""
+    withdrawals: Cached[Mapping[str, Decimal]] | None = None
+    """The sum of the withdrawals under way by coin, for a funding wallet. None if they are not, or may not be, read."""
+    prices: Cached[MarketPrices] | None = None
+    """The prices that the balances are valued at. None if prices are not read."""
+    failure: Failure | None = None
+    """Why the latest poll failed."""
 
     @property
     def account_type(self) -> AccountType:
@@ -107,64 +96,76 @@ class AccountState(Struct, frozen=True):
         return self.found_type or self.account.account_type
 
     @property
-    def asked_type(self) -> AccountType:
-        """The wallet to ask for; AUTO if that is to be found out, or found out again."""
-        return self.account.account_type if self.type_refused else self.account_type
-
-    def found(self, account_type: AccountType) -> AccountState:
-        """The state once the type has been found out. What was known of another wallet is not true of this one."""
-        changed = self.found_type not in (None, account_type)
-        known = replace(self, balances=None, margin=None, status=None, rate_limits={}) if changed else self
-        return replace(known, found_type=account_type, type_refused=False)
-
-    @property
     def holdings(self) -> tuple[Balance, ...] | None:
-        """The balances, together with the withdrawals that are read by themselves."""
+        """The balances, completed by the withdrawals and the values in US dollars that are read by themselves."""
+        if self.balances is None:
+            return None
+        return self._valued(self._with_withdrawals(self.balances))
+
+    def _with_withdrawals(self, balances: tuple[Balance, ...]) -> tuple[Balance, ...]:
         under_way = self.withdrawals.value if self.withdrawals else None
-        if self.balances is None or under_way is None:
-            return self.balances
-        listed = tuple(replace(each, withdrawing=under_way.get(each.coin, _ZERO)) for each in self.balances)
+        if under_way is None:
+            return balances
+        listed = tuple(replace(each, withdrawing=under_way.get(each.coin, _ZERO)) for each in balances)
         if self.account.coins is not None:
             return listed
-        gone = under_way.keys() - {each.coin for each in listed}  # everything of it is on its way out
-        return listed + tuple(Balance(coin, _ZERO, _ZERO, under_way[coin]) for coin in sorted(gone))
+        only_withdrawn = under_way.keys() - {each.coin for each in listed}
+        return listed + tuple(Balance(coin, _ZERO, _ZERO, under_way[coin]) for coin in sorted(only_withdrawn))
 
-    def after(self, result: PollResult, next_poll_timestamp: float | None = None) -> AccountState:
-        """The state once a poll has ended, and the next has a time (Unix). A failure changes no balance."""
-        if isinstance(result.outcome, AccountSnapshot):
-            ended = _of_success(result.outcome, result)
-        else:
-            ended = self._of_failure(result.outcome, result)
+    def _valued(self, balances: tuple[Balance, ...]) -> tuple[Balance, ...]:
+        """A unified wallet states what its coins are worth; coins of the others are valued at the market's prices."""
+        prices = self.prices.value if self.prices else None
+        if prices is None or self.account_type is AccountType.UNIFIED:
+            return balances
+        usd = prices.usd
+        return tuple(
+            [replace(each, usd_value=each.total * usd[each.coin]) if each.coin in usd else each for each in balances]
+        )
+
+    def with_result(self, result: JobResult[Any], next_run_timestamp: float) -> AccountState:
+        """The state after any result about this account; the job runs next at that time."""
+        state = self._with_type(result.account_type)
+        if result.rate_limits:
+            limits = {**state.rate_limits, **result.rate_limits}
+            state = replace(state, rate_limits=limits, rate_limits_at=result.observed_at)
+        if result.resource is Resource.WALLET:
+            return state._with_poll(result, next_run_timestamp)
+        if result.resource is Resource.WITHDRAWALS:
+            return replace(state, withdrawals=(self.withdrawals or Cached()).with_result(result))
+        return state
+
+    def _with_poll(self, result: JobResult[AccountSnapshot], next_run_timestamp: float) -> AccountState:
+        """The state after a poll. A failure changes no balance."""
+        outcome = result.outcome
         return replace(
             self,
             polls=self.polls + 1,
             poll_duration_seconds=result.duration_seconds,
-            next_poll_timestamp=next_poll_timestamp or self.next_poll_timestamp,
-            message=result.message,
-            **self._of_limits(result.rate_limits, result.asked_at),
-            **ended,
+            next_poll_timestamp=next_run_timestamp,
+            failure=result.failure,
+            **(self._of_failure(outcome, result) if isinstance(outcome, Failure) else _of_success(outcome, result)),
         )
 
-    def limited(self, rate_limits: Mapping[str, RateLimit], at: float) -> AccountState:
-        """The state once an answer has said what is left of a limit."""
-        return replace(self, **self._of_limits(rate_limits, at))
+    def _with_type(self, found: AccountType | None) -> AccountState:
+        """The state once the type is known. What was known of another wallet is not true of this one."""
+        if found in (None, AccountType.AUTO, self.account_type):
+            return self
+        changed = self.found_type is not None
+        known = replace(self, balances=None, margin=None, status=None, rate_limits={}) if changed else self
+        return replace(known, found_type=found)
 
-    def _of_limits(self, rate_limits: Mapping[str, RateLimit], at: float) -> dict[str, Any]:
-        return {"rate_limits": {**self.rate_limits, **rate_limits}, "rate_limits_at": at} if rate_limits else {}
-
-    def _of_failure(self, reason: FailureReason, result: PollResult) -> dict[str, Any]:
-        failed = {"up": False, "reason": reason, "failures": {**self.failures, reason: self.failures[reason] + 1}}
+    def _of_failure(self, failure: Failure, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
+        reason = failure.reason
+        failed = {"up": False, "failures": {**self.failures, reason: self.failures[reason] + 1}}
         if reason is FailureReason.BANNED:
-            return {**failed, "status": AccountStatus.BANNED, "status_at": result.asked_at}
-        if reason is FailureReason.ACCOUNT_MODE:
-            return {**failed, "type_refused": True}
+            return {**failed, "status": AccountStatus.BANNED, "status_at": result.observed_at}
         return failed
 
     def as_of(self, now: float) -> AccountState:
         """The part of the state that may still be shown at ``now`` (staleness clock).
 
-        An account whose figures have expired is not up, whatever its latest poll said: nothing may
-        look healthy while its figures are missing (polls may be silenced, or the process was stopped).
+        An account whose figures have expired is not up, whatever its latest poll said: nothing may look healthy while
+        its figures are missing (polls may be paused, or the process was stopped).
         """
         state = self
         if self.balances is not None and now >= self.balances_at + self.account.stale_after_seconds:
@@ -175,6 +176,8 @@ class AccountState(Struct, frozen=True):
             state = replace(state, rate_limits={})
         if self.withdrawals is not None and now >= self.withdrawals.valid_until:
             state = replace(state, withdrawals=self.withdrawals.as_of(now))
+        if self.prices is not None and now >= self.prices.valid_until:
+            state = replace(state, prices=self.prices.as_of(now))
         return state
 
     @property
@@ -182,21 +185,21 @@ class AccountState(Struct, frozen=True):
         """The first moment (staleness clock) at which something of this state expires."""
         limits = (self.rate_limits or None, self.rate_limits_at)
         parts = (limits, (self.balances, self.balances_at), (self.status, self.status_at))
-        shown_since = [at for what, at in parts if what is not None]
-        of_the_poll = min(shown_since) + self.account.stale_after_seconds if shown_since else float("inf")
-        return min(of_the_poll, self.withdrawals.valid_until) if self.withdrawals else of_the_poll
+        stated = [at for what, at in parts if what is not None]
+        of_the_poll = min(stated) + self.account.stale_after_seconds if stated else float("inf")
+        cached = [each.valid_until for each in (self.withdrawals, self.prices) if each is not None]
+        return min([of_the_poll, *cached])
 
 
-def _of_success(snapshot: AccountSnapshot, result: PollResult) -> dict[str, Any]:
+def _of_success(snapshot: AccountSnapshot, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
     return {
         "up": True,
-        "reason": None,
         "last_success_timestamp": result.ended_timestamp,
         "balances": snapshot.balances,
-        "balances_at": result.asked_at,
         "margin": snapshot.margin,
+        "balances_at": result.observed_at,
         "status": snapshot.status,
-        "status_at": result.asked_at,
+        "status_at": result.observed_at,
     }
 
 

@@ -1,17 +1,15 @@
-"""The one state that threads share: what is known of each account and beside them, ready to be scraped.
+"""The one state that threads share: what is known of each account and each resource, ready to be scraped.
 
-Lines are rendered once, when there is news, and published by replacing one reference. A scrape writes each family's
-header and joins the stored bytes. It takes no lock, and everything it shows of an account is of one poll. What has
-expired by then is left out.
+Lines are rendered once, when a result changes them, and published by replacing one reference. A scrape writes each
+family's header and joins the stored bytes. It takes no lock, and everything it shows of an account is of one poll. What
+has expired by then is left out.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from decimal import Decimal
-from functools import lru_cache
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -19,98 +17,18 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from .. import clock
-from ..model import Account, AccountSnapshot, AccountType, Balance, RateLimit, Subaccount
+from ..model import Account, AccountType, Failure, JobResult, MarketPrices, Resource
+from .exporter_families import EXPORTER_FAMILIES
 from .exposition import Family
-from .families import (
-    ACCOUNT_FAMILIES,
-    BESIDE,
-    COIN_PRICE,
-    EXPORTER_FAMILIES,
-    FIGURE_FAMILIES,
-    STATE_FAMILIES,
-    Resource,
-    render_account,
-    render_beside,
-)
+from .families import ACCOUNT_FAMILIES
 from .history import History
-from .state import AccountState, Cached, ExporterState, PollResult, Withdrawals
+from .rendered import Rendered, RenderedAccount, RenderedResource
+from .request_durations import RequestDurations
+from .resource_families import COIN_PRICE, RESOURCE_FAMILIES
+from .state import AccountState, Cached, ExporterState
 
-
-class _Expiring(Protocol):
-    def as_of(self, now: float) -> Self: ...
-
-    @property
-    def valid_until(self) -> float: ...
-
-
-S = TypeVar("S", bound=_Expiring)
-Lines = tuple[bytes, ...]
-
-NO_COINS: frozenset[str] = frozenset()
-
-
-class _Published(Generic[S]):
-    """A state, its rendered lines, and the coins of which those show a balance.
-
-    What remains of them later is rendered when asked for.
-    """
-
-    __slots__ = ("_rendered", "state")
-
-    def __init__(self, state: S) -> None:
-        self.state = state
-        self._rendered = (*self._render(state), state.valid_until)
-
-    def _render(self, state: S) -> tuple[Lines, frozenset[str]]:
-        raise NotImplementedError
-
-    def as_of(self, now: float) -> tuple[Lines, frozenset[str]]:
-        lines, coins, valid_until = self._rendered
-        if now >= valid_until:
-            later = self.state.as_of(now)
-            lines, coins, _ = self._rendered = (*self._render(later), later.valid_until)
-        return lines, coins
-
-
-class _Polled(_Published[AccountState]):
-    """What is known of an account from its polls. Lines of figures are taken over as long as those are the same."""
-
-    __slots__ = ("_figures",)
-
-    def __init__(self, state: AccountState, before: _Polled | None = None) -> None:
-        self._figures: tuple[object, Lines, frozenset[str]] = before._figures if before else (None, (), NO_COINS)
-        super().__init__(state)
-
-    def _render(self, state: AccountState) -> tuple[Lines, frozenset[str]]:
-        holdings = state.holdings
-        known, lines, coins = self._figures
-        figures = (holdings, state.margin, state.account_type)
-        if known != figures:
-            lines, coins = render_account(FIGURE_FAMILIES, state), _coins(holdings)
-            self._figures = (figures, lines, coins)
-        return lines + render_account(STATE_FAMILIES, state), coins
-
-
-class _Beside(_Published[Cached[Any]]):
-    """What is known of something beside the polls of an account; no account stands for the whole exporter."""
-
-    __slots__ = ("_shelf", "_subaccount", "account")
-
-    def __init__(self, shelf: Resource, account: Account | None, subaccount: str, known: Cached[Any]) -> None:
-        self._shelf, self.account, self._subaccount = shelf, account, subaccount
-        super().__init__(known)
-
-    def _render(self, known: Cached[Any]) -> tuple[Lines, frozenset[str]]:
-        coins = _coins(known.value) if self._shelf is Resource.SUBACCOUNT_BALANCES else NO_COINS
-        return render_beside(self._shelf, self.account.name if self.account else "", self._subaccount, known), coins
-
-
-def _coins(balances: Iterable[Balance] | None) -> frozenset[str]:
-    return _set_of(tuple([balance.coin for balance in balances or ()]))
-
-
-_set_of: Callable[[tuple[str, ...]], frozenset[str]] = lru_cache(maxsize=1024)(frozenset)
-"""Most accounts hold the same coins: one set for all of them."""
+ResourceKey = tuple[str, str]
+"""The account's name and the subaccount's; empty where there is none."""
 
 
 class Store:
@@ -118,168 +36,173 @@ class Store:
 
     def __init__(self, exporter: ExporterState, now: Callable[[], float] = clock.now) -> None:
         self.now = now
+        """The staleness clock."""
         self.history = History()
         self._exporter = exporter
-        self._prices = True
-        self._accounts: dict[str, _Polled] = {}
-        self._beside: dict[Resource, dict[tuple[str, str], _Beside]] = {shelf: {} for shelf in BESIDE}
+        self._prices: Cached[MarketPrices] | None = Cached()
+        """None: prices are not read."""
+        self._accounts: dict[str, RenderedAccount] = {}
+        self._resources: dict[Resource, dict[ResourceKey, RenderedResource]] = {each: {} for each in RESOURCE_FAMILIES}
         self._writing = threading.Lock()
-        self._process = CollectorRegistry()
-        ProcessCollector(registry=self._process)
+        self._registry = CollectorRegistry()
+        """What the client library collects itself."""
+        ProcessCollector(registry=self._registry)
+        self.request_durations = RequestDurations(self._registry)
 
     def replace_accounts(self, accounts: Iterable[Account], *, keep: bool = True, prices: bool = True) -> None:
         """Shows exactly these accounts from now on, and prices or none; series of others end.
 
-        What is known of an account that is configured as it was stays, unless ``keep`` is false.
+        What is known of an account whose configuration is unchanged stays, unless ``keep`` is false.
         """
         with self._writing:
             known = self._accounts if keep else {}
+            kept_prices = self._prices if keep and self._prices is not None else Cached()
+            self._prices = kept_prices if prices else None
             self._accounts = {account.name: self._kept(known, account) for account in accounts}
-            self.history.keep(published.state.account for published in self._accounts.values() if published.state.polls)
-            self._prices = prices
-            for shelf, beside in self._beside.items():
-                self._beside[shelf] = {key: each for key, each in beside.items() if keep and self._shows(each.account)}
+            self.history.retain(rendered.state.account for rendered in self._accounts.values() if rendered.state.polls)
+            for resource, rendered in self._resources.items():
+                self._resources[resource] = {
+                    key: each for key, each in rendered.items() if keep and self._shows(each.account)
+                }
 
-    @staticmethod
-    def _kept(known: Mapping[str, _Polled], account: Account) -> _Polled:
-        published = known.get(account.name)
-        if published is not None and published.state.account == account:
-            return published
-        return _Polled(AccountState(account))
+    def _kept(self, known: Mapping[str, RenderedAccount], account: Account) -> RenderedAccount:
+        rendered = known.get(account.name)
+        if rendered is None or rendered.state.account != account:
+            return RenderedAccount(AccountState(account, prices=self._prices))
+        if rendered.state.prices is self._prices:
+            return rendered
+        return RenderedAccount(replace(rendered.state, prices=self._prices), rendered)
 
     def _shows(self, account: Account | None) -> bool:
         """Whether this is one of the accounts, or else the prices; a reload may have taken it out."""
         if account is None:
-            return self._prices
-        published = self._accounts.get(account.name)
-        return published is not None and published.state.account is account
+            return self._prices is not None
+        rendered = self._accounts.get(account.name)
+        return rendered is not None and rendered.state.account is account
 
-    def account_type(self, account: Account) -> AccountType:
-        """The type of the wallet to ask for; AUTO if that is to be found out."""
-        published = self._accounts.get(account.name)
-        return published.state.asked_type if published else account.account_type
+    def apply(self, result: JobResult[Any], next_run_timestamp: float) -> None:
+        """Shows what came of a job, which runs next at that Unix time.
 
-    def found(self, account: Account, account_type: AccountType) -> None:
-        """Takes in of which type an account is."""
-        with self._writing:
-            self._update(account, lambda state: state.found(account_type))
-
-    def record(self, account: Account, result: PollResult, next_poll_timestamp: float) -> None:
-        """Takes in how a poll ended, and when the account is asked next (Unix time).
-
-        The result of a poll that a reload has overtaken is dropped.
+        The result of a job that a reload has taken out is dropped.
         """
         with self._writing:
-            state = self._update(account, lambda state: state.after(result, next_poll_timestamp))
-            if state:
-                read = isinstance(result.outcome, AccountSnapshot)
-                self.history.record(account, result.asked_at, state.holdings if read else None)
+            if not self._shows(result.account):
+                return
+            if result.account is not None:
+                self._apply_to_account(result.account, result, next_run_timestamp)
+            if result.resource in self._resources:
+                self._apply_to_resource(result)
+            if result.resource is Resource.SUBACCOUNTS and result.failure is None:
+                self._retain_subaccounts(result)
+            if result.resource is Resource.PRICES and self._prices is not None:
+                self._set_prices(self._prices.with_result(result) or Cached())
 
-    def reschedule(self, account: Account, next_poll_timestamp: float) -> None:
-        """Takes in that an account is asked next at another time (Unix time)."""
-        with self._writing:
-            self._update(account, lambda state: replace(state, next_poll_timestamp=next_poll_timestamp))
-
-    def limited(self, account: Account, rate_limits: Mapping[str, RateLimit]) -> None:
-        """Takes in what an answer said of the limits, beside the polls."""
-        with self._writing:
-            if rate_limits:
-                self._update(account, lambda state: state.limited(rate_limits, self.now()))
-
-    def withdrawals(self, account: Account, change: Callable[[Withdrawals], Withdrawals | None]) -> None:
-        """Takes in a change of what is known of an account's withdrawals; None where they may not be read."""
-        with self._writing:
-            self._update(account, lambda state: replace(state, withdrawals=change(state.withdrawals or Cached())))
-
-    def _update(self, account: Account, change: Callable[[AccountState], AccountState]) -> AccountState | None:
-        """Publishes the changed state and returns it, unless a reload has taken the account out."""
-        if not self._shows(account):
-            return None
+    def _apply_to_account(self, account: Account, result: JobResult[Any], next_run_timestamp: float) -> None:
         old = self._accounts[account.name]
-        state = change(old.state)
-        self._accounts[account.name] = _Polled(state, old)
-        return state
+        state = old.state.with_result(result, next_run_timestamp)
+        if state is not old.state:
+            self._accounts[account.name] = RenderedAccount(state, old)
+        if result.resource is Resource.WALLET:
+            self.history.record(account, result.observed_at, None if result.failure else state.holdings)
 
-    def put(
-        self,
-        shelf: Resource,
-        account: Account | None,
-        change: Callable[[Cached[Any]], Cached[Any]],
-        subaccount: str = "",
-    ) -> None:
-        """Takes in a change of what is known beside the polls."""
-        key = (account.name if account else "", subaccount)
+    def _apply_to_resource(self, result: JobResult[Any]) -> None:
+        resources, key = (
+            self._resources[result.resource],
+            (result.account.name if result.account else "", result.subaccount),
+        )
+        old = resources.get(key)
+        cached = (old.state if old else Cached()).with_result(result)
+        if cached is None:
+            resources.pop(key, None)
+        else:
+            resources[key] = RenderedResource(result.resource, result.account, result.subaccount, cached)
+
+    def _retain_subaccounts(self, result: JobResult[Any]) -> None:
+        """Forgets the balances of all subaccounts of an account but the listed ones."""
+        assert result.account is not None
+        assert not isinstance(result.outcome, Failure)
+        account, listed = result.account.name, {each.name for each in result.outcome}
+        self._resources[Resource.SUBACCOUNT_BALANCES] = {
+            key: each
+            for key, each in self._resources[Resource.SUBACCOUNT_BALANCES].items()
+            if key[0] != account or key[1] in listed
+        }
+
+    def _set_prices(self, prices: Cached[MarketPrices]) -> None:
+        """Values the balances of every account at these prices."""
+        self._prices = prices
+        for name, old in self._accounts.items():
+            if old.state.account_type is AccountType.UNIFIED:  # it states itself what its coins are worth
+                continue
+            self._accounts[name] = RenderedAccount(replace(old.state, prices=prices), old)
+
+    def set_next_poll(self, account: Account, timestamp: float) -> None:
+        """Shows that an account is polled next at another time (Unix)."""
         with self._writing:
             if self._shows(account):
-                old = self._beside[shelf].get(key)
-                self._beside[shelf][key] = _Beside(shelf, account, subaccount, change(old.state if old else Cached()))
-
-    def subaccounts(self, account: Account) -> Sequence[Subaccount]:
-        """The subaccounts of an account, as far as they are known and current."""
-        known = self._beside[Resource.SUBACCOUNTS].get((account.name, ""))
-        return (known.state.as_of(self.now()).value if known else None) or ()
-
-    def keep_subaccounts(self, account: Account, names: Iterable[str]) -> None:
-        """Forgets the balances of all subaccounts of an account but these."""
-        kept = set(names)
-        with self._writing:
-            self._beside[Resource.SUBACCOUNT_BALANCES] = {
-                key: each
-                for key, each in self._beside[Resource.SUBACCOUNT_BALANCES].items()
-                if key[0] != account.name or key[1] in kept
-            }
+                old = self._accounts[account.name]
+                self._accounts[account.name] = RenderedAccount(replace(old.state, next_poll_timestamp=timestamp), old)
 
     def update_exporter(self, **changes: Any) -> None:
-        """Takes in a change of fields of `ExporterState`."""
+        """Changes fields of `ExporterState`."""
         with self._writing:
             self._exporter = replace(self._exporter, **changes)
 
-    def clock_offset(self, seconds: float | None) -> None:
-        """Takes in the exchange's clock minus ours, which hardly ever moves."""
+    def set_clock_offset(self, seconds: float | None) -> None:
+        """Shows the exchange's clock minus ours, which hardly ever changes."""
         if seconds != self._exporter.clock_offset_seconds:
             self.update_exporter(clock_offset_seconds=seconds)
 
-    def accounts(self) -> list[AccountState]:
-        """What may be shown of each account now, in the order of the configuration."""
-        now = self.now()
-        return [published.state.as_of(now) for published in list(self._accounts.values())]
+    def accounts(self, now: float | None = None) -> list[AccountState]:
+        """What may be shown of each account, in the order of the configuration. ``now``: as in `families`."""
+        now = self.now() if now is None else now
+        return [rendered.state.as_of(now) for rendered in list(self._accounts.values())]
 
-    def beside(self, shelf: Resource, account: Account | None = None) -> Cached[Any]:
-        """What may be shown now of what was read beside the polls of an account."""
-        known = self._beside[shelf].get((account.name if account else "", ""))
-        return known.state.as_of(self.now()) if known else Cached()
+    def cached(self, resource: Resource, account: Account | None = None) -> Cached[Any]:
+        """What may be shown now of a resource of an account, or of the whole exporter."""
+        rendered = self._resources[resource].get((account.name if account else "", ""))
+        return rendered.state.as_of(self.now()) if rendered else Cached()
+
+    @property
+    def prices(self) -> Cached[MarketPrices]:
+        """The prices that may be shown now."""
+        return self._prices.as_of(self.now()) if self._prices else Cached()
 
     @property
     def ready(self) -> bool:
         """Whether every account has been polled once."""
-        return all(published.state.polls for published in list(self._accounts.values()))
+        return all(rendered.state.polls for rendered in list(self._accounts.values()))
 
-    def exposition(self, *, openmetrics: bool = False) -> bytes:
-        """Everything, in the Prometheus text format or in OpenMetrics."""
-        return b"".join(map(b"".join, self.families(openmetrics=openmetrics)))
+    def exposition(self, *, openmetrics: bool = False, now: float | None = None) -> bytes:
+        """Everything, in the Prometheus text format or in OpenMetrics. ``now``: as in `families`."""
+        return b"".join(map(b"".join, self.families(openmetrics=openmetrics, now=now)))
 
-    def families(self, *, openmetrics: bool = False) -> list[Sequence[bytes]]:
-        """The exposition, family by family, each in pieces to be joined: what belongs together, but no copy of it."""
-        now = self.now()
+    def families(self, *, openmetrics: bool = False, now: float | None = None) -> list[Sequence[bytes]]:
+        """The exposition, family by family, each in pieces to be joined.
+
+        ``now`` decides what has expired (staleness clock; None: the clock's).
+        """
+        now = self.now() if now is None else now
         coins: set[str] = set()
         families: list[Sequence[bytes]] = []
 
-        def add(rows: Sequence[Family[Any]], published: Iterable[_Published[Any]]) -> None:
-            shown = [each.as_of(now) for each in published]
-            coins.update(*{its_coins for _, its_coins in shown})  # mostly the same
+        def add(rows: Sequence[Family[Any]], rendered: Iterable[Rendered[Any]]) -> None:
+            shown = [each.as_of(now) for each in rendered]
+            coins.update(*{its_coins for _, its_coins in shown})  # most accounts share one set
             for family, *lines in zip(rows, *(its_lines for its_lines, _ in shown), strict=True):
                 families.append((family.header(openmetrics=openmetrics), *lines))
 
         add(ACCOUNT_FAMILIES, list(self._accounts.values()))
-        for shelf, rows in BESIDE.items():
-            add(rows, list(self._beside[shelf].values()))
-        families.append((COIN_PRICE.header(openmetrics=openmetrics), self._price_lines(coins)))
+        for resource, rows in RESOURCE_FAMILIES.items():
+            add(rows, list(self._resources[resource].values()))
+        families.append((COIN_PRICE.header(openmetrics=openmetrics), self._price_lines(coins, now)))
         for family in EXPORTER_FAMILIES:
             families.append((family.header(openmetrics=openmetrics), family.lines("", self._exporter)))
-        process = generate_openmetrics if openmetrics else generate_latest
-        families.append([process(self._process)])
+        families.append([(generate_openmetrics if openmetrics else generate_latest)(self._registry)])
         return families
 
-    def _price_lines(self, coins: Iterable[str]) -> bytes:
-        prices: Mapping[str, Decimal] = self.beside(Resource.PRICES).value or {}
-        return COIN_PRICE.lines("", {coin: float(prices[coin]) for coin in sorted(coins) if coin in prices})
+    def _price_lines(self, coins: Iterable[str], now: float) -> bytes:
+        prices = self._prices.as_of(now).value if self._prices else None
+        if prices is None:
+            return b""
+        return COIN_PRICE.lines("", {coin: float(prices.usd[coin]) for coin in sorted(coins) if coin in prices.usd})

@@ -1,7 +1,7 @@
-"""When each task is taken up: pure arithmetic on the staleness clock, no threads.
+"""When each job runs: arithmetic on the staleness clock, no threads.
 
-Each task has a grid of moments, one interval apart, that nothing moves: neither the length of a poll nor a wait. The
-grids are offset against each other, so that tasks do not burst together.
+Each job has a grid of moments, one interval apart, that nothing moves: neither the length of a run nor a delay. The
+grids are offset against each other, so that jobs do not all run at once.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ POLLS_SHARE = 0.5
 """The share of the permitted rate of requests that the first round of polls uses; the rest is for retries and more."""
 
 
-class Task(Protocol):
-    """What is done on an interval. Two that are equal are the same task, also after a reload."""
+class Schedulable(Protocol):
+    """A job that runs on an interval. Two that are equal are the same job, also after a reload."""
 
     @property
     def key(self) -> Hashable: ...
@@ -30,62 +30,62 @@ class Task(Protocol):
     def interval_seconds(self) -> float: ...
 
     @property
-    def share(self) -> float:
-        """The share of the permitted rate of requests that the first round of tasks of its kind uses."""
+    def start_share(self) -> float:
+        """The share of the permitted rate of requests that the first round of jobs of this kind uses."""
 
 
-T = TypeVar("T", bound=Task)
+J = TypeVar("J", bound=Schedulable)
 
 
 @dataclass(slots=True, eq=False)
-class _Entry(Generic[T]):
-    task: T
+class _Entry(Generic[J]):
+    job: J
     anchor: float
-    """Some moment of the task's grid."""
+    """Some moment of the job's grid."""
     due: float
     running: bool = False
-    waiting: bool = False
-    """Whether a failure has put it off."""
+    releasable: bool = False
+    """Whether a failure has delayed it, so that `Schedule.release` ends the delay."""
 
     def next_after(self, moment: float) -> float:
         """The first moment of the grid after this one."""
-        interval = self.task.interval_seconds
+        interval = self.job.interval_seconds
         following = self.anchor + interval * (math.floor((moment - self.anchor) / interval) + 1)
         return following if following > moment else following + interval  # rounding
 
 
-class Reservation(NamedTuple, Generic[T]):
-    """The turn of a task that somebody waits for."""
+class Reservation(NamedTuple, Generic[J]):
+    """The next run of a job, which one worker waits for."""
 
     due: float
-    entry: _Entry[T]
+    entry: _Entry[J]
 
 
-class Schedule(Generic[T]):
-    """The tasks and their next turns."""
+class Schedule(Generic[J]):
+    """The jobs, and when each runs next."""
 
     def __init__(self) -> None:
-        self._entries: dict[Hashable, _Entry[T]] = {}
-        self._heap: list[tuple[float, int, _Entry[T]]] = []
+        self._entries: dict[Hashable, _Entry[J]] = {}
+        self._heap: list[tuple[float, int, _Entry[J]]] = []
         self._sequence = itertools.count()
 
-    def replace(self, tasks: Iterable[T], now: float, requests_per_second: float, *, keep: bool = True) -> None:
-        """Takes up exactly these tasks from now on.
+    def replace(self, jobs: Iterable[J], now: float, requests_per_second: float, *, keep: bool = True) -> None:
+        """Schedules exactly these jobs from now on.
 
-        A task that is what it was keeps its times, unless ``keep`` is false. New ones are spread: the first poll is due
-        at once, what is beside the polls a little later.
+        An unchanged job keeps its times, unless ``keep`` is false. New ones are spread: the first poll is due at once,
+        jobs of other kinds a little later.
         """
         kept = self._entries if keep else {}
         self._entries = {}
         new = []
-        for task in tasks:
-            entry = kept.get(task.key)
-            if entry is None or entry.task != task:
-                entry = _Entry(task, now, now)
+        for job in jobs:
+            entry = kept.get(job.key)
+            if entry is None or entry.job != job:
+                entry = _Entry(job, now, now)
                 new.append(entry)
-            self._entries[task.key] = entry
-        for share in {entry.task.share for entry in new}:
-            alike = [entry for entry in new if entry.task.share == share]
+            self._entries[job.key] = entry
+        for share in {entry.job.start_share for entry in new}:
+            alike = [entry for entry in new if entry.job.start_share == share]
             spacing = 1 / (share * requests_per_second)
             if share == POLLS_SHARE:
                 _spread(alike, now, max(FIRST_ROUND_SECONDS / len(alike), spacing))
@@ -95,16 +95,16 @@ class Schedule(Generic[T]):
         for entry in self._entries.values():
             self._push(entry)
 
-    def reserve(self) -> Reservation[T] | None:
-        """The first turn that nobody else waits for; None if there is none. `take` ends the reservation."""
+    def reserve(self) -> Reservation[J] | None:
+        """The first run that no other worker waits for; None if there is none. `take` ends the reservation."""
         while self._heap:
             due, _, entry = heapq.heappop(self._heap)
             if self._is_current(entry, due):  # it has not been moved since it was pushed
                 return Reservation(due, entry)
         return None
 
-    def take(self, reserved: Reservation[T], now: float) -> T | None:
-        """The task, if its turn has come; it misses it if it still runs. None leaves the turn to whoever is next."""
+    def take(self, reserved: Reservation[J], now: float) -> J | None:
+        """The job, if it is due; a job that still runs misses this run. None: another job may be due first."""
         due, entry = reserved
         if not self._is_current(entry, due):
             return None
@@ -114,61 +114,61 @@ class Schedule(Generic[T]):
         self._move(entry, entry.next_after(now))
         if entry.running:
             return None
-        entry.running, entry.waiting = True, False
-        return entry.task
+        entry.running, entry.releasable = True, False
+        return entry.job
 
-    def postpone(self, task: T, not_before: float, *, waiting: bool = True) -> float | None:
-        """Lets the task's next turn come no earlier than this. ``waiting``: `release` ends it.
+    def delay(self, job: J, not_before: float, *, releasable: bool = True) -> float | None:
+        """Runs the job next no earlier than this. ``releasable``: `release` ends the delay.
 
         Returns:
-            when that will be; None if the task has been taken out.
+            when it runs next; None if the job has been taken out.
         """
-        entry = self._entry(task)
+        entry = self._entry(job)
         if entry is None:
             return None
         if entry.due < not_before:
-            entry.waiting = waiting
+            entry.releasable = releasable
             self._move(entry, entry.next_after(not_before))
         return entry.due
 
-    def finished(self, task: T) -> None:
-        """Takes in that a turn has ended, with all that follows from it: another may begin."""
-        if (entry := self._entry(task)) is not None:
+    def finished(self, job: J) -> None:
+        """Marks a run as ended, with all that follows from it: the next may begin."""
+        if (entry := self._entry(job)) is not None:
             entry.running = False
 
-    def hold(self, until: float) -> list[tuple[T, float]]:
-        """Lets no task be taken up before this moment. Returns those held back and their next turns."""
-        held = []
+    def delay_all(self, not_before: float) -> list[tuple[J, float]]:
+        """Runs no job before this moment. Returns the delayed jobs and when each runs next."""
+        delayed = []
         for entry in self._entries.values():
-            if entry.due < until:
-                entry.waiting = True
-                self._move(entry, entry.next_after(until))
-                held.append((entry.task, entry.due))
-        return held
+            if entry.due < not_before:
+                entry.releasable = True
+                self._move(entry, entry.next_after(not_before))
+                delayed.append((entry.job, entry.due))
+        return delayed
 
-    def release(self, now: float, spacing: float = 0.0) -> None:
-        """Ends all waiting: the tasks held back are due from now on, one after the other."""
-        waiting = [entry for entry in self._entries.values() if entry.waiting]
-        for index, entry in enumerate(waiting):
-            entry.waiting = False
-            self._move(entry, now + index * spacing)
+    def release(self, now: float, spacing_seconds: float = 0.0) -> None:
+        """Ends all delays: the delayed jobs are due from now on, one after the other."""
+        delayed = [entry for entry in self._entries.values() if entry.releasable]
+        for index, entry in enumerate(delayed):
+            entry.releasable = False
+            self._move(entry, now + index * spacing_seconds)
 
-    def _entry(self, task: T) -> _Entry[T] | None:
-        entry = self._entries.get(task.key)
-        return entry if entry is not None and entry.task is task else None
+    def _entry(self, job: J) -> _Entry[J] | None:
+        entry = self._entries.get(job.key)
+        return entry if entry is not None and entry.job is job else None
 
-    def _move(self, entry: _Entry[T], due: float) -> None:
+    def _move(self, entry: _Entry[J], due: float) -> None:
         entry.due = due
         self._push(entry)
 
-    def _push(self, entry: _Entry[T]) -> None:
+    def _push(self, entry: _Entry[J]) -> None:
         heapq.heappush(self._heap, (entry.due, next(self._sequence), entry))
 
-    def _is_current(self, entry: _Entry[T], due: float) -> bool:
+    def _is_current(self, entry: _Entry[J], due: float) -> bool:
         """Whether that is still the entry's next turn, and the entry has not been taken out."""
-        return entry.due == due and self._entries.get(entry.task.key) is entry
+        return entry.due == due and self._entries.get(entry.job.key) is entry
 
 
-def _spread(entries: Iterable[_Entry[T]], start: float, spacing: float) -> None:
+def _spread(entries: Iterable[_Entry[J]], start: float, spacing: float) -> None:
     for index, entry in enumerate(entries):
         entry.anchor = entry.due = start + index * spacing

@@ -1,148 +1,263 @@
-"""The log of what is read: what lasts is told when it begins, when it changes and when it ends."""
+"""The log of what was read: a state that lasts is logged when it begins, when it changes and when it ends."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import structlog
 
 from .. import durations
-from ..bybit.errors import BybitError, RetryPolicy, advice, resource_advice, quote
+from ..bybit.errors import BANNED_ADVICE, UNKNOWN_STATUS_ADVICE, quote
 from ..model import (
     EXPIRES_SOON_SECONDS,
     Account,
     AccountSnapshot,
     AccountStatus,
     ApiKey,
+    Failure,
     FailureReason,
+    JobResult,
+    MarketPrices,
+    Resource,
     Secret,
     Subaccount,
     SubaccountStatus,
 )
 
-_log = structlog.get_logger()
+_log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
-ACCOUNT = "account"
+Log = structlog.stdlib.BoundLogger
 
 
 @dataclass(slots=True)
 class LoggedState:
-    """What the log has last said of an account, or of something that is read beside it."""
+    """What the log last said of one resource of an account."""
 
-    account: Account | None = None
-    log: structlog.stdlib.BoundLogger | None = None
-    """With the account's name; made once, since every poll asks for it."""
+    account: Account | None
+    log: Log
     failure: tuple[FailureReason, str, Account | None] | None = None
-    """With the account as it was configured, so that a failure that outlasts a change of it is told again."""
+    """With the account as it was configured: a failure that outlasts a change of it is logged again."""
     failed_at: float = 0.0
+    failing_subaccounts: set[str] = field(default_factory=set)
     status: tuple[AccountStatus, str] = (AccountStatus.NORMAL, "")
     unlisted: set[str] = field(default_factory=set)
-    key: tuple[Secret | None, bool, bool] = (None, True, False)
-    """Which it was, whether it was read-only, and whether it was to expire soon."""
-    subaccounts: dict[str, tuple[SubaccountStatus, str]] = field(default_factory=dict)
-    """Those that were not normal."""
+    """Configured coins that the exchange did not list in the wallet."""
+    unknown: set[str] = field(default_factory=set)
+    """Those of them that the exchange does not know at all."""
+    key: Secret | None = None
+    key_warnings: frozenset[str] = frozenset()
+    subaccounts: Mapping[str, tuple[SubaccountStatus, str]] = field(default_factory=dict)
+    """The subaccounts that were not normal."""
+
+
+@dataclass(slots=True)
+class LoggedKey:
+    """What the log last said of a key that the exchange refuses."""
+
+    code: str
+    failed_at: float
 
 
 class TransitionLog:
-    """Remembers what it has told of each account and each reading. Calls for one of them do not overlap."""
+    """Compares each result with what was logged before, and logs what changed. Results of one job do not overlap."""
 
     def __init__(self) -> None:
-        self._told: dict[tuple[str, str], LoggedState] = {}
+        self._states: dict[tuple[Resource, str], LoggedState] = {}
+        self._names_by_key: dict[Secret, list[str]] = {}
+        self._refused_keys: dict[Secret, LoggedKey] = {}
+        self._market_coins: frozenset[str] | None = None
+        """The coins that the exchange knows; None before they have been read."""
 
-    def keep(self, accounts: Iterable[Account]) -> None:
+    def retain(self, accounts: Iterable[Account]) -> None:
         """Forgets all accounts but these."""
-        kept = {account.name for account in accounts} | {""}
-        self._told = {key: told for key, told in list(self._told.items()) if key[0] in kept}
+        known, self._names_by_key = {""}, {}
+        for account in accounts:
+            known.add(account.name)
+            self._names_by_key.setdefault(account.api_key, []).append(account.name)
+        self._refused_keys = {key: each for key, each in self._refused_keys.items() if key in self._names_by_key}
+        self._states = {key: each for key, each in list(self._states.items()) if key[1] in known}
 
-    def readable(self, account: Account | None, now: float, what: str = ACCOUNT) -> None:
-        """Takes in a success."""
-        told, log = self._of(account, what)
-        if told.failure is not None:
-            lasted = durations.show(round(now - told.failed_at))
-            log.info(f"the {what} can be read again", reason=told.failure[0].value, lasted=lasted)
-            told.failure = None
+    def record(self, result: JobResult[Any], next_run_timestamp: float) -> None:
+        """Logs what a result changes; the job runs next at that Unix time."""
+        state = self._state_of(result)
+        if isinstance(result.outcome, Failure):
+            self._record_failure(state, result, result.outcome, next_run_timestamp - result.ended_timestamp)
+            return
+        self._record_success(state, result)
+        if record_value := _RECORD_VALUE.get(result.resource):
+            record_value(self, state, result)
 
-    def succeeded(self, account: Account, snapshot: AccountSnapshot, now: float) -> None:
-        """Takes in a successful poll."""
-        self.readable(account, now)
-        told, log = self._of(account, ACCOUNT)
-        self._status(told, log, snapshot)
-        for coin in snapshot.unlisted_coins:
-            if coin not in told.unlisted:
-                told.unlisted.add(coin)
-                log.warning("the exchange does not list this coin: its balance is shown as 0; is it a typo?", coin=coin)
+    def _state_of(self, result: JobResult[Any]) -> LoggedState:
+        account = result.account
+        key = (result.resource, account.name if account else "")
+        state = self._states.get(key)
+        if state is None:
+            state = self._states[key] = LoggedState(account, _logger_of(account))
+        elif state.account is not account:  # it was configured anew
+            state.account, state.log = account, _logger_of(account)
+        return state
 
-    def failed(
-        self, account: Account | None, error: BybitError, now: float, wait_seconds: float, what: str = ACCOUNT
+    def _record_failure(
+        self, state: LoggedState, result: JobResult[Any], failure: Failure, next_in_seconds: float
     ) -> None:
-        """Takes in a failure; it is asked again after the wait, or at the next interval."""
-        told, log = self._of(account, what)
-        failure = (error.reason, error.code, account)
-        if failure == told.failure:
-            log.debug("still failing", reason=error.reason.value, error=str(error))
+        if failure.refuses_key and state.account:
+            self._record_refused_key(state.account.api_key, failure, result.ended_at, next_in_seconds)
             return
-        if told.failure is None:
-            told.failed_at = now
-        told.failure = failure
-        for_a_person = error.rule.retry is RetryPolicy.SLOW_RETRY or error.reason in (
-            FailureReason.BANNED,
-            FailureReason.INTERNAL,
-        )
-        (log.error if for_a_person else log.warning)(
-            f"the {what} cannot be read",
-            reason=error.reason.value,
-            error=str(error),
-            advice=advice(error, account.account_type) if account and what == ACCOUNT else resource_advice(error),
-            next_poll_in=durations.show(round(wait_seconds) or wait_seconds),
-            **({"exc_info": error.__cause__} if error.reason is FailureReason.INTERNAL else {}),
-        )
-
-    def _status(self, told: LoggedState, log: structlog.stdlib.BoundLogger, snapshot: AccountSnapshot) -> None:
-        status = (snapshot.status, snapshot.raw_status)
-        if status == told.status:
+        if result.subaccount and not failure.is_unavailable:
+            already_failing = bool(state.failing_subaccounts)
+            state.failing_subaccounts.add(result.subaccount)
+            if already_failing:  # logged once, whichever subaccounts fail
+                return
+        current = (failure.reason, failure.code, state.account)
+        if current == state.failure:
+            state.log.debug("still failing", reason=failure.reason.value, error=failure.message)
             return
-        if snapshot.status is AccountStatus.BANNED:
-            log.error("the exchange reports the account as banned", exchange_status=quote(snapshot.raw_status))
-        elif snapshot.status is AccountStatus.UNKNOWN:
-            log.warning("the exchange reports an undocumented status", exchange_status=quote(snapshot.raw_status))
-        elif told.status[0] is not AccountStatus.NORMAL:
-            log.info("the exchange reports the account as normal again")
-        told.status = status
+        if state.failure is None:
+            state.failed_at = result.ended_at
+        state.failure = current
+        what = result.resource.value
+        if failure.is_unavailable:
+            state.log.warning(f"the {what} are not available here", **_fields_of(failure, next_in_seconds))
+        else:
+            log = state.log.error if failure.needs_operator else state.log.warning
+            log(f"the {what} cannot be read", **_fields_of(failure, next_in_seconds))
 
-    def key(self, account: Account, key: ApiKey, now_timestamp: float) -> None:
-        """Takes in what the exchange says of an account's key (now in Unix time)."""
-        told, log = self._of(account, ACCOUNT)
-        left = None if key.expiry_timestamp is None else key.expiry_timestamp - now_timestamp
-        expires_soon = left is not None and left < EXPIRES_SOON_SECONDS
-        known, was_read_only, was_expiring = told.key
-        if known != account.api_key:  # another one
-            was_read_only, was_expiring = True, False
-        if was_read_only and not key.read_only:
-            log.warning("this key can do more than read: make a read-only one for the exporter, and delete this one")
-        if expires_soon and not was_expiring:
-            log.warning("the key expires soon: make a new one", expires_in=durations.show(max(0, round(left or 0))))
-        told.key = account.api_key, key.read_only, expires_soon
+    def _record_refused_key(self, key: Secret, failure: Failure, now: float, next_in_seconds: float) -> None:
+        """Logs one line for a key, whatever is read with it and for however many accounts."""
+        logged = self._refused_keys.get(key)
+        if logged and logged.code == failure.code:
+            return
+        self._refused_keys[key] = LoggedKey(failure.code, logged.failed_at if logged else now)
+        names = ", ".join(self._names_by_key.get(key, ()))
+        _log.error("the exchange refuses the key", accounts=names, **_fields_of(failure, next_in_seconds))
 
-    def subaccounts(self, account: Account, members: Sequence[Subaccount]) -> None:
-        """Takes in the state of an account's subaccounts."""
-        told, log = self._of(account, ACCOUNT)
-        unwell = {each.name: (each.status, each.raw_status) for each in members if each.status != "normal"}
-        for name, (status, raw) in unwell.items():
-            if told.subaccounts.get(name) == (status, raw):
-                continue
-            if status is SubaccountStatus.UNKNOWN:
-                log.warning("the exchange reports an undocumented status of a subaccount", subaccount=name, status=raw)
-            else:
-                log.error("the exchange restricts a subaccount", subaccount=name, status=status.value)
-        for name in told.subaccounts.keys() - unwell.keys() & {each.name for each in members}:
-            log.info("the exchange reports the subaccount as normal again", subaccount=name)
-        told.subaccounts = unwell
+    def _record_success(self, state: LoggedState, result: JobResult[Any]) -> None:
+        if state.account and (refused := self._refused_keys.pop(state.account.api_key, None)):
+            names = ", ".join(self._names_by_key.get(state.account.api_key, ()))
+            lasted = durations.show(round(result.ended_at - refused.failed_at))
+            _log.info("the exchange accepts the key again", accounts=names, lasted=lasted)
+        state.failing_subaccounts.discard(result.subaccount)
+        if state.failure is not None and not state.failing_subaccounts:
+            lasted = durations.show(round(result.ended_at - state.failed_at))
+            what, reason = result.resource.value, state.failure[0].value
+            state.log.info(f"the {what} can be read again", reason=reason, lasted=lasted)
+            state.failure = None
 
-    def _of(self, account: Account | None, what: str) -> tuple[LoggedState, structlog.stdlib.BoundLogger]:
-        told = self._told.setdefault((account.name if account else "", what), LoggedState())
-        if told.log is None or told.account is not account:
-            told.account, told.log = account, _log
-            if account:
-                told.log = _log.bind(account=account.name, account_type=account.account_type.value)
-        return told, told.log
+    def _record_wallet(self, state: LoggedState, result: JobResult[AccountSnapshot]) -> None:
+        assert isinstance(result.outcome, AccountSnapshot)
+        _log_status(state, result.outcome)
+        if result.outcome.unlisted_coins:
+            state.unlisted.update(result.outcome.unlisted_coins)
+            self._log_unknown_coins(state)
+
+    def _record_prices(self, state: LoggedState, result: JobResult[MarketPrices]) -> None:
+        assert isinstance(result.outcome, MarketPrices)
+        self._market_coins = result.outcome.coins
+        for each in list(self._states.values()):
+            self._log_unknown_coins(each)
+
+    def _log_unknown_coins(self, state: LoggedState) -> None:
+        """Asks whether a coin is a typo if the exchange does not know it at all: an empty wallet is none."""
+        if self._market_coins is None:
+            return
+        for coin in sorted(state.unlisted - self._market_coins - state.unknown):
+            state.unknown.add(coin)
+            state.log.warning(
+                "the exchange does not know this coin: its balance is shown as 0; is it a typo?", coin=coin
+            )
+
+    def _record_api_key(self, state: LoggedState, result: JobResult[ApiKey]) -> None:
+        assert state.account is not None
+        assert isinstance(result.outcome, ApiKey)
+        key = result.outcome
+        if state.key != state.account.api_key:
+            state.key, state.key_warnings = state.account.api_key, frozenset()
+        warnings = frozenset(_key_warnings(key, result.ended_timestamp))
+        for warning in sorted(warnings - state.key_warnings):
+            left = max(0.0, (key.expiry_timestamp or 0.0) - result.ended_timestamp)
+            fields = {"expires_in": durations.show(round(left))} if warning == KEY_EXPIRES_SOON else {}
+            state.log.warning(warning, **fields)
+        state.key_warnings = warnings
+
+    def _record_subaccounts(self, state: LoggedState, result: JobResult[Sequence[Subaccount]]) -> None:
+        assert not isinstance(result.outcome, Failure)
+        members = {each.name: each for each in result.outcome}
+        _log_subaccounts(state, members)
+        balances = self._states.get((Resource.SUBACCOUNT_BALANCES, state.account.name if state.account else ""))
+        if balances:
+            balances.failing_subaccounts &= members.keys()
+
+
+_RECORD_VALUE: Mapping[Resource, Callable[[TransitionLog, LoggedState, JobResult[Any]], None]] = {
+    Resource.WALLET: TransitionLog._record_wallet,
+    Resource.PRICES: TransitionLog._record_prices,
+    Resource.API_KEY: TransitionLog._record_api_key,
+    Resource.SUBACCOUNTS: TransitionLog._record_subaccounts,
+}
+
+KEY_CAN_WITHDRAW = "this key may withdraw: make a read-only one for the exporter, and delete this one"
+KEY_CAN_WRITE = "this key can do more than read: make a read-only one for the exporter, and delete this one"
+KEY_EXPIRES_SOON = "the key expires soon: make a new one"
+
+
+def _key_warnings(key: ApiKey, now_timestamp: float) -> list[str]:
+    warnings = []
+    if not key.read_only:
+        warnings.append(KEY_CAN_WITHDRAW if key.can_withdraw else KEY_CAN_WRITE)
+    if key.expiry_timestamp is not None and key.expiry_timestamp - now_timestamp < EXPIRES_SOON_SECONDS:
+        warnings.append(KEY_EXPIRES_SOON)
+    return warnings
+
+
+def _log_status(state: LoggedState, snapshot: AccountSnapshot) -> None:
+    status = (snapshot.status, snapshot.raw_status)
+    if status == state.status:
+        return
+    raw = quote(snapshot.raw_status)
+    if snapshot.status is AccountStatus.BANNED:
+        state.log.error("the exchange reports the account as banned", exchange_status=raw, advice=BANNED_ADVICE)
+    elif snapshot.status is AccountStatus.UNKNOWN:
+        state.log.warning(
+            "the exchange reports an undocumented status", exchange_status=raw, advice=UNKNOWN_STATUS_ADVICE
+        )
+    elif state.status[0] is not AccountStatus.NORMAL:
+        state.log.info("the exchange reports the account as normal again")
+    state.status = status
+
+
+def _log_subaccounts(state: LoggedState, members: Mapping[str, Subaccount]) -> None:
+    restricted = {
+        name: (each.status, each.raw_status)
+        for name, each in members.items()
+        if each.status is not SubaccountStatus.NORMAL
+    }
+    for name, (status, raw) in restricted.items():
+        if state.subaccounts.get(name) == (status, raw):
+            continue
+        if status is SubaccountStatus.UNKNOWN:
+            state.log.warning(
+                "the exchange reports an undocumented status of a subaccount", subaccount=name, status=raw
+            )
+        else:
+            state.log.error("the exchange restricts a subaccount", subaccount=name, status=status.value)
+    for name in state.subaccounts.keys() - restricted.keys() & members.keys():
+        state.log.info("the exchange reports the subaccount as normal again", subaccount=name)
+    state.subaccounts = restricted
+
+
+def _fields_of(failure: Failure, next_in_seconds: float) -> dict[str, Any]:
+    fields = {
+        "reason": failure.reason.value,
+        "error": failure.message,
+        "advice": failure.advice,
+        "next_poll_in": durations.show(round(next_in_seconds) or next_in_seconds),
+    }
+    return fields | ({"exc_info": failure.cause} if failure.cause else {})
+
+
+def _logger_of(account: Account | None) -> Log:
+    if account is None:
+        return _log
+    return _log.bind(account=account.name, account_type=account.account_type.value)

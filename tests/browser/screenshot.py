@@ -6,10 +6,11 @@ The accounts are the demo's, put through an hour and a bit on a clock of their o
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from bybit_exporter.bybit.api_key import read_api_key
-from bybit_exporter.bybit.client import Client
+from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.prices import read_prices
 from bybit_exporter.bybit.rate_limiter import RateLimiter
@@ -19,13 +20,12 @@ from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
 from bybit_exporter.cli import DEMO_POLL_INTERVAL_SECONDS
-from bybit_exporter.metrics.families import Resource
-from bybit_exporter.metrics.state import Cached
-from bybit_exporter.model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
+from bybit_exporter.model import STALE_AFTER_INTERVALS, Account, AccountType, Resource, Secret
 from bybit_exporter.sandbox import Exchange, Request
 from bybit_exporter.sandbox.demo import configuration_of, demo_exchange
 from tests.browser.chromium import Chromium
-from tests.browser.site import Site, at
+from tests.browser.site import Site
+from tests.builders import make_failure
 from tests.exporter_process import ROOT
 
 PICTURE = ROOT / "docs" / "images" / "status-page.png"
@@ -63,8 +63,8 @@ class Demo(Site):
             for account in self.accounts.values():
                 self._poll(account)
         for account in self.accounts.values():
-            self._read_beside(account)
-        self._put(Resource.PRICES, None, read_prices(self.client).result)
+            self._read_resources(account)
+        self.apply(None, read_prices(self.client).result, Resource.PRICES)
 
     def _account(self, row: Mapping[str, str], stale_after: float) -> Account:
         secrets = Secret(row["api_key"]), Secret(row["api_secret"])
@@ -74,24 +74,21 @@ class Demo(Site):
         return dataclasses.replace(account, subaccounts="subaccounts" in row)
 
     def _poll(self, account: Account) -> None:
-        now = self.clock.now
-        try:
-            self.record(account.name, at(now, read_wallet(self.client, account, account.account_type).result))
-            if account.account_type is AccountType.FUND:
-                under_way = Cached(read_withdrawals(self.client, account).result, now, 180.0, up=True)
-                self.store.withdrawals(account, lambda _: under_way)
-        except BybitError as error:
-            self.record(account.name, at(now, error.reason, f"{error}; {error.rule.advice}"))
+        self._read(account, Resource.WALLET, lambda: read_wallet(self.client, account, account.account_type))
+        if account.account_type is AccountType.FUND:
+            self._read(account, Resource.WITHDRAWALS, lambda: read_withdrawals(self.client, account))
 
-    def _read_beside(self, account: Account) -> None:
+    def _read_resources(self, account: Account) -> None:
         if account.name != "banned-now-and-then":
-            self._put(Resource.API_KEY, account, read_api_key(self.client, account).result)
+            self._read(account, Resource.API_KEY, lambda: read_api_key(self.client, account))
         if account.subaccounts:
-            self._put(Resource.SUBACCOUNTS, account, read_subaccounts(self.client, account).result)
+            self._read(account, Resource.SUBACCOUNTS, lambda: read_subaccounts(self.client, account))
 
-    def _put(self, shelf: Resource, account: Account | None, value: object) -> None:
-        known = Cached(value, self.clock.now, 180.0, up=True)
-        self.store.put(shelf, account, lambda _: known)
+    def _read(self, account: Account, resource: Resource, read: Callable[[], Answer[Any]]) -> None:
+        try:
+            self.apply(account.name, read().result, resource)
+        except BybitError as error:
+            self.apply(account.name, make_failure(error.reason, str(error), advice=error.rule.advice), resource)
 
 
 def main() -> None:

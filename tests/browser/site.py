@@ -6,15 +6,16 @@ import threading
 import time
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Self
+from typing import Any, Self
 
 import uvicorn
 
-from bybit_exporter.metrics.state import ExporterState, PollResult
+from bybit_exporter.metrics.state import ExporterState
 from bybit_exporter.metrics.store import Store
-from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, Balance, FailureReason, Secret
+from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, Balance, FailureReason, Resource
 from bybit_exporter.web.app import WebOptions, create_app
 from bybit_exporter.web.server.listen import bind
+from tests.builders import make_account, make_failure, make_result
 from tests.support import FakeClock
 
 STALE_AFTER_SECONDS = 90.0
@@ -24,7 +25,7 @@ Amounts = Mapping[str, str]
 
 
 def an_account(name: str, stale_after: float = STALE_AFTER_SECONDS) -> Account:
-    return Account(name, AccountType.SPOT, None, Secret("key"), Secret("secret"), stale_after / 3, stale_after)
+    return make_account(name, poll_interval_seconds=stale_after / 3, stale_after_seconds=stale_after)
 
 
 def snapshot(amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> AccountSnapshot:
@@ -34,11 +35,6 @@ def snapshot(amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> 
 def _balance(coin: str, text: str) -> Balance:
     free, frozen, withdrawing = (*text.split(), "0", "0")[:3]
     return Balance(coin, Decimal(free), Decimal(frozen), None if withdrawing == "-" else Decimal(withdrawing))
-
-
-def at(moment: float, outcome: AccountSnapshot | FailureReason, message: str = "") -> PollResult:
-    """A poll that ended at this moment, by either clock."""
-    return PollResult(outcome, moment, moment, 0.1, message=message)
 
 
 class Site:
@@ -56,16 +52,18 @@ class Site:
 
     def read(self, name: str, amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> None:
         """A poll succeeds now."""
-        self.record(name, at(self.clock.now, snapshot(amounts, status)))
+        self.apply(name, snapshot(amounts, status))
 
     def fail(self, name: str, reason: FailureReason, message: str) -> None:
         """A poll fails now."""
-        self.record(name, at(self.clock.now, reason, message))
+        self.apply(name, make_failure(reason, message))
 
-    def record(self, name: str, result: PollResult) -> None:
-        """A poll has ended."""
-        account = self.accounts[name]
-        self.store.record(account, result, self.clock.now + account.poll_interval_seconds)
+    def apply(self, name: str | None, outcome: Any, resource: Resource = Resource.WALLET) -> None:
+        """A job of an account, or of the whole exporter, ends now; the clocks show the same."""
+        account = self.accounts[name] if name else None
+        now = self.clock.now
+        result = make_result(account, outcome, now, resource, ended_timestamp=now, stale_after_seconds=180.0)
+        self.store.apply(result, now + (account.poll_interval_seconds if account else 60.0))
 
     def __enter__(self) -> Self:
         listener = bind("127.0.0.1", self._port)

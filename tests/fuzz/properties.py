@@ -16,27 +16,42 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 
-from bybit_exporter import clock
+from bybit_exporter import clock, config
 from bybit_exporter.bybit.api_key import read_api_key
 from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.prices import read_prices
+from bybit_exporter.bybit.products import read_products
 from bybit_exporter.bybit.rate_limiter import RateLimiter
+from bybit_exporter.bybit.risk_frozen import read_risk_frozen
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.signing import sign_hmac
+from bybit_exporter.bybit.subaccount_equity import read_subaccount_equity
 from bybit_exporter.bybit.subaccounts import read_subaccount_balances, read_subaccounts
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.bybit.wallets.spot import SpotResult
 from bybit_exporter.bybit.withdrawals import read_withdrawals
-from bybit_exporter.config import exporter_config as config
 from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
-from bybit_exporter.metrics.state import AccountState, PollResult
-from bybit_exporter.model import Account, AccountSnapshot, AccountType, Balance, FailureReason, MarginSummary, Secret
+from bybit_exporter.metrics.state import AccountState
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountType,
+    Balance,
+    FailureReason,
+    MarginSummary,
+    MarketPrices,
+    ProductEquity,
+    Products,
+    Secret,
+    SubaccountEquity,
+)
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
+from tests.builders import make_result
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"
 ACCOUNT = Account("main", AccountType.SPOT, None, Secret(KEY), Secret(SECRET), 1.0, 3.0)
@@ -189,7 +204,7 @@ def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
             assert number is not None
             assert math.isfinite(number)
             assert float(number) == float(Decimal(text or "0"))
-    state = AccountState(ACCOUNT).after(PollResult(snapshot, 0.0, 0.0, 0.0))
+    state = AccountState(ACCOUNT).with_result(make_result(ACCOUNT, snapshot), 0.0)
     lines = b"".join(render_account(ACCOUNT_FAMILIES, state)).splitlines()
     assert all(line.startswith(b"bybit_") and line.count(b"\n") == 0 for line in lines)
 
@@ -218,6 +233,10 @@ FUND_COIN = {"coin": coins, "walletBalance": amounts, "transferBalance": amounts
 WITHDRAWAL = {"coin": coins, "amount": amounts, "status": st.sampled_from(["Pending", "success"]) | st.text(max_size=4)}
 MEMBER = {"uid": st.text(min_size=1, max_size=3), "username": st.text(max_size=3), "status": flags}
 TICKER = {"symbol": st.builds(str.__add__, coins, coins), "lastPrice": amounts, "usdIndexPrice": amounts}
+
+
+PRODUCT_COIN = {"coin": coins, "equity": amounts}
+SUBACCOUNT_WALLET = {"type": st.sampled_from(["ACCOUNT_TYPE_FUND", "FUND"]), "origb": amounts, "stat": flags}
 
 
 def rows(fields: Mapping[str, st.SearchStrategy[Any]]) -> st.SearchStrategy[Any]:
@@ -259,6 +278,26 @@ OTHERS: Mapping[str, tuple[Callable[[Client], Any], Mapping[str, st.SearchStrate
         {"balance": rows(FUND_COIN)},
     ),
     "prices": (read_prices, {"list": rows(TICKER)}),
+    "products": (
+        lambda client: read_products(client, ACCOUNT),
+        {
+            "list": rows(
+                {
+                    "accountType": st.text(min_size=1, max_size=2),
+                    "totalEquity": amounts,
+                    "valuationCurrency": st.sampled_from(["USD", "EUR"]),
+                    "snapshotTime": st.sampled_from(["1790000000000", "0", ""]),
+                    "coinDetail": rows(PRODUCT_COIN),
+                    "categories": rows({"category": st.text(max_size=2), "coinDetail": rows(PRODUCT_COIN)}),
+                }
+            )
+        },
+    ),
+    "equity of subaccounts": (
+        lambda client: read_subaccount_equity(client, ACCOUNT),
+        {"list": rows({"uid": flags, "items": rows(SUBACCOUNT_WALLET)})},
+    ),
+    "risk-frozen amount": (lambda client: read_risk_frozen(client, ACCOUNT), {"limitAmountUsd": amounts}),
 }
 
 
@@ -294,8 +333,8 @@ def numbers_in(value: Any) -> Iterator[Decimal]:
             yield from numbers_in(each)
     elif isinstance(value, AccountSnapshot):
         yield from numbers_in([value.balances, value.margin])
-    elif isinstance(value, Balance | MarginSummary):
-        yield from numbers_in(msgspec.structs.astuple(value))
+    elif isinstance(value, Balance | MarginSummary | MarketPrices | Products | ProductEquity | SubaccountEquity):
+        yield from numbers_in(astuple(value))
 
 
 # The unified wallet, compared with an independent reader that calculates with fractions.

@@ -19,17 +19,18 @@ from pathlib import Path
 
 import pytest
 
+from bybit_exporter import config
 from bybit_exporter.bybit.client import Client
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Transport
 from bybit_exporter.bybit.wallets import read_wallet
-from bybit_exporter.config import exporter_config as config
-from bybit_exporter.metrics.families import EXPORTER_FAMILIES
-from bybit_exporter.metrics.state import ExporterState, PollResult
+from bybit_exporter.metrics.resource_families import RESOURCE_FAMILIES
+from bybit_exporter.metrics.state import ExporterState
 from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import Account
+from tests.builders import make_result
 
 CASES = sorted(path.parent for path in Path(__file__).parent.glob("*/answer.json"))
 ACCOUNT = "accounts:\n- name: main\n  api_key: k\n  api_secret: s\n"
@@ -90,10 +91,10 @@ def exposition(account: Account, exchange: Exchange) -> str:
         client.close()
     store = Store(ExporterState(True, POLLED_AT), now=lambda: POLLED_AT)
     store.replace_accounts([account])
-    result = PollResult(answer.result, POLLED_AT, POLLED_AT, 0.25, answer.rate_limits)
-    store.record(account, result, next_poll_timestamp=POLLED_AT + INTERVAL_SECONDS)
+    result = make_result(account, answer.result, POLLED_AT, ended_timestamp=POLLED_AT, rate_limits=answer.rate_limits)
+    store.apply(result, next_run_timestamp=POLLED_AT + INTERVAL_SECONDS)
     whole = store.exposition().decode()
-    return whole.partition(EXPORTER_FAMILIES[0].header(openmetrics=False).decode())[0]
+    return whole.partition(next(iter(RESOURCE_FAMILIES.values()))[0].header(openmetrics=False).decode())[0]
 
 
 def outcome(case: Path, directory: Path, exchange: Exchange) -> tuple[str, str]:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import requests
 
-from bybit_exporter.config.exporter_config import Config, ConfigError
+from bybit_exporter.config import Config, ConfigError
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Holding, SandboxServer, faults
 from tests.exporter_process import ExporterProcess, config_for
 from tests.in_process import HOLDINGS, Running, account_for

@@ -114,7 +114,7 @@ def test_every_shard_finds_every_problem(shard: int, tmp_path: Path) -> None:
     text = "".join(f"- {{name: {name}, account_type: SPOT, api_key: k, api_secret_file: missing}}\n" for name in NAMES)
     write_private(tmp_path / "config.yaml", f"accounts:\n{text}")
     done = run_exporter(f"--shard={shard}", "--total-shards=3", "--check-config", cwd=tmp_path)
-    problem = "api_secret_file: the file cannot be read: No such file or directory"
+    problem = f'api_secret_file: the file "{tmp_path}/missing" cannot be read: No such file or directory'
     expected = [f"config.yaml: accounts[{index}].{problem}" for index in range(len(NAMES))]
     assert (done.returncode, done.stderr.splitlines()) == (2, expected)
 

@@ -309,9 +309,10 @@ def test_a_unified_account_that_is_configured_as_spot_is_told_what_to_write(
     held.mode_code = code
     with Serving(exchange, of_type(held, AccountType.SPOT)) as serving:
         serving.wait_for(0.0, "bybit_up")
-        message = serving.service.store.accounts()[0].message
+        failure = serving.service.store.accounts()[0].failure
     (begun,) = [event for event in told() if event["event"] == "the account cannot be read"]
-    for text in (message, begun["advice"]):
+    assert failure is not None
+    for text in (failure.advice, begun["advice"]):
         assert "write account_type: UNIFIED instead of account_type: SPOT" in text
 
 

@@ -37,7 +37,7 @@ WEB_SERVER: set[str] = {"clock", "config", "durations", "model"}
 
 LIBRARY_OWNERS: dict[str, set[str]] = {
     "requests": {"bybit.transport"},
-    "urllib3": {"bybit.transport"},
+    "urllib3": {"bybit.connection", "bybit.transport"},
     "prometheus_client": {"metrics"},
     "cryptography": {"rsa"},
     "starlette": {"web"},
@@ -99,7 +99,7 @@ def libraries(module: str) -> set[str]:
 def test_imports_of_every_kind_are_found() -> None:
     assert {"", "clock", "model", "bybit.errors"} <= own_imports("bybit.client")
     assert {"log", "sandbox", "sandbox.demo", "web.app"} <= own_imports("cli")
-    assert {"requests", "urllib3", "socket"} <= libraries("bybit.transport")
+    assert {"requests", "urllib3", "http"} <= libraries("bybit.transport")
     assert {"starlette", "dataclasses"} <= libraries("web.app")
 
 

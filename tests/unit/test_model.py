@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from bybit_exporter.config.exporter_config import ApiConfig, Config
+from bybit_exporter.config import ApiConfig, Config
 from bybit_exporter.metrics.state import AccountState
 from bybit_exporter.model import Account, AccountType, Secret
 

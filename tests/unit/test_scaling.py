@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bybit_exporter.config.exporter_config import ApiConfig
+from bybit_exporter.config import ApiConfig
 from bybit_exporter.sandbox.limits import Limits
 from tools.scaling import MAX_PER_SECOND, PLANS, SCALING, Plan, current, per_account
 

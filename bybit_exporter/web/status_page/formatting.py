@@ -61,7 +61,7 @@ def _of_account(state: AccountState) -> Iterator[Badge]:
         yield Badge(Level.WARN, "Not current")
     else:
         yield _STATUS[state.status]
-        if not state.up and state.reason is not FailureReason.BANNED:
+        if not state.up and (state.failure is None or state.failure.reason is not FailureReason.BANNED):
             yield Badge(Level.WARN, "Reading fails")
 
 
@@ -90,8 +90,8 @@ def usd(value: Decimal) -> str:
 
 def explanation(state: AccountState) -> str:
     """Why the account needs attention and what to do, in words; empty if it needs none."""
-    if state.message:
-        return state.message
+    if state.failure:
+        return f"{state.failure.message}; {state.failure.advice}"
     if state.up is False:
         return "The figures have expired, since no poll has ended in time. See the exporter's log."
     if state.status is AccountStatus.BANNED:

@@ -19,10 +19,9 @@ import jinja2
 from markupsafe import Markup
 
 from ... import __version__, clock
-from ...metrics.families import Resource
 from ...metrics.state import AccountState, Cached
 from ...metrics.store import Store
-from ...model import ApiKey, Balance, Subaccount
+from ...model import ApiKey, Balance, Resource, Subaccount
 from ...sharding import SINGLE_SHARD, Shard
 from .formatting import Badge, Level, ago, ahead, badges, explanation, usd, utc, visible
 from .query import SORTS, Query
@@ -89,8 +88,8 @@ def render(
     """The page as it is now, and the Content-Security-Policy to send with it. ``now`` is Unix time."""
     query = Query.of(parameters)
     wall = now()
-    known_prices: Cached[Mapping[str, Decimal]] = store.beside(Resource.PRICES)
-    prices = known_prices.value or {}
+    known_prices = store.prices
+    prices = known_prices.value.usd if known_prices.value else {}
     everything = [_shown(state, store, prices, wall) for state in store.accounts()]
     full, brief = _lay_out(_matching(everything, query))
     for shown in full:
@@ -116,8 +115,8 @@ def render(
 
 
 def _shown(state: AccountState, store: Store, prices: Mapping[str, Decimal], wall: float) -> Shown:
-    subaccounts: Cached[Sequence[Subaccount]] = store.beside(Resource.SUBACCOUNTS, state.account)
-    key: Cached[ApiKey] = store.beside(Resource.API_KEY, state.account)
+    subaccounts: Cached[Sequence[Subaccount]] = store.cached(Resource.SUBACCOUNTS, state.account)
+    key: Cached[ApiKey] = store.cached(Resource.API_KEY, state.account)
     return Shown(
         state,
         badges(state, key, subaccounts, wall),
@@ -132,7 +131,8 @@ def _matching(everything: Iterable[Shown], query: Query) -> list[Shown]:
     found = []
     for shown in everything:
         account = shown.state.account
-        words = [shown.state.account_type, shown.state.reason or "", *(badge.text for badge in shown.badges)]
+        reason = shown.state.failure.reason if shown.state.failure else ""
+        words = [shown.state.account_type, reason, *(badge.text for badge in shown.badges)]
         if not (query.matches(account.name) or any(map(query.begins, words))):
             shown.balances = [balance for balance in shown.balances or () if query.matches(balance.coin)]
             if not shown.balances:

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from bybit_exporter.bybit.client import Answer, Client
-from bybit_exporter.bybit.errors import NETWORK, PAUSE_ALL_SECONDS, BybitError
+from bybit_exporter.bybit.errors import NETWORK, PAUSE_ALL_SECONDS, TIMEOUT, BybitError
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
@@ -22,6 +22,7 @@ from bybit_exporter.bybit.wallets import read_wallet
 from bybit_exporter.bybit.wallets.spot import SpotResult
 from bybit_exporter.model import Account, AccountType, RateLimit, Secret
 from tests.exporter_process import ROOT
+from tests.in_process import JumpingClock
 from tests.support import FakeClock, bybit_headers
 
 PATH = "/v5/asset/transfer/query-asset-info"
@@ -73,7 +74,14 @@ class Bench:
         self.wall = FakeClock(time.time())
         self.script = Script(*replies)
         self.rate_limiter = RateLimiter(1000.0)
-        self.client = Client(self.script, ServerClock(5.0, self.wall), self.rate_limiter, recv_window_seconds=5.0)
+        self.durations: list[tuple[str, float]] = []
+        self.client = Client(
+            self.script,
+            ServerClock(5.0, self.wall),
+            self.rate_limiter,
+            recv_window_seconds=5.0,
+            observe_request=lambda path, seconds: self.durations.append((path, seconds)),
+        )
 
     def ask(self) -> Answer[SpotResult]:
         return self.client.get(PATH, {"accountType": "SPOT", "coin": "ETH"}, SpotResult, ACCOUNT)
@@ -405,6 +413,33 @@ def test_ret_msg_of_a_success_is_ignored() -> None:
     for message in ("OK", "success", "SUCCESS", "", None, "error"):
         body: Any = json.dumps({"retCode": 0, "retMsg": message, "result": RESULT}).encode()
         assert Bench(status(200, body)).ask().result.spot.assets == []
+
+
+def test_duration_of_each_request_is_observed_by_endpoint(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = JumpingClock(monkeypatch)
+
+    def answering(seconds: float, answer: Reply) -> Callable[[], Reply]:
+        def play() -> Reply:
+            clock.jump(seconds)
+            return answer
+
+        return play
+
+    bench = Bench(
+        answering(1.0, reply(10002)),
+        answering(2.0, server_time(time.time())),
+        answering(30.0, BybitError(TIMEOUT, "no complete answer")),
+    )
+    bench.fails()
+    assert [path for path, _ in bench.durations] == [PATH, "/v5/market/time", PATH]
+    assert [seconds for _, seconds in bench.durations] == pytest.approx([1.0, 2.0, 30.0], abs=0.5)
+
+
+def test_duration_of_request_that_the_rate_limiter_refuses_is_not_observed() -> None:
+    bench = Bench(reply())
+    bench.rate_limiter.block(600.0)
+    bench.fails()
+    assert bench.durations == []
 
 
 FIRST_ANSWERS = """

@@ -7,7 +7,6 @@ import shutil
 import socket
 import ssl
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,7 +19,6 @@ import pytest
 from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.transport import MAX_BODY_BYTES, Response, Transport
 from bybit_exporter.sandbox import Exchange, SandboxServer, faults
-from tests.exporter_process import ROOT
 from tests.in_process import JumpingClock
 from tests.support import eventually, require_real
 
@@ -132,14 +130,30 @@ def test_a_tls_handshake_that_does_not_end(play: Play) -> None:
         assert time.monotonic() - started < TIMEOUT + SLACK
 
 
+NAME = "exchange.test"
+
+
+def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> str:
+    """Gives NAME these addresses. Addresses still resolve to themselves."""
+    honest = socket.getaddrinfo
+
+    def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
+        if host == NAME:
+            return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
+        return honest(host, *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    return f"http://{NAME}:{addresses[-1][1]}"
+
+
 @contextmanager
-def dead_addresses(count: int) -> Iterator[list[tuple[str, int]]]:
-    """Addresses that answer nothing to a SYN: their queues of connections to be accepted are full."""
+def dead_addresses(port: int) -> Iterator[list[tuple[str, int]]]:
+    """Three addresses that answer nothing to a SYN: their queues of connections to be accepted are full."""
     with ExitStack() as opened:
         addresses = []
-        for number in range(count):
+        for number in range(3):
             listener = opened.enter_context(socket.socket())
-            listener.bind((f"127.0.0.{2 + number}", 0))
+            listener.bind((f"127.0.0.{2 + number}", port))
             listener.listen(0)
             addresses.append(listener.getsockname())
             for _ in range(4):
@@ -149,29 +163,25 @@ def dead_addresses(count: int) -> Iterator[list[tuple[str, int]]]:
         yield addresses
 
 
-def resolves_to(monkeypatch: pytest.MonkeyPatch, addresses: list[tuple[str, int]]) -> None:
-    found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
-    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
-
-
-def test_several_dead_addresses_share_one_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    with dead_addresses(3) as dead:
-        resolves_to(monkeypatch, dead)
+def test_deadline_with_several_dead_addresses_is_shared_by_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    with dead_addresses(unused_port()) as dead:
+        url = resolves_to(monkeypatch, *dead)
         started = time.monotonic()
-        assert fails("http://localhost:1", TIMEOUT).reason == "timeout"
-        assert time.monotonic() - started < TIMEOUT + SLACK
+        assert fails(url, 1.5).reason == "timeout"
+        assert time.monotonic() - started < 1.5 + SLACK
 
 
-def test_a_dead_address_leaves_time_for_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
-    with dead_addresses(2) as dead, peer(OK) as url:
-        resolves_to(monkeypatch, [*dead, ("127.0.0.1", int(url.rpartition(":")[2]))])
-        assert ask(url, 3.0).body == b"{}"
-
-
-def test_a_refusing_address_is_passed_over(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connection_after_dead_addresses_has_time_for_one_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     with peer(OK) as url:
-        resolves_to(monkeypatch, [("127.0.0.1", unused_port()), ("127.0.0.1", int(url.rpartition(":")[2]))])
-        assert ask(url).body == b"{}"
+        port = int(url.rpartition(":")[2])
+        with dead_addresses(port) as dead:
+            assert ask(resolves_to(monkeypatch, *dead, ("127.0.0.1", port)), 3.0).body == b"{}"
+
+
+def test_connection_after_refusing_address_takes_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    with peer(OK) as url:
+        port = int(url.rpartition(":")[2])
+        assert ask(resolves_to(monkeypatch, ("127.0.0.9", port), ("127.0.0.1", port))).body == b"{}"
 
 
 def unused_port() -> int:
@@ -397,6 +407,7 @@ def test_the_host_is_named_as_it_is_also_on_the_usual_port(
     def connect(self: Any) -> None:
         self.sock, self.is_verified = ours, True
 
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [(socket.AF_INET, 1, 6, "", ("127.0.0.1", 0))])
     for kind in ("HTTPConnection", "HTTPSConnection"):
         monkeypatch.setattr(f"urllib3.connection.{kind}.connect", connect)
     transport = transport_to(url)
@@ -426,29 +437,6 @@ def test_an_answer_that_is_still_to_come_is_nobody_else_s() -> None:
 def test_compression_is_known_in_any_letters() -> None:
     with peer(with_body(10, "gzip").replace(b"gzip", b"GZIP")) as url:
         assert ask(url).body == b" " * 10
-
-
-OF_PYTHON_3_15 = """
-import http.client, inspect, textwrap
-
-source = textwrap.dedent(inspect.getsource(http.client.HTTPResponse.begin))
-if "_max_headers" not in source:
-    source = source.replace("begin(self)", "begin(self, *, _max_headers=None)", 1)
-    source = source.replace("parse_headers(self.fp)", "parse_headers(self.fp, _max_headers=_max_headers)", 1)
-    exec(source, vars(http.client))
-    http.client.HTTPResponse.begin = vars(http.client).pop("begin")
-
-from tests.unit.bybit.test_transport import OK, ask, peer
-
-with peer(OK) as url:
-    assert ask(url).body == b"{}"
-"""
-
-
-def test_the_answer_of_a_later_python_is_read_too() -> None:
-    """Since 3.15 `http.client` hands on how many headers there may be. It is put so in a process of its own."""
-    run = subprocess.run([sys.executable, "-c", OF_PYTHON_3_15], cwd=ROOT, capture_output=True, text=True, timeout=60)
-    assert (run.returncode, run.stderr) == (0, "")
 
 
 def test_a_kept_connection_that_has_died_is_not_noticed() -> None:
@@ -560,6 +548,96 @@ def test_a_certificate_of_the_bundle_s_authority_is_trusted(
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
     with tls_exchange(authority.signed("good", "IP:127.0.0.1")) as server:
         assert ask(server.base_url).status == 200
+
+
+@pytest.mark.parametrize(("names", "is_trusted"), [(f"DNS:{NAME}", True), ("DNS:other.test,IP:127.0.0.1", False)])
+def test_certificate_of_a_named_host_is_checked_for_the_name(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, names: str, is_trusted: bool
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    with tls_exchange(authority.signed("named", names)) as server:
+        url = resolves_to(monkeypatch, ("127.0.0.1", server.port)).replace("http:", "https:")
+        if is_trusted:
+            assert ask(url).status == 200
+            assert server.exchange.requests[0].request.headers["host"] == f"{NAME}:{server.port}"
+        else:
+            assert "CERTIFICATE_VERIFY_FAILED" in str(fails(url))
+            assert server.exchange.request_count == 0
+
+
+def test_handshake_with_first_of_two_addresses_may_take_all_the_time_left(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.signed("named", f"DNS:{NAME}"))
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+
+    def play(connection: socket.socket) -> None:
+        time.sleep(1.5)
+        with context.wrap_socket(connection, server_side=True) as client:
+            client.recv(65536)
+            client.sendall(OK)
+
+    with peer(play) as url:
+        address = ("127.0.0.1", int(url.rpartition(":")[2]))
+        assert ask(resolves_to(monkeypatch, address, address).replace("http:", "https:"), 2.5).status == 200
+
+
+@contextmanager
+def proxy(answer: bytes = b"HTTP/1.1 200 OK\r\n\r\n", tls: ssl.SSLContext | None = None) -> Iterator[list[bytes]]:
+    """A proxy that answers a CONNECT, passes bytes on, and is the one of the environment. Yields the CONNECTs."""
+    seen: list[bytes] = []
+
+    def play(connection: socket.socket) -> None:
+        with tls.wrap_socket(connection, server_side=True) if tls else connection as client:
+            seen.append(client.recv(65536))
+            client.sendall(answer)
+            host, _, port = seen[-1].split()[1].decode().rpartition(":")
+            with socket.create_connection((host.strip("[]"), int(port))) as server:
+                threading.Thread(target=pass_on, args=(server, client), daemon=True).start()
+                pass_on(client, server)
+
+    with peer(play) as url, pytest.MonkeyPatch.context() as environment:
+        environment.delenv("NO_PROXY", raising=False)
+        environment.delenv("no_proxy", raising=False)
+        scheme = "https" if tls else "http"
+        environment.setenv("HTTPS_PROXY", url.replace("http://127.0.0.1", f"{scheme}://user:hunter2@localhost"))
+        yield seen
+
+
+def pass_on(source: socket.socket, target: socket.socket) -> None:
+    with suppress(OSError):
+        while data := source.recv(65536):
+            target.sendall(data)
+        target.shutdown(socket.SHUT_WR)
+
+
+@pytest.mark.parametrize("is_tls", [False, True])
+def test_proxy_of_the_environment_carries_tls_to_the_exchange(
+    authority: Authority, monkeypatch: pytest.MonkeyPatch, is_tls: bool
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(authority.signed("proxy", "DNS:localhost"))
+    with (
+        tls_exchange(authority.signed("good", "IP:127.0.0.1")) as server,
+        proxy(tls=context if is_tls else None) as connects,
+    ):
+        transport = transport_to(server.base_url, 5.0)
+        assert [transport.get("/v5/market/time", "", {}).status for _ in range(2)] == [200, 200]
+        transport.close()
+    (head,) = connects
+    assert head.startswith(b"CONNECT 127.0.0.1:%d " % server.port)
+    assert b"Proxy-Authorization: Basic dXNlcjpodW50ZXIy" in head
+
+
+def test_proxy_that_drips_its_answer_is_given_up_at_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with peer(drip(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n")) as url:
+        monkeypatch.setenv("HTTPS_PROXY", url)
+        started = time.monotonic()
+        assert fails("https://exchange.invalid", TIMEOUT).reason == "timeout"
+        assert time.monotonic() - started < TIMEOUT + SLACK
 
 
 @pytest.mark.parametrize("case", ["another host", "expired", "self-signed"])

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration is said once and for all: exit status 2, one line a problem, no secret."""
+"""Broken configurations: exit status 2, one line for each problem, and no secret in it."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ PEM = f"|\n    -----BEGIN PRIVATE KEY-----\n    {CANARY}\n"
 SECRETS = f"api_key: {CANARY}, api_secret: {CANARY}"
 MAIN = f"accounts: [{{name: main, account_type: SPOT, {SECRETS}}}]"
 KNOWN = "known here: poll_interval, name, account_type, coins, api_key, api_key_file, api_key_env, api_secret,"
-KNOWN += " api_secret_file, api_secret_env, subaccounts"
+KNOWN += " api_secret_file, api_secret_env, subaccounts, products"
+NO_SECRET = "contains a blank, a line break or another character that no key or secret has"
+REFERENCE = "refers to an environment variable, which is not replaced here; write the variable's name as {0}_env"
+QUOTES = "begins and ends with a quote character, which no key or secret has; remove the quotes"
 WAYS = "give one of {0}, {0}_file, {0}_env"
 
 
 @dataclass(frozen=True)
 class Broken:
-    """A configuration and the whole of what is said about it, less the file's name."""
+    """A configuration and all its problems, without the file's name. ``{directory}`` in them is the file's folder."""
 
     name: str
     config: str | bytes
@@ -140,12 +143,12 @@ CASES = [
     Broken(
         "half of a PEM",
         f"accounts:\n- name: main\n  account_type: SPOT\n  api_key: k\n  api_secret: {PEM}",
-        ("accounts[0].api_secret: begins as PEM does, but holds no private key",),
+        ("accounts[0].api_secret: begins like a PEM file, but holds no private key",),
     ),
     Broken(
         "a PEM as a key",
         f"accounts:\n- name: main\n  account_type: SPOT\n  api_secret: s\n  api_key: {PEM}",
-        ("accounts[0].api_key: contains a blank, a line break or another character that no key or secret has",),
+        (f"accounts[0].api_key: {NO_SECRET}",),
     ),
     Broken("no account type", f"accounts: [{{name: main, {SECRETS}}}]", ("accounts[0].account_type: missing",)),
     Broken(
@@ -157,6 +160,21 @@ CASES = [
         "coin in lower case",
         account(f"coins: [BTC, eth], {SECRETS}"),
         ('accounts[0].coins[1]: "eth" is not an upper-case coin name',),
+    ),
+    Broken(
+        "coins in one text",
+        account(f"coins: ['BTC,ETH', 'BTC ETH', '', \"BTC\\t\"], {SECRETS}"),
+        (
+            'accounts[0].coins[0]: "BTC,ETH" is not an upper-case coin name',
+            'accounts[0].coins[1]: "BTC ETH" is not an upper-case coin name',
+            'accounts[0].coins[2]: "" is not an upper-case coin name',
+            r'accounts[0].coins[3]: "BTC\t" is not an upper-case coin name',
+        ),
+    ),
+    Broken(
+        "products that are neither true nor false",
+        account("products: [Earn], " + SECRETS),
+        ("accounts[0].products: must be a single value",),
     ),
     Broken(
         "coin twice", account(f"coins: [BTC, ETH, BTC], {SECRETS}"), ('accounts[0].coins[2]: "BTC" is listed twice',)
@@ -262,7 +280,7 @@ CASES = [
     Broken(
         "secret with a blank",
         account(f"api_key: {CANARY}, api_secret: 'x {CANARY}'"),
-        ("accounts[0].api_secret: contains a blank, a line break or another character that no key or secret has",),
+        (f"accounts[0].api_secret: {NO_SECRET}",),
     ),
     Broken(
         "secret as a list",
@@ -272,24 +290,96 @@ CASES = [
     Broken(
         "no such secret file",
         account(f"api_key: {CANARY}, api_secret_file: nowhere"),
-        ("accounts[0].api_secret_file: the file cannot be read: No such file or directory",),
+        ('accounts[0].api_secret_file: the file "{directory}/nowhere" cannot be read: No such file or directory',),
     ),
     Broken(
         "secret file is a directory",
         account(f"api_key: {CANARY}, api_secret_file: ."),
-        ("accounts[0].api_secret_file: the file cannot be read: Is a directory",),
+        ('accounts[0].api_secret_file: the file "{directory}" cannot be read: Is a directory',),
     ),
     Broken(
         "secret file of two lines",
         account(f"api_key: {CANARY}, api_secret_file: secret"),
-        ("accounts[0].api_secret_file: contains a blank, a line break or another character that no key or secret has",),
+        (f"accounts[0].api_secret_file: the file {NO_SECRET}",),
         files={"secret": f"{CANARY}\n{CANARY}\n".encode()},
     ),
     Broken(
         "secret file is not text",
         account(f"api_key: {CANARY}, api_secret_file: secret"),
-        ("accounts[0].api_secret_file: is not UTF-8",),
+        ("accounts[0].api_secret_file: the file is not UTF-8",),
         files={"secret": b"\xff" + CANARY.encode()},
+    ),
+    Broken(
+        "no such secret file in a folder",
+        account(f"api_key: {CANARY}, api_secret_file: '/run/secrets/${{NAME}}/bybit-api-secret'"),
+        (
+            'accounts[0].api_secret_file: the file "/run/secrets/${NAME}/bybit-api-secret" cannot be read:'
+            " No such file or directory",
+        ),
+    ),
+    Broken(
+        "secret instead of its file",
+        account(f"api_key: {CANARY}, api_secret_file: {CANARY}"),
+        (
+            "accounts[0].api_secret_file: the file cannot be read: No such file or directory;"
+            " must be the path of a file, not the secret itself",
+        ),
+    ),
+    Broken(
+        "PEM instead of its file",
+        f"accounts:\n- name: main\n  account_type: SPOT\n  api_key: k\n  api_secret_file: {PEM}",
+        (
+            "accounts[0].api_secret_file: the file cannot be read: No such file or directory;"
+            " must be the path of a file, not the secret itself",
+        ),
+    ),
+    Broken(
+        "secret instead of the name of its variable",
+        account(f"api_key: {CANARY}, api_secret_env: {CANARY}"),
+        ("accounts[0].api_secret_env: the environment has no variable of this name",),
+    ),
+    Broken(
+        "name of a variable with a dollar sign",
+        account(f"api_key: {CANARY}, api_secret_env: $MY_SECRET"),
+        ("accounts[0].api_secret_env: the environment has no variable of this name; write the name alone, without $",),
+        environ={"MY_SECRET": CANARY},
+    ),
+    Broken(
+        "variables instead of secrets",
+        account("api_key: $MY_KEY, api_secret: '${MY_SECRET:-x}'"),
+        (
+            f"accounts[0].api_key: {REFERENCE.format('api_key')}",
+            f"accounts[0].api_secret: {REFERENCE.format('api_secret')}",
+        ),
+        environ={"MY_KEY": CANARY, "MY_SECRET": CANARY},
+    ),
+    Broken(
+        "variables in a file and in a variable",
+        account("api_key_file: key, api_secret_env: MY_SECRET"),
+        (
+            f"accounts[0].api_key_file: the file {REFERENCE.format('api_key')}",
+            f"accounts[0].api_secret_env: the variable {REFERENCE.format('api_secret')}",
+        ),
+        files={"key": b"$(MY_KEY)\n"},
+        environ={"MY_SECRET": f"a${{{CANARY}}}"},
+    ),
+    Broken(
+        "secrets in quotes",
+        account(f"api_key: '\"{CANARY}\"', api_secret: \"'{CANARY}'\""),
+        (f"accounts[0].api_key: {QUOTES}", f"accounts[0].api_secret: {QUOTES}"),
+    ),
+    Broken(
+        "secrets in quotes in a file and in a variable",
+        account("api_key_file: key, api_secret_env: MY_SECRET"),
+        (f"accounts[0].api_key_file: the file {QUOTES}", f"accounts[0].api_secret_env: the variable {QUOTES}"),
+        files={"key": f'"{CANARY}"\n'.encode()},
+        environ={"MY_SECRET": f"\u201c{CANARY}\u201d"},
+    ),
+    Broken(
+        "quotes in the usual variable",
+        account("coins: [BTC]"),
+        (f"accounts[0].api_secret: the environment variable BYBIT_API_SECRET {QUOTES}",),
+        environ={"BYBIT_API_KEY": CANARY, "BYBIT_API_SECRET": f'"{CANARY}"'},
     ),
     Broken(
         "no such variable",
@@ -299,7 +389,7 @@ CASES = [
     Broken(
         "broken variable",
         account(f"api_key: {CANARY}, api_secret_env: MY_SECRET"),
-        ("accounts[0].api_secret_env: contains a blank, a line break or another character that no key or secret has",),
+        (f"accounts[0].api_secret_env: the variable {NO_SECRET}",),
         environ={"MY_SECRET": f"{CANARY}\n"},
     ),
     Broken(
@@ -351,7 +441,8 @@ def test_broken(
         monkeypatch.setenv(name, value)
     status = main(["--check-config"])
     output = capsys.readouterr()
-    expected = "".join(f"config.yaml: {problem}\n" for problem in case.problems)
+    problems = [problem.replace("{directory}", str(tmp_path)) for problem in case.problems]
+    expected = "".join(f"config.yaml: {problem}\n" for problem in problems)
     assert (status, output.out, output.err) == (2, "", expected)
     assert CANARY not in output.err
 

@@ -18,8 +18,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from bybit_exporter import REVISION, __version__
+from bybit_exporter.metrics.all_families import ALL_FAMILIES
+from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
 from bybit_exporter.metrics.exposition import Family
-from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, ALL_FAMILIES, EXPORTER_FAMILIES, render_account
+from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.metrics.state import AccountState, ExporterState
 from bybit_exporter.model import (
     Account,
@@ -66,6 +68,7 @@ PROMISED = """
 | `bybit_api_rate_limit_remaining_requests` | gauge | account, endpoint |
 | `bybit_withdrawals_up` | gauge | account, account_type |
 | `bybit_api_key_read_only` | gauge | account |
+| `bybit_api_key_withdraw` | gauge | account |
 | `bybit_api_key_ip_bound` | gauge | account |
 | `bybit_api_key_expiry_timestamp_seconds` | gauge | account |
 | `bybit_api_key_up` | gauge | account |
@@ -74,6 +77,14 @@ PROMISED = """
 | `bybit_subaccount_asset_free` | gauge | account, account_type, subaccount, coin |
 | `bybit_subaccount_asset_frozen` | gauge | account, account_type, subaccount, coin |
 | `bybit_subaccount_balances_up` | gauge | account, subaccount |
+| `bybit_subaccount_equity_usd` | gauge | account, subaccount, wallet |
+| `bybit_subaccount_equity_up` | gauge | account |
+| `bybit_product_equity` | gauge | account, product, category, coin |
+| `bybit_product_equity_usd` | gauge | account, product |
+| `bybit_products_up` | gauge | account |
+| `bybit_products_snapshot_timestamp_seconds` | gauge | account |
+| `bybit_account_risk_frozen_usd` | gauge | account |
+| `bybit_risk_frozen_up` | gauge | account |
 | `bybit_prices_up` | gauge | |
 | `bybit_coin_price_usd` | gauge | coin |
 | `bybit_api_clock_offset_seconds` | gauge | |

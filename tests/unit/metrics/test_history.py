@@ -122,9 +122,9 @@ def test_a_coin_that_is_gone_is_forgotten_and_a_new_one_has_no_past() -> None:
 def test_accounts_that_are_not_kept_are_forgotten() -> None:
     recorder, other = Recorder(), an_account("other")
     recorder.success(0, BTC="1")
-    recorder.history.keep([other, recorder.account])
+    recorder.history.retain([other, recorder.account])
     assert recorder.line(0, 1) == [1]
-    recorder.history.keep([an_account("main"), other])  # the same name, configured anew
+    recorder.history.retain([an_account("main"), other])  # the same name, configured anew
     assert recorder.history.last_hour(recorder.account, START) == {}
 
 
@@ -142,7 +142,7 @@ def test_series_beyond_the_cap_have_no_line_and_room_that_is_freed_is_used() -> 
 
     assert [lines(first, 7), lines(second, 7), lines(first, 7)] == [7, 3, 7]
     assert [lines(first, 2), lines(second, 7), lines(first, 7)] == [2, 7, 3]
-    history.keep([first])
+    history.retain([first])
     assert lines(first, 20) == 10
 
 

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from bybit_exporter.metrics.state import AccountState, PollResult
-from bybit_exporter.model import (
-    Account,
-    AccountSnapshot,
-    AccountStatus,
-    AccountType,
-    Balance,
-    FailureReason,
-    RateLimit,
-    Secret,
-)
+from bybit_exporter.metrics.state import AccountState, Cached
+from bybit_exporter.model import AccountSnapshot, AccountStatus, FailureReason, JobResult, RateLimit, Resource
+from tests.builders import make_account, make_balance, make_failure, make_result, make_snapshot
 
-ACCOUNT = Account("main", AccountType.SPOT, None, Secret("k"), Secret("s"), 10.0, 30.0)
-SNAPSHOT = AccountSnapshot(AccountStatus.NORMAL, (Balance("ETH", Decimal(1), Decimal(2), Decimal(3)),))
+ACCOUNT = make_account()
+SNAPSHOT = make_snapshot(make_balance("ETH", "1", "2", "3"))
 LIMITS = {"/v5": RateLimit(60, 59)}
 
 
-def result(outcome: AccountSnapshot | FailureReason, at: float, message: str = "") -> PollResult:
-    return PollResult(outcome, at, 1_700_000_000.0 + at, 0.25, LIMITS, message)
+def result(outcome: AccountSnapshot | FailureReason, at: float) -> JobResult[Any]:
+    made = make_failure(outcome) if isinstance(outcome, FailureReason) else outcome
+    return make_result(ACCOUNT, made, at, rate_limits=LIMITS)
+
+
+def after(state: AccountState, *results: JobResult[Any]) -> AccountState:
+    for each in results:
+        state = state.with_result(each, 0.0)
+    return state
 
 
 def test_before_the_first_poll_nothing_is_claimed() -> None:
@@ -35,7 +34,7 @@ def test_before_the_first_poll_nothing_is_claimed() -> None:
 
 
 def test_a_success() -> None:
-    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     assert state.up is True
     assert state.polls == 1
     assert state.balances == SNAPSHOT.balances
@@ -48,31 +47,31 @@ def test_a_success() -> None:
 
 @pytest.mark.parametrize("reason", [reason for reason in FailureReason if reason is not FailureReason.BANNED])
 def test_a_failure_changes_neither_balances_nor_status(reason: FailureReason) -> None:
-    before = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
-    state = before.after(result(reason, 15.0, "what happened"))
+    before = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
+    state = after(before, result(reason, 15.0))
     assert state.up is False
     assert state.polls == 2
     assert state.failures == {**before.failures, reason: 1}
-    assert (state.reason, state.message) == (reason, "what happened")
+    assert state.failure == make_failure(reason)
     unchanged = ("balances", "balances_at", "status", "status_at", "last_success_timestamp")
     assert all(getattr(state, name) == getattr(before, name) for name in unchanged)
 
 
 def test_a_success_clears_the_failure() -> None:
-    state = AccountState(ACCOUNT).after(result(FailureReason.NETWORK, 5.0, "what happened"))
-    state = state.after(result(SNAPSHOT, 15.0))
-    assert (state.up, state.reason, state.message) == (True, None, "")
+    state = after(AccountState(ACCOUNT), result(FailureReason.NETWORK, 5.0))
+    state = after(state, result(SNAPSHOT, 15.0))
+    assert (state.up, state.failure) == (True, None)
     assert state.failures[FailureReason.NETWORK] == 1
 
 
 def test_a_poll_without_news_of_the_limits_keeps_the_last_ones() -> None:
-    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
-    state = state.after(PollResult(FailureReason.NETWORK, 15.0, 15.0, 0.1))
+    state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
+    state = after(state, make_result(ACCOUNT, make_failure(), 15.0))
     assert state.rate_limits == LIMITS
 
 
 def test_figures_live_until_stale_after_and_not_a_moment_longer() -> None:
-    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     assert state.as_of(34.999) is state
     stale = state.as_of(35.0)
     assert (stale.balances, stale.status, stale.up) == (None, None, False)
@@ -80,9 +79,9 @@ def test_figures_live_until_stale_after_and_not_a_moment_longer() -> None:
 
 
 def test_a_ban_by_refusal_outlives_the_balances_for_as_long_as_it_is_repeated() -> None:
-    state = AccountState(ACCOUNT).after(result(SNAPSHOT, 5.0))
+    state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     for at in (15.0, 25.0, 35.0, 45.0):
-        state = state.after(result(FailureReason.BANNED, at))
+        state = after(state, result(FailureReason.BANNED, at))
     shown = state.as_of(74.999)
     assert (shown.up, shown.balances, shown.status) == (False, None, AccountStatus.BANNED)
     assert state.as_of(75.0).status is None
@@ -90,17 +89,32 @@ def test_a_ban_by_refusal_outlives_the_balances_for_as_long_as_it_is_repeated() 
 
 
 def test_a_ban_is_news_even_before_the_first_success() -> None:
-    state = AccountState(ACCOUNT).after(result(FailureReason.BANNED, 5.0))
+    state = after(AccountState(ACCOUNT), result(FailureReason.BANNED, 5.0))
     assert (state.up, state.balances, state.status) == (False, None, AccountStatus.BANNED)
     assert state.valid_until == 35.0
 
 
-def test_limits_expire_as_balances_do_and_what_is_read_beside_renews_them() -> None:
+def test_limits_expire_as_balances_do_and_other_results_renew_them() -> None:
     limits = {"/v5": RateLimit(60, 4)}
-    state = AccountState(ACCOUNT).after(PollResult(FailureReason.RATE_LIMIT, 100.0, 0.0, 0.1, limits))
+    state = after(AccountState(ACCOUNT), make_result(ACCOUNT, make_failure(), 100.0, rate_limits=limits))
     assert state.as_of(129.9).rate_limits == limits
     assert state.valid_until == 130.0
     assert state.as_of(130.0).rate_limits == {}
-    renewed = state.limited({"/other": RateLimit(5, 5)}, 120.0)
+    other = make_result(ACCOUNT, None, 120.0, Resource.API_KEY, rate_limits={"/other": RateLimit(5, 5)})
+    renewed = after(state, other)
     assert renewed.as_of(149.9).rate_limits == {**limits, "/other": RateLimit(5, 5)}
-    assert state.limited({}, 200.0) == state
+    assert after(state, make_result(ACCOUNT, None, 200.0, Resource.API_KEY)) is state
+
+
+def test_cached_value_survives_a_failure_until_it_expires() -> None:
+    cached = Cached[int]().with_result(make_result(ACCOUNT, 5, 10.0, Resource.PRODUCTS))
+    assert cached == Cached(5, 40.0, up=True)
+    failed = cached.with_result(make_result(ACCOUNT, make_failure(), 20.0, Resource.PRODUCTS))
+    assert failed == Cached(5, 40.0, up=False)
+    assert failed.as_of(39.9) is failed
+    assert failed.as_of(40.0) == Cached(None, up=False)
+
+
+def test_cached_is_nothing_where_the_exchange_does_not_offer_it() -> None:
+    unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
+    assert Cached(5, 40.0, up=True).with_result(unavailable) is None

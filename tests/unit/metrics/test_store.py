@@ -8,44 +8,46 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
-from bybit_exporter.metrics import store as store_module
+from bybit_exporter.metrics import rendered as rendered_module
+from bybit_exporter.metrics.all_families import ALL_FAMILIES
 from bybit_exporter.metrics.exposition import Family
-from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, EXPORTER_FAMILIES, FIGURE_FAMILIES, render_account
-from bybit_exporter.metrics.state import AccountState, ExporterState, PollResult
+from bybit_exporter.metrics.families import FIGURE_FAMILIES, render_account
+from bybit_exporter.metrics.state import AccountState, ExporterState
 from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import (
     Account,
-    AccountSnapshot,
-    AccountStatus,
     AccountType,
     Balance,
     FailureReason,
+    JobResult,
     MarginSummary,
+    MarketPrices,
     RateLimit,
-    Secret,
+    Resource,
+    Subaccount,
+    SubaccountStatus,
 )
+from tests.builders import make_account, make_balance, make_failure, make_result, make_snapshot
 from tests.exporter_process import Samples, parse
 from tests.support import FakeClock
 
 
 def account(name: str = "main", stale_after: float = 30.0) -> Account:
-    return Account(name, AccountType.SPOT, None, Secret("k"), Secret("s"), 10.0, stale_after)
+    return make_account(name, stale_after_seconds=stale_after)
 
 
-def holding(coin: str, free: str, frozen: str = "0", withdrawing: str = "0") -> Balance:
-    return Balance(coin, Decimal(free), Decimal(frozen), Decimal(withdrawing))
+def success(account: Account, at: float, *balances: Balance) -> JobResult[Any]:
+    snapshot = make_snapshot(*(balances or (make_balance("ETH", "11.53485"),)))
+    return make_result(account, snapshot, at, rate_limits={"/v5": RateLimit(60, 59)})
 
 
-def success(at: float, *balances: Balance) -> PollResult:
-    shown = balances or (holding("ETH", "11.53485"),)
-    snapshot = AccountSnapshot(AccountStatus.NORMAL, shown)
-    return PollResult(snapshot, at, 1_700_000_000.0 + at, 0.25, {"/v5": RateLimit(60, 59)})
-
-
-def failure(at: float, reason: FailureReason = FailureReason.NETWORK) -> PollResult:
-    return PollResult(reason, at, 1_700_000_000.0 + at, 0.25)
+def failure(
+    account: Account, at: float, reason: FailureReason = FailureReason.NETWORK, **changes: Any
+) -> JobResult[Any]:
+    return make_result(account, make_failure(reason), at, **changes)
 
 
 @pytest.fixture
@@ -81,7 +83,7 @@ def test_before_the_first_poll(store: Store) -> None:
 def test_a_success(store: Store, clock: FakeClock) -> None:
     main = account()
     store.replace_accounts([main])
-    store.record(main, success(0.0), next_poll_timestamp=1_700_000_010.0)
+    store.apply(success(main, 0.0), next_run_timestamp=1_700_000_010.0)
     assert series(store, "bybit_asset_free", account="main", account_type="SPOT", coin="ETH") == 11.53485
     assert series(store, "bybit_up", account="main") == 1
     assert series(store, "bybit_last_success_timestamp_seconds") == 1_700_000_000.0
@@ -94,8 +96,8 @@ def test_a_success(store: Store, clock: FakeClock) -> None:
 def test_a_coin_that_vanishes_takes_its_series_along(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
-    store.record(main, success(0.0, holding("BTC", "1", "0", "0"), holding("ETH", "2", "0", "0")), 10.0)
-    store.record(main, success(1.0, holding("BTC", "1", "0", "0")), 10.0)
+    store.apply(success(main, 0.0, make_balance("BTC", "1", "0", "0"), make_balance("ETH", "2", "0", "0")), 10.0)
+    store.apply(success(main, 1.0, make_balance("BTC", "1", "0", "0")), 10.0)
     assert series(store, "bybit_asset_free", coin="BTC") == 1
     assert series(store, "bybit_asset_free", coin="ETH") is None
 
@@ -103,8 +105,8 @@ def test_a_coin_that_vanishes_takes_its_series_along(store: Store) -> None:
 def test_figures_disappear_when_they_are_stale_and_counters_stay(store: Store, clock: FakeClock) -> None:
     main = account(stale_after=30.0)
     store.replace_accounts([main])
-    store.record(main, success(0.0), 10.0)
-    store.record(main, failure(10.0), 20.0)
+    store.apply(success(main, 0.0), 10.0)
+    store.apply(failure(main, 10.0), 20.0)
     clock.now = 29.999
     assert series(store, "bybit_asset_free") == 11.53485
     assert series(store, "bybit_account_status", status="normal") == 1
@@ -115,7 +117,7 @@ def test_figures_disappear_when_they_are_stale_and_counters_stay(store: Store, c
     assert series(store, "bybit_polls_total") == 2
     assert series(store, "bybit_poll_failures_total", reason="network") == 1
     assert store.accounts()[0].balances is None
-    store.record(main, success(40.0), 50.0)
+    store.apply(success(main, 40.0), 50.0)
     clock.now = 41.0
     assert series(store, "bybit_asset_free") == 11.53485
 
@@ -127,37 +129,37 @@ def test_figures_that_are_the_same_are_rendered_once(store: Store, monkeypatch: 
         rendered.append(families is FIGURE_FAMILIES)
         return render_account(families, state)
 
-    monkeypatch.setattr(store_module, "render_account", render)
+    monkeypatch.setattr(rendered_module, "render_account", render)
     store.replace_accounts([main])
     before = rendered.count(True)
     for at in range(3):
-        store.record(main, success(float(at)), 10.0)
+        store.apply(success(main, float(at)), 10.0)
     assert rendered.count(True) == before + 1
-    store.record(main, success(3.0, holding("ETH", "11.53486")), 10.0)
+    store.apply(success(main, 3.0, make_balance("ETH", "11.53486")), 10.0)
     assert series(store, "bybit_asset_free") == 11.53486
     assert series(store, "bybit_polls_total") == 4
 
 
-def unified(at: float, ratio: str) -> PollResult:
+def unified(account: Account, at: float, ratio: str) -> JobResult[Any]:
     margin = MarginSummary(maintenance_margin_ratio=Decimal(ratio))
-    snapshot = AccountSnapshot(AccountStatus.NORMAL, (holding("USDT", "1"),), margin=margin)
-    return PollResult(snapshot, at, 1_700_000_000.0 + at, 0.25)
+    snapshot = make_snapshot(make_balance("USDT", "1"), margin=margin)
+    return make_result(account, snapshot, at, account_type=AccountType.UNIFIED)
 
 
 def test_margin_ratio_follows_every_poll_also_while_balances_are_the_same(store: Store) -> None:
-    main = account()
+    main = make_account(account_type=AccountType.UNIFIED)
     store.replace_accounts([main])
     for at, ratio in enumerate(("0.5", "0.8")):
-        store.record(main, unified(float(at), ratio), 10.0)
+        store.apply(unified(main, float(at), ratio), 10.0)
         assert series(store, "bybit_account_maintenance_margin_ratio", account="main") == float(ratio)
     assert series(store, "bybit_account_equity_usd") is None, "not stated"
 
 
 def test_margin_ratio_expires_with_the_balances(store: Store, clock: FakeClock) -> None:
-    main = account()
+    main = make_account(account_type=AccountType.UNIFIED)
     store.replace_accounts([main])
-    store.record(main, unified(0.0, "0.5"), 10.0)
-    store.record(main, failure(20.0), 30.0)
+    store.apply(unified(main, 0.0, "0.5"), 10.0)
+    store.apply(failure(main, 20.0), 30.0)
     clock.now = 29.9
     assert series(store, "bybit_account_maintenance_margin_ratio") == 0.5
     clock.now = 30.0
@@ -165,11 +167,11 @@ def test_margin_ratio_expires_with_the_balances(store: Store, clock: FakeClock) 
 
 
 def test_margin_ratio_of_one_wallet_is_not_shown_for_another(store: Store) -> None:
-    main = dataclasses.replace(account(), account_type=AccountType.AUTO)
+    main = make_account(account_type=AccountType.AUTO)
     store.replace_accounts([main])
-    store.found(main, AccountType.UNIFIED)
-    store.record(main, unified(0.0, "0.5"), 10.0)
-    store.found(main, AccountType.SPOT)
+    store.apply(unified(main, 0.0, "0.5"), 10.0)
+    assert series(store, "bybit_account_maintenance_margin_ratio", account_type="UNIFIED") == 0.5
+    store.apply(failure(main, 1.0, account_type=AccountType.SPOT), 10.0)
     assert series(store, "bybit_account_maintenance_margin_ratio") is None
 
 
@@ -177,7 +179,7 @@ def test_nothing_is_up_without_figures(store: Store, clock: FakeClock) -> None:
     """No poll has failed, none has ended either: the process was stopped, or the exchange is left alone."""
     main = account(stale_after=30.0)
     store.replace_accounts([main])
-    store.record(main, success(0.0), 10.0)
+    store.apply(success(main, 0.0), 10.0)
     clock.now = 1000.0
     assert series(store, "bybit_up") == 0
     assert series(store, "bybit_asset_free") is None
@@ -186,9 +188,9 @@ def test_nothing_is_up_without_figures(store: Store, clock: FakeClock) -> None:
 def test_a_ban_outlives_the_balances(store: Store, clock: FakeClock) -> None:
     main = account(stale_after=30.0)
     store.replace_accounts([main])
-    store.record(main, success(0.0), 10.0)
+    store.apply(success(main, 0.0), 10.0)
     for clock.now in (10.0, 20.0, 30.0, 40.0):
-        store.record(main, failure(clock.now, FailureReason.BANNED), 0.0)
+        store.apply(failure(main, clock.now, FailureReason.BANNED), 0.0)
     clock.now = 69.0
     assert series(store, "bybit_account_status", status="banned") == 1
     assert series(store, "bybit_account_status", status="normal") == 0
@@ -200,8 +202,8 @@ def test_a_ban_outlives_the_balances(store: Store, clock: FakeClock) -> None:
 def test_one_stale_account_does_not_take_another_along(store: Store, clock: FakeClock) -> None:
     short, long = account("short", 10.0), account("long", 100.0)
     store.replace_accounts([short, long])
-    store.record(short, success(0.0), 0.0)
-    store.record(long, success(0.0), 0.0)
+    store.apply(success(short, 0.0), 0.0)
+    store.apply(success(long, 0.0), 0.0)
     clock.now = 50.0
     assert series(store, "bybit_asset_free", account="short") is None
     assert series(store, "bybit_asset_free", account="long") == 11.53485
@@ -210,8 +212,8 @@ def test_one_stale_account_does_not_take_another_along(store: Store, clock: Fake
 def test_removed_accounts_lose_every_series_and_kept_ones_nothing(store: Store) -> None:
     removed, kept = account("removed"), account("kept")
     store.replace_accounts([removed, kept])
-    store.record(removed, success(0.0), 0.0)
-    store.record(kept, success(0.0), 0.0)
+    store.apply(success(removed, 0.0), 0.0)
+    store.apply(success(kept, 0.0), 0.0)
     store.replace_accounts([account("kept"), account("new")])
     assert {dict(labels).get("account") for _, labels in samples(store)} == {None, "kept", "new"}
     assert series(store, "bybit_asset_free", account="kept") == 11.53485
@@ -222,7 +224,7 @@ def test_removed_accounts_lose_every_series_and_kept_ones_nothing(store: Store) 
 def test_an_account_that_changed_and_every_one_of_another_exchange_starts_anew(store: Store, keep: bool) -> None:
     main = account()
     store.replace_accounts([main])
-    store.record(main, success(0.0), 0.0)
+    store.apply(success(main, 0.0), 0.0)
     store.replace_accounts([dataclasses.replace(main, poll_interval_seconds=5.0) if keep else main], keep=keep)
     assert series(store, "bybit_asset_free") is None
     assert series(store, "bybit_polls_total") == 0
@@ -233,9 +235,9 @@ def test_the_result_of_a_poll_that_a_reload_has_overtaken_is_dropped(store: Stor
     new = dataclasses.replace(old, coins=("BTC",))
     store.replace_accounts([old])
     store.replace_accounts([new])
-    store.record(old, success(0.0), 0.0)
-    store.reschedule(old, 5.0)
-    store.record(account("stranger"), success(0.0), 0.0)
+    store.apply(success(old, 0.0), 0.0)
+    store.set_next_poll(old, 5.0)
+    store.apply(success(account("stranger"), 0.0), 0.0)
     assert series(store, "bybit_polls_total") == 0
     assert series(store, "bybit_next_poll_timestamp_seconds") is None
 
@@ -244,27 +246,101 @@ def test_the_result_of_a_poll_that_a_reload_has_overtaken_is_dropped(store: Stor
 def test_figures_of_one_wallet_are_never_shown_as_those_of_another(
     store: Store, again: AccountType, free: float | None
 ) -> None:
-    main = dataclasses.replace(account(), account_type=AccountType.AUTO)
+    main = make_account(account_type=AccountType.AUTO)
     store.replace_accounts([main])
-    store.found(main, AccountType.SPOT)
-    store.record(main, success(0.0), 0.0)
-    store.record(main, failure(1.0, FailureReason.ACCOUNT_MODE), 0.0)
+    store.apply(replace(success(main, 0.0), account_type=AccountType.SPOT), 0.0)
+    store.apply(failure(main, 1.0, FailureReason.ACCOUNT_MODE), 0.0)
     assert series(store, "bybit_asset_free", account_type="SPOT") == 11.53485, "a failure changes no balance"
-    assert store.account_type(main) is AccountType.AUTO, "it is found out again"
-    store.record(main, failure(2.0), 0.0)
-    assert store.account_type(main) is AccountType.AUTO, "also if that fails"
-    store.found(main, again)
+    store.apply(failure(main, 2.0), 0.0)
+    assert series(store, "bybit_asset_free", account_type="SPOT") == 11.53485, "also if the type cannot be found"
+    store.apply(failure(main, 3.0, account_type=again), 0.0)
     assert series(store, "bybit_asset_free") == free
     assert series(store, "bybit_account_status", status="normal") == (free and 1)
     assert series(store, "bybit_api_rate_limit_remaining_requests") == (free and 59), "nor the limit of its endpoint"
     assert series(store, "bybit_up", account_type=again) == 0
-    assert store.account_type(main) is again
+
+
+def prices(at: float, **usd: str) -> JobResult[Any]:
+    value = MarketPrices({coin: Decimal(price) for coin, price in usd.items()}, frozenset(usd))
+    return make_result(None, value, at, Resource.PRICES)
+
+
+@pytest.mark.parametrize("prices_first", [True, False])
+def test_usd_value_of_spot_and_fund_is_total_times_price(store: Store, prices_first: bool) -> None:
+    main, fund = account(), make_account("fund", AccountType.FUND)
+    store.replace_accounts([main, fund])
+    results = [
+        success(main, 0.0, make_balance("ETH", "1", "0.5", "0.25"), make_balance("GIFT", "7")),
+        success(fund, 0.0, make_balance("ETH", "2", "0", None)),
+        make_result(fund, {"ETH": Decimal(3)}, 0.0, Resource.WITHDRAWALS),
+    ]
+    for result in [prices(0.0, ETH="2000"), *results] if prices_first else [*results, prices(0.0, ETH="2000")]:
+        store.apply(result, 0.0)
+    assert series(store, "bybit_asset_usd_value", account="main") == 3500, "and none of a coin without a price"
+    assert series(store, "bybit_asset_usd_value", account="fund") == 10_000
+    store.apply(prices(1.0, ETH="3000"), 0.0)
+    assert series(store, "bybit_asset_usd_value", account="main") == 5250
+
+
+def test_usd_value_of_unified_is_what_the_exchange_states(store: Store) -> None:
+    main = make_account(account_type=AccountType.UNIFIED)
+    store.replace_accounts([main])
+    store.apply(prices(0.0, ETH="2000"), 0.0)
+    stated = replace(make_balance("ETH", "-1", "0", None), usd_value=Decimal(-2345))
+    store.apply(success(main, 0.0, stated), 0.0)
+    assert series(store, "bybit_asset_usd_value") == -2345
+
+
+def test_usd_value_disappears_with_expired_prices(store: Store, clock: FakeClock) -> None:
+    main = account(stale_after=1000.0)
+    store.replace_accounts([main])
+    store.apply(success(main, 0.0), 0.0)
+    store.apply(prices(0.0, ETH="2000"), 0.0)
+    clock.now = 179.0
+    assert series(store, "bybit_asset_usd_value") == 23069.7
+    clock.now = 180.0
+    assert series(store, "bybit_asset_usd_value") is None
+    assert series(store, "bybit_prices_up") == 0
+    assert series(store, "bybit_asset_free") == 11.53485
+
+
+def test_usd_value_ends_when_prices_are_switched_off(store: Store) -> None:
+    store.replace_accounts([account()])
+    main = store.accounts()[0].account
+    store.apply(prices(0.0, ETH="2000"), 0.0)
+    store.apply(success(main, 0.0), 0.0)
+    store.replace_accounts([account()], prices=False)
+    assert series(store, "bybit_asset_usd_value") is None
+    assert series(store, "bybit_coin_price_usd") is None
+    assert series(store, "bybit_asset_free") == 11.53485
+
+
+def test_resource_that_is_not_available_has_no_series(store: Store) -> None:
+    main = account()
+    store.replace_accounts([main])
+    store.apply(make_result(main, make_failure(), 0.0, Resource.PRODUCTS), 0.0)
+    assert series(store, "bybit_products_up") == 0
+    store.apply(make_result(main, make_failure(is_unavailable=True), 0.0, Resource.PRODUCTS), 0.0)
+    assert series(store, "bybit_products_up") is None
+
+
+def test_balances_of_subaccounts_that_are_no_longer_listed_are_forgotten(store: Store) -> None:
+    main = account()
+    store.replace_accounts([main])
+    for name in ("stays", "goes"):
+        store.apply(
+            make_result(main, [make_balance("ETH", "1")], 0.0, Resource.SUBACCOUNT_BALANCES, subaccount=name), 0.0
+        )
+    listed = [Subaccount("1", "stays", SubaccountStatus.NORMAL, "1")]
+    store.apply(make_result(main, listed, 0.0, Resource.SUBACCOUNTS), 0.0)
+    assert series(store, "bybit_subaccount_asset_free", subaccount="stays") == 1
+    assert series(store, "bybit_subaccount_asset_free", subaccount="goes") is None
 
 
 def test_reschedule(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
-    store.reschedule(main, 1_700_000_600.0)
+    store.set_next_poll(main, 1_700_000_600.0)
     assert series(store, "bybit_next_poll_timestamp_seconds") == 1_700_000_600.0
 
 
@@ -272,9 +348,9 @@ def test_ready_is_when_every_account_has_been_polled_once(store: Store) -> None:
     one, other = account("one"), account("other")
     store.replace_accounts([one, other])
     assert not store.ready
-    store.record(one, success(0.0), 0.0)
+    store.apply(success(one, 0.0), 0.0)
     assert not store.ready
-    store.record(other, failure(0.0), 0.0)
+    store.apply(failure(other, 0.0), 0.0)
     assert store.ready
 
 
@@ -292,11 +368,11 @@ def test_families_are_contiguous_and_no_series_stands_twice(store: Store, openme
     accounts = [account(name) for name in ("b", "a", "c")]
     store.replace_accounts(accounts)
     for one in accounts[:2]:
-        store.record(one, success(0.0, holding("BTC", "1", "2", "3"), holding("ETH", "4", "5", "6")), 10.0)
+        store.apply(success(one, 0.0, make_balance("BTC", "1", "2", "3"), make_balance("ETH", "4", "5", "6")), 10.0)
     store.update_exporter(clock_offset_seconds=0.0)
     text = store.exposition(openmetrics=openmetrics).decode()
     headers = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
-    assert len(headers) == len(set(headers)) > len(ACCOUNT_FAMILIES) + len(EXPORTER_FAMILIES)
+    assert len(headers) == len(set(headers)) > len(ALL_FAMILIES)
     current, seen = "", set()
     for line in text.splitlines():
         if line.startswith("# TYPE"):
@@ -312,7 +388,7 @@ def test_families_are_contiguous_and_no_series_stands_twice(store: Store, openme
 def test_openmetrics_is_what_the_library_s_strict_parser_takes(store: Store) -> None:
     nasty = account('quote " backslash \\ <script>')
     store.replace_accounts([nasty])
-    store.record(nasty, success(0.0, holding("new\nline", "1e-8", "1e300")), 10.0)
+    store.apply(success(nasty, 0.0, make_balance("new\nline", "1e-8", "1e300")), 10.0)
     text = store.exposition(openmetrics=True).decode()
     parsed = parse_openmetrics(text)  # type: ignore[no-untyped-call]
     families = {family.name: family for family in parsed}
@@ -326,7 +402,7 @@ def test_openmetrics_is_what_the_library_s_strict_parser_takes(store: Store) -> 
 def test_both_formats_have_the_same_samples(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
-    store.record(main, success(0.0), 10.0)
+    store.apply(success(main, 0.0), 10.0)
 
     def lines(openmetrics: bool) -> list[str]:
         text = store.exposition(openmetrics=openmetrics).decode()

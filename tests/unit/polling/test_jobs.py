@@ -1,199 +1,347 @@
-"""What is asked of whom and when, by arithmetic: the exchange is a function, and the clock a number."""
+"""What each job asks, what comes of it and when it runs next. The exchange is a function, and the clock a number."""
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from decimal import Decimal
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from structlog.testing import capture_logs
 
 from bybit_exporter import clock
 from bybit_exporter.bybit.client import Answer, Client
-from bybit_exporter.bybit.errors import NETWORK, RATE_LIMIT, SLOW_RETRY_SECONDS, BybitError, rule_for_ret_code
-from bybit_exporter.metrics.families import Resource
-from bybit_exporter.metrics.state import Cached, ExporterState
-from bybit_exporter.metrics.store import Store
-from bybit_exporter.model import Account, AccountType, Balance, RateLimit, Secret, Subaccount, SubaccountStatus
-from bybit_exporter.polling import jobs as tasks
-from bybit_exporter.polling.jobs import BESIDE_SECONDS, Desk, SubaccountBalances, Subaccounts, Turn, tasks_of
-from bybit_exporter.polling.transition_log import TransitionLog
+from bybit_exporter.bybit.errors import (
+    IP_RATE_LIMIT,
+    MEMBER_GONE,
+    NETWORK,
+    RATE_LIMIT,
+    SLOW_RETRY_SECONDS,
+    BybitError,
+    rule_for_ret_code,
+)
+from bybit_exporter.model import (
+    AccountType,
+    Balance,
+    Failure,
+    FailureReason,
+    JobResult,
+    RateLimit,
+    Resource,
+    Subaccount,
+    SubaccountEquity,
+    SubaccountStatus,
+)
+from bybit_exporter.polling.jobs import create_jobs, subaccount_balances, subaccount_equity, subaccounts, wallet
+from bybit_exporter.polling.jobs.api_key import CHECK_INTERVAL_SECONDS, ApiKeyJob
+from bybit_exporter.polling.jobs.job import MIN_INTERVAL_SECONDS, Job
+from bybit_exporter.polling.jobs.products import ProductsJob
+from bybit_exporter.polling.jobs.risk_frozen import RiskFrozenJob
+from bybit_exporter.polling.jobs.subaccount_balances import SubaccountBalancesJob
+from bybit_exporter.polling.jobs.subaccount_equity import SubaccountEquityJob
+from bybit_exporter.polling.jobs.subaccounts import SubaccountsJob
+from bybit_exporter.polling.jobs.wallet import WalletJob
+from bybit_exporter.polling.jobs.withdrawals import WithdrawalsJob
+from tests.builders import make_account, make_snapshot
 from tests.support import FakeClock
 
-MASTER = Account("master", AccountType.UNIFIED, None, Secret("k"), Secret("s"), 10.0, 30.0, True, True)
+MASTER = make_account("master", AccountType.UNIFIED, subaccounts=True, subaccount_balances=True)
 COINS_BALANCE = "/v5/asset/transfer/query-account-coins-balance"
-
-
-class Round:
-    """The balances of subaccounts, asked turn by turn."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, *members: str) -> None:
-        self.clock = FakeClock(1000.0)
-        monkeypatch.setattr(clock, "now", self.clock)
-        monkeypatch.setattr(tasks, "read_subaccount_balances", self._read)
-        self.store = Store(ExporterState(True, 0.0), self.clock)
-        self.store.replace_accounts([MASTER])
-        self.asked: list[str] = []
-        self.remaining = 4
-        self.fails: dict[str, BybitError] = {}
-        self.task = SubaccountBalances(MASTER, 0.4, Desk(self.store, TransitionLog()))
-        self.are_there(*members)
-
-    def are_there(self, *members: str) -> None:
-        listed = [Subaccount(name, name, SubaccountStatus.NORMAL, "1") for name in members]
-        known = Cached(listed, self.clock.now, 1e9, up=True)
-        self.store.put(Resource.SUBACCOUNTS, MASTER, lambda _: known)
-
-    def _read(self, _: Client, account: Account, uid: str) -> Answer[Sequence[Balance]]:
-        self.asked.append(uid)
-        if uid in self.fails:
-            raise self.fails[uid]
-        limits = {COINS_BALANCE: RateLimit(5, self.remaining)}
-        return Answer((), limits, 0.0, 0.0, self.clock.now, self.clock.now)
-
-    def turn(self) -> float:
-        """One turn; how long nothing is asked after it."""
-        outcome: Any
-        try:
-            outcome = self.task.ask(None)  # type: ignore[arg-type]  # the exchange is a function
-        except BybitError as error:
-            outcome = error
-        if outcome is not None:
-            self.task.take_in(outcome, Turn(self.clock.now, self.clock.now, 0.0, 0.0, 0.0))
-        return self.task.wait_seconds(outcome, 0.0)
+CLIENT: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 0.0))
+"""As much of a client as a job needs whose reader is a function."""
 
 
 @pytest.fixture
-def a_round(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Round]:
-    return lambda *members: Round(monkeypatch, *members)
+def now(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
+    fake = FakeClock(1000.0)
+    monkeypatch.setattr(clock, "now", fake)
+    return fake
 
 
-def test_each_has_its_turn_and_then_all_have_a_rest(a_round: Callable[..., Round]) -> None:
+def answer(result: Any, asked_at: float = 1000.0, lasted: float = 0.0, **limits: RateLimit) -> Answer[Any]:
+    return Answer(result, limits, 0.0, 0.0, asked_at, asked_at + lasted)
+
+
+def refusal(code: int) -> BybitError:
+    return BybitError(rule_for_ret_code(code), f"retCode {code}", code=f"retCode {code}")
+
+
+class Reading(Job[Any]):
+    """A job whose reader is a function of the test's."""
+
+    resource = Resource.PRODUCTS
+
+    def __init__(self, read: Callable[[], Answer[Any]]) -> None:
+        super().__init__(MASTER, MIN_INTERVAL_SECONDS)
+        self._read = read
+
+    def read(self, client: Client) -> Answer[Any]:
+        return self._read()
+
+
+def raising(error: BaseException) -> Callable[..., Any]:
+    def read(*_: object) -> Any:
+        raise error
+
+    return read
+
+
+def failure_of(result: JobResult[Any] | None) -> Failure:
+    assert result is not None
+    assert isinstance(result.outcome, Failure)
+    return result.outcome
+
+
+def test_result_is_as_old_as_the_question(now: FakeClock) -> None:
+    result = Reading(lambda: answer(5, 990.0, 4.0)).run(CLIENT)
+    assert result is not None
+    assert (result.outcome, result.observed_at, result.ended_at, result.failure) == (5, 990.0, 994.0, None)
+
+
+@pytest.mark.parametrize(("lasted", "stale_after"), [(5.0, 180.0), (100.0, 300.0)])
+def test_value_that_takes_longer_than_the_interval_to_read_is_shown_until_it_is_read_again(
+    now: FakeClock, lasted: float, stale_after: float
+) -> None:
+    result = Reading(lambda: answer(5, 1000.0, lasted)).run(CLIENT)
+    assert result is not None
+    assert result.stale_after_seconds == stale_after
+
+
+def test_exception_in_the_exporter_is_an_internal_failure_with_its_cause(now: FakeClock) -> None:
+    error = ValueError("what")
+    failure = failure_of(Reading(raising(error)).run(CLIENT))
+    assert (failure.reason, failure.cause, failure.needs_operator) == (FailureReason.INTERNAL, error, True)
+
+
+def test_pause_of_all_requests_delays_no_single_job(now: FakeClock) -> None:
+    result = Reading(raising(BybitError(IP_RATE_LIMIT, "too frequent"))).run(CLIENT)
+    assert result is not None
+    assert (result.pauses_all, result.delay_seconds) == (True, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("job", "code", "is_unavailable"),
+    [
+        (WithdrawalsJob(MASTER, 60.0), 10005, True),
+        (WithdrawalsJob(MASTER, 60.0), 10003, False),
+        (ProductsJob(MASTER, 60.0), 10017, True),
+        (ProductsJob(MASTER, 60.0), 10024, True),
+        (ProductsJob(MASTER, 60.0), 10005, False),
+        (RiskFrozenJob(MASTER), 10005, True),
+        (RiskFrozenJob(MASTER), 10017, True),
+        (RiskFrozenJob(MASTER), 10016, False),
+        (SubaccountEquityJob(SubaccountsJob(MASTER, 60.0)), 10017, True),
+        (SubaccountEquityJob(SubaccountsJob(MASTER, 60.0)), 10005, False),
+        (ApiKeyJob(MASTER), 10005, False),
+    ],
+    ids=lambda each: type(each).__name__ if isinstance(each, Job) else str(each),
+)
+def test_failure_is_unavailable_where_the_exchange_does_not_offer_it(
+    job: Job[Any], code: int, is_unavailable: bool
+) -> None:
+    assert job.failure_of(refusal(code)).is_unavailable is is_unavailable
+
+
+def test_key_is_checked_hourly_and_after_a_failure_in_5_minutes() -> None:
+    job = ApiKeyJob(MASTER)
+    grid = [300.0 * n for n in range(20)]
+    delay = job.delay_after_success(answer(None))
+    assert next(moment for moment in grid if moment > delay) == CHECK_INTERVAL_SECONDS
+    assert job.delay_after_failure(BybitError(NETWORK, ""), 0.0) == 0.0
+
+
+# The type of an account
+
+
+def test_wallet_type_is_asked_for_until_it_is_found_and_again_after_a_refusal(
+    now: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    outcomes: list[Any] = [refusal(10016), AccountType.SPOT, make_snapshot(), make_snapshot(), refusal(10008)]
+    outcomes += [AccountType.UNIFIED, make_snapshot()]
+
+    def read(name: str) -> Any:
+        asked.append(name)
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, BybitError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(wallet, "find_account_type", lambda *_: read("type"))
+    monkeypatch.setattr(wallet, "read_wallet", lambda client, account, kind: answer(read(kind)))
+    job = WalletJob(make_account(account_type=AccountType.AUTO))
+    results = [job.run(CLIENT) for _ in range(5)]
+    assert asked == ["type", "type", "SPOT", "SPOT", "SPOT", "type", "UNIFIED"]
+    types = [result.account_type for result in results if result]
+    assert types == ["auto", "SPOT", "SPOT", "auto", "UNIFIED"]
+
+
+# Subaccounts
+
+
+class Round:
+    """The balances of subaccounts, asked run by run."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, now: FakeClock, *members: str) -> None:
+        self.clock = now
+        self.asked: list[str] = []
+        self.remaining = 4
+        self.fails: dict[str, BybitError] = {}
+        self.members = members
+        monkeypatch.setattr(subaccounts, "read_subaccounts", lambda *_: answer(self.listed, now.now))
+        monkeypatch.setattr(subaccount_balances, "read_subaccount_balances", self._read)
+        self.subaccounts = SubaccountsJob(MASTER, 1e6)
+        self.job = SubaccountBalancesJob(self.subaccounts)
+        self.are_there(*members)
+
+    @property
+    def listed(self) -> list[Subaccount]:
+        return [Subaccount(name, name, SubaccountStatus.NORMAL, "1") for name in self.members]
+
+    def are_there(self, *members: str) -> None:
+        self.members = members
+        self.subaccounts.run(CLIENT)
+
+    def _read(self, _: Client, account: object, uid: str) -> Answer[Sequence[Balance]]:
+        self.asked.append(uid)
+        if uid in self.fails:
+            raise self.fails[uid]
+        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, 0.0, 0.0, self.clock.now, self.clock.now)
+
+    def run(self) -> float:
+        """One run; how long the job must not run after it."""
+        result = self.job.run(CLIENT)
+        return result.delay_seconds if result else self.job.idle_seconds()
+
+
+@pytest.fixture
+def a_round(monkeypatch: pytest.MonkeyPatch, now: FakeClock) -> Callable[..., Round]:
+    return lambda *members: Round(monkeypatch, now, *members)
+
+
+def test_balances_are_read_one_after_the_other_and_then_all_wait(a_round: Callable[..., Round]) -> None:
     of_three = a_round("a", "b", "c")
-    assert of_three.task.has_more
+    assert of_three.job.has_unread
     waits = []
     for _ in range(3):
-        waits.append(of_three.turn())
+        waits.append(of_three.run())
         of_three.clock.now += 0.4
     assert of_three.asked == ["a", "b", "c"]
-    assert not of_three.task.has_more
+    assert not of_three.job.has_unread
     assert max(waits[:2]) <= 0, "the others are due"
-    assert waits[2] == pytest.approx(BESIDE_SECONDS - 0.8)
-    of_three.turn()
-    assert len(of_three.asked) == 3, "nobody is due"
-    of_three.clock.now += BESIDE_SECONDS
-    of_three.turn()
+    assert waits[2] == pytest.approx(MIN_INTERVAL_SECONDS - 0.8)
+    of_three.run()
+    assert len(of_three.asked) == 3, "none is due"
+    of_three.clock.now += MIN_INTERVAL_SECONDS
+    of_three.run()
     assert of_three.asked[3:] == ["a"]
 
 
-def test_who_joins_is_next_and_who_leaves_is_forgotten(a_round: Callable[..., Round]) -> None:
+def test_balance_of_a_new_subaccount_is_next(a_round: Callable[..., Round]) -> None:
     changing = a_round("a", "b")
-    changing.turn()
-    changing.turn()
+    changing.run()
+    changing.run()
     changing.are_there("b", "c")
-    changing.turn()
+    changing.run()
     assert changing.asked == ["a", "b", "c"]
-    assert set(changing.task.due) == {"b", "c"}
 
 
-def test_without_subaccounts_it_looks_again_soon(a_round: Callable[..., Round]) -> None:
-    nobody = a_round()
-    assert nobody.turn() == pytest.approx(1.0)
-    assert nobody.asked == []
+def test_balances_without_subaccounts_wait_a_second(a_round: Callable[..., Round]) -> None:
+    none = a_round()
+    assert none.run() == pytest.approx(1.0)
+    assert none.asked == []
 
 
-def test_some_of_the_limit_is_left_to_the_polls(a_round: Callable[..., Round]) -> None:
+def test_balances_leave_a_part_of_the_limit_to_polls(a_round: Callable[..., Round]) -> None:
     used_up = a_round("a", "b", "c")
     used_up.remaining = 2
-    assert used_up.turn() <= 0
+    assert used_up.run() <= 0
     used_up.remaining = 1
-    assert used_up.turn() == 1.0
+    assert used_up.run() == 1.0
 
 
-def test_after_a_refusal_of_one_the_others_have_their_turn(a_round: Callable[..., Round]) -> None:
+def test_refusal_of_one_balance_delays_that_one(a_round: Callable[..., Round]) -> None:
     refused = a_round("a", "b")
-    refused.fails["a"] = BybitError(rule_for_ret_code(10005), "retCode 10005")
-    assert refused.turn() <= 0
-    refused.turn()
+    refused.fails["a"] = refusal(10005)
+    assert refused.run() <= 0
+    refused.run()
     assert refused.asked == ["a", "b"]
-    assert refused.task.due["a"] == refused.clock.now + SLOW_RETRY_SECONDS
-    refused.fails["b"] = BybitError(NETWORK, "reset")
-    refused.clock.now += BESIDE_SECONDS
-    refused.turn()
+    refused.clock.now += MIN_INTERVAL_SECONDS
+    refused.run()
     assert refused.asked[2:] == ["b"], "a refusal is not repeated each minute"
+    refused.clock.now += SLOW_RETRY_SECONDS
+    refused.run()
+    refused.run()
+    assert refused.asked[3:] == ["b", "a"]
 
 
 @pytest.mark.parametrize("code", [10003, 10004, 10007, 10010, 33004])
-def test_a_refusal_of_the_key_is_one_of_all(a_round: Callable[..., Round], code: int) -> None:
+def test_refusal_of_the_key_delays_all_balances(a_round: Callable[..., Round], code: int) -> None:
     """Or else a dead key is tried two or three times a second."""
     dead = a_round("a", "b")
-    dead.fails["a"] = BybitError(rule_for_ret_code(code), f"retCode {code}")
-    assert dead.turn() == SLOW_RETRY_SECONDS
+    dead.fails["a"] = refusal(code)
+    assert dead.run() == SLOW_RETRY_SECONDS
 
 
-def test_who_leaves_while_its_balance_is_read_is_not_shown(a_round: Callable[..., Round]) -> None:
-    leaving = a_round("a", "b")
-    outcome = leaving.task.ask(None)  # type: ignore[arg-type]  # the exchange is a function
-    assert outcome
-    leaving.are_there("b")
-    leaving.task.take_in(outcome, Turn(1000.0, 1000.0, 0.0, 0.0, 0.0))
-    assert b'bybit_subaccount_balances_up{account="master",subaccount="a"}' not in leaving.store.exposition()
-
-
-def test_a_failure_is_told_once_and_again_after_it_has_ended(a_round: Callable[..., Round]) -> None:
-    failing = a_round("a", "b")
-    failing.fails = {name: BybitError(NETWORK, "reset") for name in ("a", "b", "d")}
-    with capture_logs() as events:
-        failing.turn()
-        failing.turn()
-        failing.are_there("c")  # those that failed have gone
-        failing.turn()
-        failing.are_there("d")
-        failing.turn()
-    told = [event["event"] for event in events if event["log_level"] != "debug"]
-    begun, ended = "the balances of subaccounts cannot be read", "the balances of subaccounts can be read again"
-    assert told == [begun, ended, begun]
-
-
-def test_a_limit_that_is_used_up_is_waited_for(a_round: Callable[..., Round]) -> None:
+def test_limit_delays_all_balances_until_it_resets(a_round: Callable[..., Round]) -> None:
     limited = a_round("a", "b")
     limited.fails["a"] = BybitError(RATE_LIMIT, "retCode 10006", reset_at_ms=2500)
-    assert limited.turn() == 2.5
+    assert limited.run() == 2.5
 
 
-@pytest.mark.parametrize(("lasted", "shown_for"), [(5.0, 180.0), (100.0, 300.0)])
-def test_what_takes_longer_to_read_than_its_interval_is_shown_until_it_is_read_again(
-    a_round: Callable[..., Round], lasted: float, shown_for: float
-) -> None:
-    many = a_round()
-    task = Subaccounts(MASTER, BESIDE_SECONDS, many.task.desk)
-    listed = [Subaccount("1", "one", SubaccountStatus.NORMAL, "1")]
-    task.take_in(Answer(listed, {}, 0.0, 0.0, 1000.0, 1000.0 + lasted), Turn(1000.0, 1000.0 + lasted, 0.0, 0.0, 0.0))
-    many.clock.now = 1000.0 + shown_for - 1
-    assert many.store.beside(Resource.SUBACCOUNTS, MASTER).value == listed
-    many.clock.now += 1
-    assert many.store.beside(Resource.SUBACCOUNTS, MASTER).value is None
+def test_subaccount_that_is_gone_has_no_balance(a_round: Callable[..., Round]) -> None:
+    leaving = a_round("a", "b")
+    leaving.fails["a"] = BybitError(MEMBER_GONE, "retCode 131202")
+    result = leaving.job.run(CLIENT)
+    assert failure_of(result).is_unavailable
+    assert result
+    assert result.subaccount == "a"
 
 
-def test_what_is_asked_for_each_kind_of_account() -> None:
-    desk = Desk(Store(ExporterState(True, 0.0)), TransitionLog())
+def test_equity_is_asked_for_when_the_names_are_known(a_round: Callable[..., Round], monkeypatch: Any) -> None:
+    known = a_round("a")
+    equity = SubaccountEquity("a", "FUND", Decimal(5))
+    monkeypatch.setattr(subaccount_equity, "read_subaccount_equity", lambda *_: answer([equity, equity]))
+    unknown = SubaccountEquityJob(SubaccountsJob(MASTER, 60.0))
+    assert not unknown.has_unread
+    assert unknown.run(CLIENT) is None
+    job = SubaccountEquityJob(known.subaccounts)
+    assert job.has_unread
+    result = job.run(CLIENT)
+    assert result
+    assert not isinstance(result.outcome, Failure)
+    assert [each.subaccount for each in result.outcome] == ["a", "a"]
+    assert not job.has_unread
 
-    def asked(account_type: AccountType, prices: float | None = None, **more: bool) -> list[tuple[str, float]]:
-        account = Account("a", account_type, None, Secret("k"), Secret("s"), 90.0, 270.0, **more)
-        return [(task.what, task.interval_seconds) for task in tasks_of([account], prices, desk)]
 
-    wallet, key = ("account", 90.0), ("key", 300.0)
+# All jobs
+
+
+def test_jobs_of_each_kind_of_account() -> None:
+    def jobs(account_type: AccountType, prices: float | None = None, **more: bool) -> list[tuple[str, float]]:
+        account = make_account("a", account_type, poll_interval_seconds=90.0, **more)
+        return [(job.resource.value, job.interval_seconds) for job in create_jobs([account], prices)]
+
+    poll, key = ("account", 90.0), ("key", 300.0)
     for account_type in (AccountType.SPOT, AccountType.UNIFIED, AccountType.AUTO):
-        assert asked(account_type) == [wallet, key]
-    assert asked(AccountType.FUND) == [wallet, ("withdrawals", 90.0), key]
-    assert asked(AccountType.UNIFIED, 5.0) == [wallet, ("prices", 5.0), key]
-    assert asked(AccountType.UNIFIED, subaccounts=True) == [wallet, ("subaccounts", 90.0), key]
-    with_balances = asked(AccountType.UNIFIED, subaccounts=True, subaccount_balances=True)
-    assert with_balances == [wallet, ("subaccounts", 90.0), ("balances of subaccounts", 0.4), key]
+        assert jobs(account_type) == [poll, key]
+    assert jobs(AccountType.FUND) == [poll, ("withdrawals", 90.0), ("funds held back", 300.0), key]
+    assert jobs(AccountType.UNIFIED, 5.0) == [poll, ("prices", 5.0), key]
+    assert jobs(AccountType.UNIFIED, products=True) == [poll, ("products", 90.0), key]
+    members = [("subaccounts", 90.0), ("equity of subaccounts", 90.0)]
+    assert jobs(AccountType.UNIFIED, subaccounts=True) == [poll, *members, key]
+    with_balances = jobs(AccountType.UNIFIED, subaccounts=True, subaccount_balances=True)
+    assert with_balances == [poll, *members, ("balances of subaccounts", 0.4), key]
 
 
-def test_polls_come_first() -> None:
-    desk = Desk(Store(ExporterState(True, 0.0)), TransitionLog())
-    made = tasks_of([MASTER, Account("b", AccountType.FUND, None, Secret("k"), Secret("s"), 1.0, 3.0)], 60.0, desk)
-    assert [task.is_poll for task in made] == sorted((task.is_poll for task in made), reverse=True)
-    assert len({task.key for task in made}) == len(made)
+def test_jobs_begin_with_the_polls() -> None:
+    jobs = create_jobs([MASTER, make_account("b", AccountType.FUND)], 60.0)
+    assert [job.resource is Resource.WALLET for job in jobs] == [True, True] + [False] * (len(jobs) - 2)
+    assert len({job.key for job in jobs}) == len(jobs)
+
+
+def test_jobs_are_equal_if_they_read_the_same() -> None:
+    assert WalletJob(MASTER) == WalletJob(dataclasses.replace(MASTER))
+    assert WalletJob(MASTER) != WalletJob(make_account("master", AccountType.UNIFIED))
+    assert ProductsJob(MASTER, 60.0) != ProductsJob(MASTER, 61.0)

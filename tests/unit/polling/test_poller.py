@@ -25,12 +25,13 @@ from bybit_exporter.model import (
     AccountType,
     Balance,
     FailureReason,
+    JobResult,
     RateLimit,
     Secret,
 )
-from bybit_exporter.polling import jobs as tasks
-from bybit_exporter.polling import poller
-from bybit_exporter.polling.jobs import Desk, Wallet
+from bybit_exporter.polling import worker_pool
+from bybit_exporter.polling.jobs import wallet
+from bybit_exporter.polling.jobs.wallet import WalletJob
 from bybit_exporter.polling.poller import Poller
 from bybit_exporter.polling.transition_log import TransitionLog
 from tests.support import eventually
@@ -59,12 +60,11 @@ class Bench:
         self.rate_limiter = RateLimiter(10_000.0)
         transport = Transport("http://127.0.0.1:9", timeout_seconds=1.0, connections=1)
         self.client = Client(transport, ServerClock(5.0), self.rate_limiter, recv_window_seconds=5.0)
-        self.poller = Poller(self.store)
+        self.poller = Poller(self.store, TransitionLog())
         self.store.replace_accounts(self.accounts)
-        desk = Desk(self.store, TransitionLog())
-        self.tasks = [Wallet(each, each.poll_interval_seconds, desk) for each in self.accounts]
-        self.poller.replace(self.client, self.tasks)
-        monkeypatch.setattr(tasks, "read_wallet", self._read_wallet)
+        self.jobs = [WalletJob(each) for each in self.accounts]
+        self.poller.replace(self.client, self.jobs)
+        monkeypatch.setattr(wallet, "read_wallet", self._read_wallet)
 
     def _read_wallet(self, client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
         assert client is self.client
@@ -134,9 +134,8 @@ def test_a_log_that_cannot_be_written_stops_no_poll(bench: Bench, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     bench.goes_on()
-    monkeypatch.setattr(TransitionLog, "failed", full)
-    monkeypatch.setattr(TransitionLog, "succeeded", full)
-    monkeypatch.setattr(poller, "_log", type("Full", (), {"exception": full, "error": full, "debug": full})())
+    monkeypatch.setattr(TransitionLog, "record", full)
+    monkeypatch.setattr(worker_pool, "_log", type("Full", (), {"exception": full, "error": full, "debug": full})())
     bench.goes_on()
     bench.read = raising(BybitError(NETWORK, "gone"))
     eventually(lambda: bench.state().up is False)
@@ -146,7 +145,7 @@ def test_a_log_that_cannot_be_written_stops_no_poll(bench: Bench, monkeypatch: p
 def test_a_result_that_cannot_be_stored_stops_no_poll(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.goes_on()
     with monkeypatch.context() as patched:
-        patched.setattr(Store, "record", raising(RuntimeError("what")))
+        patched.setattr(Store, "apply", raising(RuntimeError("what")))
         asked = threading.Event()
         bench.read = lambda _: asked.set() or SNAPSHOT  # type: ignore[func-returns-value]
         for _ in range(3):
@@ -208,14 +207,14 @@ def test_a_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatc
     """Or else the newer figures could be replaced by the older."""
     storing = threading.Event()
     overtaken: list[str] = []
-    honest = Store.record
+    honest = Store.apply
 
-    def record(store: Store, recorded: Account, *rest: Any) -> None:
-        if recorded.name == "main":
+    def apply(store: Store, result: JobResult[Any], next_run_timestamp: float) -> None:
+        if result.account and result.account.name == "main":
             storing.set()
             pause.wait(0.1)
             storing.clear()
-        honest(store, recorded, *rest)
+        honest(store, result, next_run_timestamp)
 
     def read(asked: Account) -> AccountSnapshot:
         if asked.name == "main" and storing.is_set():
@@ -223,7 +222,7 @@ def test_a_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatc
         return SNAPSHOT
 
     pause = threading.Event()
-    monkeypatch.setattr(Store, "record", record)
+    monkeypatch.setattr(Store, "apply", apply)
     bench.read = read
     bench.goes_on("main", 5)
     pause.set()
@@ -234,8 +233,8 @@ def test_a_figure_is_as_old_as_its_arrival(bench: Bench, monkeypatch: pytest.Mon
     """The process was stopped between the answer and the storing of it."""
     bench.poller.stop(5.0)
     arrived = clock.now() - 1000.0
-    monkeypatch.setattr(tasks, "read_wallet", lambda *_: answer(arrived, arrived))
-    bench.poller._take_up(bench.client, bench.tasks[0])
+    monkeypatch.setattr(wallet, "read_wallet", lambda *_: answer(arrived, arrived))
+    bench.poller._run(bench.jobs[0])
     assert bench.state().balances is None
     assert bench.state().up is False
     timestamp = bench.state().last_success_timestamp
@@ -248,8 +247,8 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_the_question(
 ) -> None:
     bench.poller.stop(5.0)
     asked = clock.now() - bench.accounts[0].stale_after_seconds - 1.0
-    monkeypatch.setattr(tasks, "read_wallet", lambda *_: answer(asked, clock.now()))
-    bench.poller._take_up(bench.client, bench.tasks[0])
+    monkeypatch.setattr(wallet, "read_wallet", lambda *_: answer(asked, clock.now()))
+    bench.poller._run(bench.jobs[0])
     assert bench.state().balances is None
     assert bench.state().up is False
 
@@ -270,7 +269,7 @@ def test_when_a_refused_account_is_asked_next(bench: Bench, rule: ErrorRule, res
     if seconds:
         bench.goes_on("other", 5)
         assert bench.state().failures[rule.reason] == 1
-        bench.poller.end_waits()
+        bench.poller.release()
     eventually(lambda: bench.state().failures[rule.reason] >= 2)
 
 
@@ -286,16 +285,16 @@ def test_silence_is_for_all_and_ends_when_told(bench: Bench, events: list[Any]) 
     for name in ("main", "other"):
         eventually(lambda name=name: (bench.state(name).next_poll_timestamp or 0) > clock.wall() + 590)  # type: ignore[misc]
     bench.read = lambda _: SNAPSHOT
-    (told,) = [event for event in events if "shuts out" in event["event"]]
-    assert (told["silence"], told["accounts"]) == ("10m", 2)
-    bench.poller.end_waits()
+    (told,) = [event for event in events if "blocks this address" in event["event"]]
+    assert (told["pause"], told["accounts"]) == ("10m", 2)
+    bench.poller.release()
     bench.goes_on("main")
     bench.goes_on("other")
 
 
 def test_polling_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, *(account(f"a{number}") for number in range(5)))
-    bench.poller.run_once(bench.tasks)
+    bench.poller.run_once(bench.jobs)
     assert [state.polls for state in bench.store.accounts()] == [1] * 5
 
 

@@ -20,7 +20,7 @@ RATE = 100.0
 class Task:
     key: str
     interval_seconds: float
-    share: float = POLLS_SHARE
+    start_share: float = POLLS_SHARE
 
 
 def account(name: str = "a", interval: float = 10.0) -> Task:
@@ -70,7 +70,7 @@ def poll_times(made: Schedule[Task], durations: Sequence[float], until: float = 
 
 def end(made: Schedule[Task], polled: Task, not_before: float) -> float | None:
     """The poll has ended, and the next one is not to start before."""
-    due = made.postpone(polled, not_before)
+    due = made.delay(polled, not_before)
     made.finished(polled)
     return due
 
@@ -143,7 +143,7 @@ def test_hold_keeps_everybody_back_and_says_until_when() -> None:
     made = schedule(early, late)
     for polled in take_due(made, 1.0):
         end(made, polled, 1.0)
-    assert made.hold(605.0) == [(early, 610.0)]  # late is not due before
+    assert made.delay_all(605.0) == [(early, 610.0)]  # late is not due before
     assert take_due(made, 609.0) == []
     assert take_due(made, 610.0) == [early]
 
@@ -222,11 +222,11 @@ def test_whatever_polls_take_they_stay_on_the_grid_and_never_overlap(
 
 def test_what_is_beside_the_polls_comes_a_little_later_and_in_its_own_share() -> None:
     polls = [Task(f"poll {number}", 600.0) for number in range(100)]
-    beside = [Task(f"beside {number}", 600.0, share=0.1) for number in range(100)]
-    rare = [Task(f"rare {number}", 600.0, share=0.02) for number in range(100)]
+    beside = [Task(f"beside {number}", 600.0, start_share=0.1) for number in range(100)]
+    rare = [Task(f"rare {number}", 600.0, start_share=0.02) for number in range(100)]
     made = schedule(*polls, *beside, *rare)
     first = take_due(made, 0.0)
     assert [task.key for task in first] == ["poll 0"]
     due = [*first, *take_due(made, 2.0001)]
-    begun = {share: sum(task.share == share for task in due) for share in (POLLS_SHARE, 0.1, 0.02)}
+    begun = {share: sum(task.start_share == share for task in due) for share in (POLLS_SHARE, 0.1, 0.02)}
     assert begun == {POLLS_SHARE: 100, 0.1: 20, 0.02: 4}

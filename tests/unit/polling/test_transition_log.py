@@ -1,4 +1,4 @@
-"""What lasts is told when it begins, when it changes and when it ends."""
+"""A state that lasts is logged when it begins, when it changes and when it ends."""
 
 from __future__ import annotations
 
@@ -9,12 +9,39 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bybit_exporter.bybit.errors import BANNED, INTERNAL, NETWORK, RATE_LIMIT, TIMEOUT, BybitError, rule_for_ret_code
-from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, AccountType, ApiKey, Secret
+from bybit_exporter.bybit.errors import (
+    BANNED,
+    INTERNAL,
+    NETWORK,
+    RATE_LIMIT,
+    TIMEOUT,
+    BybitError,
+    rule_for_ret_code,
+)
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountStatus,
+    AccountType,
+    ApiKey,
+    MarketPrices,
+    Resource,
+    Secret,
+    Subaccount,
+    SubaccountStatus,
+)
+from bybit_exporter.polling.jobs.api_key import ApiKeyJob
+from bybit_exporter.polling.jobs.job import Job
+from bybit_exporter.polling.jobs.prices import PricesJob
+from bybit_exporter.polling.jobs.subaccount_balances import SubaccountBalancesJob
+from bybit_exporter.polling.jobs.subaccounts import SubaccountsJob
+from bybit_exporter.polling.jobs.wallet import WalletJob
+from bybit_exporter.polling.jobs.withdrawals import WithdrawalsJob
 from bybit_exporter.polling.transition_log import TransitionLog
+from tests.builders import EPOCH, make_account, make_result
 
-MAIN = Account("main", AccountType.SPOT, ("BTC",), Secret("k"), Secret("s"), 10.0, 30.0)
-OTHER = Account("other", AccountType.SPOT, ("BTC",), Secret("k"), Secret("s"), 10.0, 30.0)
+MAIN = make_account("main", coins=("BTC",))
+OTHER = make_account("other", coins=("BTC",), api_key=Secret("of another"))
 NORMAL = AccountSnapshot(AccountStatus.NORMAL, (), "ACCOUNT_STATUS_NORMAL")
 BANNED_BY_STATUS = AccountSnapshot(AccountStatus.BANNED, (), "ACCOUNT_STATUS_UNSPECIFIED")
 REFUSED = BybitError(NETWORK, "connection refused")
@@ -27,9 +54,33 @@ def events() -> Iterator[Events]:
         yield captured  # type: ignore[misc]
 
 
+class Log:
+    """A log, told in terms of accounts and errors."""
+
+    def __init__(self) -> None:
+        self.log = TransitionLog()
+        self.log.retain([MAIN, OTHER])
+
+    def succeeded(
+        self, account: Account | None, outcome: Any, at: float = 0.0, resource: Resource = Resource.WALLET, **more: Any
+    ) -> None:
+        self.log.record(make_result(account, outcome, at, resource, **more), EPOCH + at + 10.0)
+
+    def failed(
+        self, account: Account, error: BybitError, at: float = 0.0, job: Job[Any] | None = None, **more: Any
+    ) -> None:
+        job = job or WalletJob(account)
+        result = make_result((job.key[1] and account) or None, job.failure_of(error), at, job.resource, **more)
+        self.log.record(result, EPOCH + at + 10.0)
+
+
 @pytest.fixture
-def journal() -> TransitionLog:
-    return TransitionLog()
+def log() -> Log:
+    return Log()
+
+
+def refusal(code: int) -> BybitError:
+    return BybitError(rule_for_ret_code(code), "refused", code=f"retCode {code}")
 
 
 def undocumented(word: str) -> AccountSnapshot:
@@ -41,17 +92,17 @@ def told(events: Events) -> list[str]:
     return [event["event"] for event in events if event["log_level"] != "debug"]
 
 
-def test_all_is_well(journal: TransitionLog, events: Events) -> None:
+def test_all_is_well(log: Log, events: Events) -> None:
     for now in range(5):
-        journal.succeeded(MAIN, NORMAL, now)
+        log.succeeded(MAIN, NORMAL, now)
     assert events == []
 
 
-def test_a_failure_is_told_when_it_begins_and_when_it_ends(journal: TransitionLog, events: Events) -> None:
+def test_a_failure_is_told_when_it_begins_and_when_it_ends(log: Log, events: Events) -> None:
     for now in (0.0, 10.0, 20.0):
-        journal.failed(MAIN, REFUSED, now, 10.0)
-    journal.succeeded(MAIN, NORMAL, 90.4)
-    journal.succeeded(MAIN, NORMAL, 100.0)
+        log.failed(MAIN, REFUSED, now)
+    log.succeeded(MAIN, NORMAL, 90.4)
+    log.succeeded(MAIN, NORMAL, 100.0)
     begun, still, still_again, ended = events
     assert begun == {
         "event": "the account cannot be read",
@@ -67,23 +118,23 @@ def test_a_failure_is_told_when_it_begins_and_when_it_ends(journal: TransitionLo
     assert (ended["event"], ended["reason"], ended["lasted"]) == ("the account can be read again", "network", "1m30s")
 
 
-def test_a_failure_is_told_when_it_changes(journal: TransitionLog, events: Events) -> None:
+def test_a_failure_is_told_when_it_changes(log: Log, events: Events) -> None:
     for rule in (NETWORK, TIMEOUT, TIMEOUT, NETWORK):
-        journal.failed(MAIN, BybitError(rule, "what happened"), 0.0, 10.0)
+        log.failed(MAIN, BybitError(rule, "what happened"))
     assert [event["reason"] for event in events if event["log_level"] != "debug"] == ["network", "timeout", "network"]
 
 
-def test_another_code_with_another_remedy_is_a_change(journal: TransitionLog, events: Events) -> None:
-    for code in (10003, 10003, 10010):
-        journal.failed(MAIN, BybitError(rule_for_ret_code(code), "", code=f"retCode {code}"), 0.0, 300.0)
+def test_another_code_with_another_remedy_is_a_change(log: Log, events: Events) -> None:
+    for code in (10008, 10008, 10024):
+        log.failed(MAIN, refusal(code))
     advice = [event["advice"] for event in events if event["log_level"] != "debug"]
     assert len(advice) == len(set(advice)) == 2
 
 
-def test_a_failure_lasts_from_its_beginning_through_all_changes(journal: TransitionLog, events: Events) -> None:
-    journal.failed(MAIN, BybitError(NETWORK, ""), 0.0, 10.0)
-    journal.failed(MAIN, BybitError(TIMEOUT, ""), 50.0, 10.0)
-    journal.succeeded(MAIN, NORMAL, 60.0)
+def test_a_failure_lasts_from_its_beginning_through_all_changes(log: Log, events: Events) -> None:
+    log.failed(MAIN, BybitError(NETWORK, ""))
+    log.failed(MAIN, BybitError(TIMEOUT, ""), 50.0)
+    log.succeeded(MAIN, NORMAL, 60.0)
     assert events[-1]["lasted"] == "1m"
 
 
@@ -92,30 +143,32 @@ def test_a_failure_lasts_from_its_beginning_through_all_changes(journal: Transit
     [
         (BybitError(NETWORK, ""), "warning"),
         (BybitError(RATE_LIMIT, ""), "warning"),
-        (BybitError(rule_for_ret_code(10003), ""), "error"),
         (BybitError(rule_for_ret_code(10008), ""), "error"),
         (BybitError(BANNED, ""), "error"),
         (BybitError(INTERNAL, ""), "error"),
     ],
 )
-def test_what_only_a_person_can_mend_is_an_error(
-    journal: TransitionLog, events: Events, error: BybitError, level: str
-) -> None:
-    journal.failed(MAIN, error, 0.0, 10.0)
+def test_what_only_a_person_can_mend_is_an_error(log: Log, events: Events, error: BybitError, level: str) -> None:
+    log.failed(MAIN, error)
     assert events[0]["log_level"] == level
 
 
-def test_a_coin_that_is_not_listed_is_told_once(journal: TransitionLog, events: Events) -> None:
-    for coins in (("ETH",), ("ETH",), ("BTC", "ETH"), ()):
-        journal.succeeded(MAIN, AccountSnapshot(AccountStatus.NORMAL, (), "", coins), 0.0)
-    assert [event["coin"] for event in events] == ["ETH", "BTC"]
+def test_coin_is_asked_for_as_a_typo_only_if_the_exchange_does_not_know_it(log: Log, events: Events) -> None:
+    unlisted = AccountSnapshot(AccountStatus.NORMAL, (), "", ("BTC", "ETHH"))
+    log.succeeded(MAIN, unlisted)
+    assert events == [], "the market has not been read yet"
+    for _ in range(2):
+        log.succeeded(None, MarketPrices({}, frozenset({"BTC", "ETH"})), resource=Resource.PRICES)
+        log.succeeded(MAIN, unlisted)
+        log.succeeded(OTHER, AccountSnapshot(AccountStatus.NORMAL, (), "", ("BTC", "USDTT")))
+    assert [(event["account"], event["coin"]) for event in events] == [("main", "ETHH"), ("other", "USDTT")]
     assert "typo" in told(events)[0]
 
 
-def test_an_undocumented_status_is_told_once_with_its_raw_value(journal: TransitionLog, events: Events) -> None:
+def test_an_undocumented_status_is_told_once_with_its_raw_value(log: Log, events: Events) -> None:
     for word in ("FROZEN_\x1b[2J", "FROZEN_\x1b[2J", "HELD"):
-        journal.succeeded(MAIN, undocumented(word), 0.0)
-    journal.succeeded(MAIN, NORMAL, 0.0)
+        log.succeeded(MAIN, undocumented(word), 0.0)
+    log.succeeded(MAIN, NORMAL, 0.0)
     assert [event.get("exchange_status") for event in events] == [
         '"FROZEN_\N{REPLACEMENT CHARACTER}[2J"',
         '"HELD"',
@@ -124,62 +177,120 @@ def test_an_undocumented_status_is_told_once_with_its_raw_value(journal: Transit
     assert told(events)[-1] == "the exchange reports the account as normal again"
 
 
-def test_a_ban_is_an_error_told_once(journal: TransitionLog, events: Events) -> None:
+def test_a_ban_is_an_error_told_once(log: Log, events: Events) -> None:
     for _ in range(3):
-        journal.succeeded(MAIN, BANNED_BY_STATUS, 0.0)
-    journal.succeeded(MAIN, NORMAL, 0.0)
+        log.succeeded(MAIN, BANNED_BY_STATUS, 0.0)
+    log.succeeded(MAIN, NORMAL, 0.0)
     assert told(events) == [
         "the exchange reports the account as banned",
         "the exchange reports the account as normal again",
     ]
     assert events[0]["log_level"] == "error"
+    assert events[0]["advice"] == BANNED.advice
 
 
-def test_what_is_wrong_with_a_key_is_told_once_and_again_of_the_next_one(
-    journal: TransitionLog, events: Events
-) -> None:
-    trades, renewed = ApiKey(False, False, 1000.0), dataclasses.replace(MAIN, api_key=Secret("another"))
+def test_key_is_warned_of_once_and_again_for_the_next_key(log: Log, events: Events) -> None:
+    trades, renewed = ApiKey(False, False, EPOCH), dataclasses.replace(MAIN, api_key=Secret("another"))
     for account in (MAIN, MAIN, renewed, renewed):
-        journal.key(account, trades, 0.0)
+        log.succeeded(account, trades, resource=Resource.API_KEY)
     assert [event.split(":")[0] for event in told(events)] == 2 * [
-        "this key can do more than read",
         "the key expires soon",
+        "this key can do more than read",
     ]
-    journal.key(renewed, ApiKey(True, False, None), 0.0)
-    journal.key(renewed, trades, 0.0)
+    log.succeeded(renewed, ApiKey(True, False, None), resource=Resource.API_KEY)
+    log.succeeded(renewed, trades, resource=Resource.API_KEY)
     assert len(told(events)) == 6
 
 
+def test_key_that_may_withdraw_has_a_warning_of_its_own(log: Log, events: Events) -> None:
+    log.succeeded(MAIN, ApiKey(False, False, None, can_withdraw=True), resource=Resource.API_KEY)
+    assert [event.split(":")[0] for event in told(events)] == ["this key may withdraw"]
+
+
+SUBACCOUNTS = SubaccountsJob(MAIN, 60.0)
+
+
 @pytest.mark.parametrize(
-    ("account", "what", "code", "says"),
+    ("job", "code", "says"),
     [
-        (None, "prices", 10008, "api.base_url"),
-        (MAIN, "subaccounts", 10008, "api.base_url"),
-        (MAIN, "subaccounts", 10005, "Subaccount Transfer"),
-        (MAIN, "account", 10005, "account's assets"),
-        (MAIN, "account", 10008, "write account_type: UNIFIED instead of account_type: SPOT"),
-        (dataclasses.replace(MAIN, account_type=AccountType.AUTO), "account", 10008, "found out again"),
+        (PricesJob(None, 60.0), 10008, "api.base_url"),
+        (SUBACCOUNTS, 10008, "api.base_url"),
+        (SUBACCOUNTS, 10005, "Subaccount Transfer"),
+        (WalletJob(MAIN), 10005, "account's assets"),
+        (WalletJob(MAIN), 10008, "write account_type: UNIFIED instead of account_type: SPOT"),
+        (WalletJob(dataclasses.replace(MAIN, account_type=AccountType.AUTO)), 10008, "found out again"),
     ],
 )
-def test_the_advice_is_about_what_is_read(
-    account: Account | None, what: str, code: int, says: str, journal: TransitionLog, events: Events
-) -> None:
-    journal.failed(account, BybitError(rule_for_ret_code(code), "refused"), 0.0, 10.0, what)
+def test_advice_is_about_what_is_read(job: Job[Any], code: int, says: str, log: Log, events: Events) -> None:
+    log.failed(MAIN, refusal(code), job=job)
     assert says in events[0]["advice"]
     assert ("account_type:" in events[0]["advice"]) == ("account_type:" in says)
 
 
-def test_accounts_are_told_apart(journal: TransitionLog, events: Events) -> None:
-    journal.failed(MAIN, REFUSED, 0.0, 10.0)
-    journal.failed(OTHER, REFUSED, 0.0, 10.0)
-    journal.succeeded(OTHER, NORMAL, 10.0)
+def test_refused_key_is_one_line_whatever_is_read_with_it(log: Log, events: Events) -> None:
+    twin = dataclasses.replace(MAIN, name="twin")
+    log.log.retain([MAIN, twin, OTHER])
+    for account in (MAIN, twin):
+        for job in (WalletJob(account), ApiKeyJob(account), WithdrawalsJob(account, 60.0)):
+            log.failed(account, refusal(10004), 0.0, job)
+    log.failed(OTHER, refusal(10003), 0.0)
+    first, second = events
+    assert (first["event"], first["log_level"]) == ("the exchange refuses the key", "error")
+    assert (first["accounts"], second["accounts"]) == ("main, twin", "other")
+    assert "api_secret does not belong to api_key" in first["advice"]
+    log.failed(MAIN, refusal(10010), 10.0)
+    log.succeeded(twin, NORMAL, 60.0)
+    log.succeeded(MAIN, NORMAL, 60.0)
+    *_, changed, ended = events
+    assert (changed["event"], changed["error"]) == ("the exchange refuses the key", "refused")
+    assert (ended["event"], ended["accounts"]) == ("the exchange accepts the key again", "main, twin")
+    assert ended["lasted"] == "1m"
+    assert len(events) == 4
+
+
+def test_failure_of_some_subaccounts_is_logged_once_until_none_fails(log: Log, events: Events) -> None:
+    job = SubaccountBalancesJob(SUBACCOUNTS)
+
+    def list_(*names: str) -> None:
+        members = [Subaccount(name, name, SubaccountStatus.NORMAL, "1") for name in names]
+        log.succeeded(MAIN, members, resource=Resource.SUBACCOUNTS)
+
+    for name in ("a", "b"):
+        log.failed(MAIN, REFUSED, job=job, subaccount=name)
+    list_("c")  # those that failed are gone
+    log.succeeded(MAIN, [], resource=Resource.SUBACCOUNT_BALANCES, subaccount="c")
+    log.failed(MAIN, REFUSED, job=job, subaccount="d")
+    begun, ended = "the balances of subaccounts cannot be read", "the balances of subaccounts can be read again"
+    assert told(events) == [begun, ended, begun]
+
+
+def test_resource_that_is_not_available_is_one_warning(log: Log, events: Events) -> None:
+    for _ in range(3):
+        log.failed(MAIN, refusal(10005), job=WithdrawalsJob(MAIN, 60.0))
+    assert told(events) == ["the withdrawals are not available here"]
+    assert events[0]["log_level"] == "warning"
+
+
+def test_subaccount_that_is_restricted_is_logged_until_it_is_normal(log: Log, events: Events) -> None:
+    for status in (SubaccountStatus.FROZEN, SubaccountStatus.FROZEN, SubaccountStatus.NORMAL):
+        log.succeeded(MAIN, [Subaccount("1", "one", status, "4")], resource=Resource.SUBACCOUNTS)
+    assert told(events) == [
+        "the exchange restricts a subaccount",
+        "the exchange reports the subaccount as normal again",
+    ]
+
+
+def test_accounts_are_told_apart(log: Log, events: Events) -> None:
+    log.failed(MAIN, REFUSED)
+    log.failed(OTHER, REFUSED)
+    log.succeeded(OTHER, NORMAL, 10.0)
     assert [event["account"] for event in events] == ["main", "other", "other"]
 
 
-def test_what_is_taken_out_is_forgotten(journal: TransitionLog, events: Events) -> None:
-    journal.failed(MAIN, REFUSED, 0.0, 10.0)
-    journal.keep([OTHER])
-    journal.failed(MAIN, REFUSED, 0.0, 10.0)
-    journal.keep([MAIN])
-    journal.failed(MAIN, REFUSED, 0.0, 10.0)
+def test_what_is_taken_out_is_forgotten(log: Log, events: Events) -> None:
+    log.failed(MAIN, REFUSED)
+    log.log.retain([OTHER])
+    log.failed(MAIN, REFUSED)
+    log.log.retain([MAIN])
+    log.failed(MAIN, REFUSED)
     assert told(events) == ["the account cannot be read"] * 2

@@ -15,15 +15,22 @@ import requests
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_exporter.metrics.families import Resource
-from bybit_exporter.metrics.state import Cached
-from bybit_exporter.model import AccountStatus, ApiKey, FailureReason, Subaccount, SubaccountStatus
+from bybit_exporter.model import (
+    AccountStatus,
+    ApiKey,
+    FailureReason,
+    MarketPrices,
+    Resource,
+    Subaccount,
+    SubaccountStatus,
+)
 from bybit_exporter.sharding import Shard
 from bybit_exporter.web.status_page.formatting import MAX_SHOWN_CHARACTERS, ago, ahead, visible
 from bybit_exporter.web.status_page.page import HEAD_ROWS, MAX_BRIEF, MAX_ROWS, render
 from bybit_exporter.web.status_page.query import SORTS, Query
 from bybit_exporter.web.status_page.sparkline import HEIGHT, WIDTH, sparkline
 from tests.browser.site import STALE_AFTER_SECONDS, Site, every_state
+from tests.builders import make_failure
 from tests.support import eventually
 
 VOID = {"meta", "link", "input", "use", "path", "circle", "br"}
@@ -398,15 +405,14 @@ def test_every_line_stays_in_its_box(points: list[float]) -> None:
 # What is read beside the polls.
 
 
-def put(site: Site, shelf: Resource, value: object, name: str | None = "main") -> None:
-    known = Cached(value, site.clock.now, 180.0, up=True)
-    site.store.put(shelf, site.accounts[name] if name else None, lambda _: known)
+def set_prices(site: Site, **usd: str) -> None:
+    site.apply(None, MarketPrices({coin: Decimal(price) for coin, price in usd.items()}, frozenset()), Resource.PRICES)
 
 
 def test_what_it_is_worth_and_which_coins_are_missing_in_that(site: Site) -> None:
     assert page(site).texts("p", "worth") == []
     assert "Worth, USD" not in page(site).texts("th")
-    put(site, Resource.PRICES, {"ETH": Decimal("3000.5"), "USDT": Decimal("0.9995")}, None)
+    set_prices(site, ETH="3000.5", USDT="0.9995")
     shown = section(site, "main")
     assert "7,501.25" in shown, "2.5 ETH"
     assert "≈ 8,500.75 USD without BTC" in shown
@@ -421,7 +427,7 @@ def test_what_it_is_worth_and_which_coins_are_missing_in_that(site: Site) -> Non
 def test_a_total_says_that_accounts_are_missing_in_it() -> None:
     """Or else half of the money seems to be gone when an account cannot be read."""
     site = Site("main", "other", "third")
-    put(site, Resource.PRICES, {"ETH": Decimal(3000)}, None)
+    set_prices(site, ETH="3000")
     site.read("main", {"ETH": "1"})
     assert "All together ≈ 3,000.00 USD, not counting 2 accounts without current figures" in page(site).texts("p")
     site.read("other", {"ETH": "1"})
@@ -433,12 +439,11 @@ def test_a_total_says_that_accounts_are_missing_in_it() -> None:
 
 def test_what_is_not_read_beside_the_balances_is_said(site: Site) -> None:
     """Or else an account looks well while nobody can see its key or its subaccounts."""
-    main = site.accounts["main"]
-    site.store.put(Resource.PRICES, None, Cached.failed)
+    site.apply(None, make_failure(), Resource.PRICES)
     assert any("the prices cannot be read" in text for text in page(site).texts("p"))
     for shelf in (Resource.API_KEY, Resource.SUBACCOUNTS):
-        site.store.put(shelf, main, Cached.failed)
-    site.store.withdrawals(main, Cached.failed)
+        site.apply("main", make_failure(), shelf)
+    site.apply("main", make_failure(), Resource.WITHDRAWALS)
     unread = ["Withdrawals not read", "Subaccounts not read", "Key not read"]
     assert page(site).texts("span", "badge")[:-1] == [*unread, "Normal"]
     site.fail("main", FailureReason.NETWORK, "no")
@@ -446,7 +451,7 @@ def test_what_is_not_read_beside_the_balances_is_said(site: Site) -> None:
 
 
 def test_a_total_names_no_more_than_a_few_of_the_coins_it_misses(site: Site) -> None:
-    put(site, Resource.PRICES, {"X": Decimal(1)}, None)
+    set_prices(site, X="1")
     site.read("main", {f"C{number}": "1" for number in range(5)} | {"NOTHING": "0"})
     assert "≈ 0.00 USD without C0, C1, C2 and 2 more" in section(site, "main")
 
@@ -462,22 +467,24 @@ def test_a_total_names_no_more_than_a_few_of_the_coins_it_misses(site: Site) -> 
     ],
 )
 def test_what_is_wrong_with_a_key(site: Site, read_only: bool, left: float | None, badge: str | None) -> None:
-    put(site, Resource.API_KEY, ApiKey(read_only, False, None if left is None else site.clock.now + left))
+    site.apply("main", ApiKey(read_only, False, None if left is None else site.clock.now + left), Resource.API_KEY)
     assert page(site).texts("span", "badge")[:-1] == ([badge, "Normal"] if badge else ["Normal"])
     assert page(site).texts("li")[2] == f"{1 if badge else 0} need attention"
 
 
 def test_subaccounts(site: Site) -> None:
     normal = Subaccount("1", "one", SubaccountStatus.NORMAL, "1")
-    put(site, Resource.SUBACCOUNTS, [normal])
+    site.apply("main", [normal], Resource.SUBACCOUNTS)
     assert "1 subaccount, all normal." in section(site, "main")
     frozen = Subaccount("2", "<script>", SubaccountStatus.FROZEN, "4")
     banned = Subaccount("3", "three", SubaccountStatus.LOGIN_BANNED, "2")
-    put(site, Resource.SUBACCOUNTS, [normal, frozen, banned])
+    site.apply("main", [normal, frozen, banned], Resource.SUBACCOUNTS)
     assert "3 subaccounts, of which <script> is frozen, three is login banned." in section(site, "main")
     assert page(site).texts("span", "badge")[0] == "2 subaccounts banned or frozen"
     assert page(site).texts("li")[1] == "1 banned or frozen"
-    put(site, Resource.SUBACCOUNTS, [Subaccount(str(n), f"s{n}", SubaccountStatus.UNKNOWN, "9") for n in range(30)])
+    site.apply(
+        "main", [Subaccount(str(n), f"s{n}", SubaccountStatus.UNKNOWN, "9") for n in range(30)], Resource.SUBACCOUNTS
+    )
     assert "and 10 more are not normal." in section(site, "main")
 
 

@@ -1,0 +1,141 @@
+"""Assets outside the wallets: Earn, trading bots, copy trading, loans and so on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from ..model import Account, ProductEquity, Products
+from .amounts import ZERO, amount, plus
+from .client import Answer, Client, redacts_key
+from .errors import MALFORMED, BybitError
+
+ASSET_OVERVIEW_PATH = "/v5/asset/asset-overview"
+
+WALLETS = frozenset({"FundingAccount", "UnifiedTradingAccount"})
+"""Entries of the answer that have metrics of their own, and are therefore no products."""
+
+_MAX_TIMESTAMP_DIGITS = 15
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class ExtraFields(msgspec.Struct, rename="camel"):
+    """Further fields of a coin: on-chain liquidity positions state their amount in another unit than the coin."""
+
+    equity_unit: str | None = None
+
+
+class CoinDetail(msgspec.Struct, rename="camel"):
+    """Amount of one coin, as a decimal string. It is negative for loans."""
+
+    coin: Name
+    equity: str
+    ext_map: ExtraFields | None = None
+
+    @property
+    def has_amount(self) -> bool:
+        """Whether the exchange states an amount in units of the coin."""
+        unit = self.ext_map.equity_unit if self.ext_map else None
+        return self.equity != "" and unit in (None, "", self.coin)
+
+
+class Category(msgspec.Struct, rename="camel"):
+    """One part of a product."""
+
+    category: str | None = None
+    coin_detail: list[CoinDetail] | None = None
+
+
+class Product(msgspec.Struct, rename="camel"):
+    """One product, with either its parts or its coins."""
+
+    account_type: Name
+    total_equity: str | None = None
+    valuation_currency: str | None = None
+    snapshot_time: str | None = None
+    coin_detail: list[CoinDetail] | None = None
+    categories: list[Category] | None = None
+
+
+class AssetOverviewResult(msgspec.Struct):
+    """https://bybit-exchange.github.io/docs/v5/asset/balance/asset-overview"""
+
+    entries: list[Product] | None = msgspec.field(name="list", default=None)
+
+
+@redacts_key
+def read_products(client: Client, account: Account) -> Answer[Products]:
+    """Reads what the account has outside its wallets.
+
+    Raises:
+        BybitError: the request failed; ``account_mode`` where the exchange does not offer this, as on regional hosts.
+    """
+    answer = client.get(ASSET_OVERVIEW_PATH, {}, AssetOverviewResult, account)
+    return answer.with_result(products(answer.result))
+
+
+def products(result: AssetOverviewResult) -> Products:
+    """Converts a valid answer. A figure that the answer leaves empty is left out.
+
+    A coin that is listed twice in the same part of a product is summed, as is a product that is listed twice.
+
+    Raises:
+        BybitError: ``malformed``, if an amount is not a finite decimal number or a time is not a number.
+    """
+    equities: dict[tuple[str, str, str], Decimal] = {}
+    usd: dict[str, Decimal | None] = {}
+    timestamps: list[float | None] = []
+    for index, entry in enumerate(result.entries or ()):
+        if entry.account_type in WALLETS:
+            continue
+        product = entry.account_type
+        try:
+            coins, value = list(_coins(entry)), _usd(entry)
+            for category, coin, equity, field in coins:
+                key = (product, category, coin)
+                equities[key] = plus(equities.get(key, ZERO), equity, field)
+            before = usd.get(product, ZERO)
+            usd[product] = None if before is None or value is None else plus(before, value, "totalEquity")
+            timestamps.append(_timestamp(entry) if coins or value is not None else None)
+        except BybitError as error:
+            error.prefix_path(f"result.list[{index}]")
+            raise
+    return Products(
+        equities=tuple(ProductEquity(*key, equity) for key, equity in equities.items()),
+        usd={product: value for product, value in usd.items() if value is not None},
+        snapshot_timestamp=min((each for each in timestamps if each is not None), default=None),
+    )
+
+
+def _coins(entry: Product) -> Iterator[tuple[str, str, Decimal, str]]:
+    """Category, coin, amount, and path of the amount. A product that has parts lists its coins in them."""
+    if not entry.categories:
+        yield from _amounts("", entry.coin_detail, "coinDetail")
+    for index, part in enumerate(entry.categories or ()):
+        yield from _amounts(part.category or "", part.coin_detail, f"categories[{index}].coinDetail")
+
+
+def _amounts(category: str, details: list[CoinDetail] | None, path: str) -> Iterator[tuple[str, str, Decimal, str]]:
+    for index, detail in enumerate(details or ()):
+        field = f"{path}[{index}].equity"
+        equity = amount(detail.equity, field)
+        if detail.has_amount:
+            yield category, detail.coin, equity, field
+
+
+def _usd(entry: Product) -> Decimal | None:
+    """The value of a product in US dollars. None if the exchange states none, or states it in another currency."""
+    value = amount(entry.total_equity or "", "totalEquity")
+    return value if entry.total_equity and entry.valuation_currency == "USD" else None
+
+
+def _timestamp(entry: Product) -> float | None:
+    """Unix time of the figures of a product. None if the exchange states none."""
+    text = entry.snapshot_time or "0"
+    if not (text.isascii() and text.isdigit() and len(text) <= _MAX_TIMESTAMP_DIGITS):
+        raise BybitError(MALFORMED, "snapshotTime: not a time in milliseconds", seen=text)
+    return int(text) / 1000 or None

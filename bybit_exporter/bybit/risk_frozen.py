@@ -1,0 +1,35 @@
+"""The amount that the exchange keeps from being withdrawn because of risk."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated
+
+import msgspec
+
+from ..model import Account
+from .amounts import amount
+from .client import Answer, Client, redacts_key
+
+WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
+
+
+class WithdrawableAmountResult(msgspec.Struct, rename="camel"):
+    """https://bybit-exchange.github.io/docs/v5/asset/balance/delay-amount"""
+
+    limit_amount_usd: Annotated[str, msgspec.Meta(min_length=1)]
+    """Required, since an empty amount is not known to mean 0."""
+
+
+@redacts_key
+def read_risk_frozen(client: Client, account: Account) -> Answer[Decimal]:
+    """Reads the amount frozen because of risk, in US dollars, over all coins and wallets of the account.
+
+    The request must name a coin, but this figure of the answer is the same for every coin.
+
+    Raises:
+        BybitError: the request failed; ``auth`` where the key may not read this; ``malformed`` if the amount is not a
+            finite decimal number.
+    """
+    answer = client.get(WITHDRAWABLE_AMOUNT_PATH, {"coin": "USDT"}, WithdrawableAmountResult, account)
+    return answer.with_result(amount(answer.result.limit_amount_usd, "result.limitAmountUsd"))

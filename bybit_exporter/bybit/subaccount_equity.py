@@ -1,0 +1,81 @@
+"""The value of every wallet of every subaccount: one request for all of them. Keys of master accounts only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import msgspec
+
+from ..model import Account, SubaccountEquity
+from .amounts import amount
+from .client import Answer, Client, redacts_key
+from .errors import MALFORMED, BybitError
+
+MEMBERS_ASSETS_PATH = "/v5/asset/total-members-assets"
+
+COMPLETE = 0
+"""The ``stat`` of a figure for which the exchange could read everything."""
+
+Name = Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class WalletAssets(msgspec.Struct):
+    """One wallet: its value in US dollars as a decimal string, and whether that is complete."""
+
+    type: Name
+    origb: str | None = None
+    stat: int | None = None
+
+    @property
+    def is_complete(self) -> bool:
+        return self.stat == COMPLETE and bool(self.origb)
+
+
+class MemberAssets(msgspec.Struct):
+    """One user: the master account or a subaccount. Its ``stat`` is about its total, which is not read."""
+
+    uid: int | Name
+    is_master: bool | None = msgspec.field(name="isM", default=None)
+    items: list[WalletAssets] | None = None
+
+
+class MembersAssetsResult(msgspec.Struct):
+    """https://bybit-exchange.github.io/docs/v5/asset/total-members-assets"""
+
+    members: list[MemberAssets] | None = msgspec.field(name="list", default=None)
+
+
+@redacts_key
+def read_subaccount_equity(client: Client, account: Account) -> Answer[Sequence[SubaccountEquity]]:
+    """Reads the value of all wallets of all subaccounts of a master account.
+
+    Raises:
+        BybitError: the request failed.
+    """
+    answer = client.get(MEMBERS_ASSETS_PATH, {}, MembersAssetsResult, account)
+    return answer.with_result(subaccount_equity(answer.result))
+
+
+def subaccount_equity(result: MembersAssetsResult) -> Sequence[SubaccountEquity]:
+    """Converts a valid answer. Wallets that the exchange marks as incomplete, and those of the master, are left out.
+
+    A total that is incomplete says nothing against the wallets in it that are complete: each states that for itself.
+
+    Raises:
+        BybitError: ``malformed``, if a value is not a finite decimal number or a wallet is listed twice.
+    """
+    found: dict[tuple[str, str], SubaccountEquity] = {}
+    for index, member in enumerate(result.members or ()):
+        if member.is_master:
+            continue
+        for position, item in enumerate(member.items or ()):
+            path = f"result.list[{index}].items[{position}]"
+            usd = amount(item.origb or "", f"{path}.origb")
+            if not item.is_complete:
+                continue
+            equity = SubaccountEquity(str(member.uid), item.type.removeprefix("ACCOUNT_TYPE_"), usd)
+            if (equity.uid, equity.wallet) in found:
+                raise BybitError(MALFORMED, f"{path}.type: listed twice", seen=item.type)
+            found[equity.uid, equity.wallet] = equity
+    return list(found.values())

@@ -1,0 +1,145 @@
+"""API keys and secrets: in the configuration, in a file or in an environment variable. No problem quotes one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from .. import rsa
+from ..model import Secret
+from . import schema
+from .schema import Section
+
+MAX_SECRET_BYTES = 64 << 10
+MAX_PATH_CHARACTERS = 300
+
+_VARIABLE_REFERENCE = re.compile(r"\$\w+|.*\$[{(].*", re.DOTALL)
+"""``$NAME``, ``${NAME}`` and ``$(NAME)``: what shells, Compose and Kubernetes replace, but not the exporter."""
+
+_QUOTE = r"""["'`\u00ab\u00bb\u2018-\u201f]"""
+_IN_QUOTES = re.compile(rf"{_QUOTE}.*{_QUOTE}", re.DOTALL)
+
+_MIN_SECRET_CHARACTERS = 14
+"""Keys of the exchange have 18 letters and digits, secrets 36. The parts of a UUID, as in paths, have at most 12."""
+
+
+class SecretReader:
+    """Reads the key and the secret of one account, each given in exactly one of three ways.
+
+    With a single account and none of the three, ``BYBIT_API_KEY`` and ``BYBIT_API_SECRET`` are read.
+    """
+
+    def __init__(self, section: Section, path: Path, environ: Mapping[str, str], *, is_only_account: bool) -> None:
+        self._section = section
+        self._path = path
+        self._environ = environ
+        self._is_only_account = is_only_account
+        self.files: list[Path] = []
+        """The files that were read for a secret."""
+
+    def read_key(self) -> Secret:
+        """The key. What is wrong is reported; then it is empty."""
+        return self._read("api_key", _secret)
+
+    def read_secret(self) -> Secret:
+        """The secret, or the private RSA key. What is wrong is reported; then it is empty."""
+        return self._read("api_secret", _secret_or_pem)
+
+    def _read(self, key: str, check: Callable[[str], Secret]) -> Secret:
+        def converter(source: Callable[[Any], tuple[str, str]]) -> Callable[[Any], Secret]:
+            def convert(value: Any) -> Secret:
+                subject, text = source(value)
+                return _checked(subject, text, key, check)
+
+            return convert
+
+        sources = {key: self._configured, f"{key}_file": self._from_file, f"{key}_env": self._from_environment}
+        secrets = [self._section.take(name, converter(source), None) for name, source in sources.items()]
+        given = [name for name in sources if self._section.has(name)]
+        if len(given) > 1:
+            self._section.report(given[1], f"{given[0]} is given too; give exactly one of {', '.join(sources)}")
+        elif not given:
+            return self._from_default_variable(key, check, f"missing; give one of {', '.join(sources)}")
+        return next((secret for secret in secrets if secret is not None), Secret(""))
+
+    def _from_default_variable(self, key: str, check: Callable[[str], Secret], problem: str) -> Secret:
+        variable = f"BYBIT_{key.upper()}"
+        try:
+            if self._is_only_account and variable in self._environ:
+                return _checked(f"the environment variable {variable} ", self._environ[variable], key, check)
+            self._section.report(key, problem + (f", or set {variable}" if self._is_only_account else ""))
+        except ValueError as error:
+            self._section.report(key, str(error))
+        return Secret("")
+
+    # The three sources. Each returns how a problem of the text begins, and the text.
+
+    def _configured(self, value: Any) -> tuple[str, str]:
+        self.files.append(self._path)
+        return "", schema.text(value)
+
+    def _from_file(self, value: Any) -> tuple[str, str]:
+        name = schema.text(value)
+        path = self._path.parent / name
+        self.files.append(path)
+        try:
+            text = schema.read_text(path, MAX_SECRET_BYTES)
+        except OSError as error:
+            raise ValueError(_unreadable(name, path, error)) from None
+        except ValueError as error:
+            raise ValueError(f"the file {error}") from None
+        return "the file ", text.removesuffix("\n").removesuffix("\r")
+
+    def _from_environment(self, value: Any) -> tuple[str, str]:
+        name = schema.text(value)
+        if name in self._environ:
+            return "the variable ", self._environ[name]
+        hint = "; write the name alone, without $" if name.startswith("$") else ""
+        raise ValueError(f"the environment has no variable of this name{hint}")
+
+
+def looks_like_secret(text: str) -> bool:
+    """Whether a text may be a secret rather than a path.
+
+    Then it has a long run of letters and digits, of more than one kind: upper case, lower case, digits.
+    """
+    runs = re.findall(rf"[A-Za-z0-9]{{{_MIN_SECRET_CHARACTERS},}}", text)
+    kinds = (str.islower, str.isupper, str.isdigit)
+    return rsa.PEM_BEGINS in text or any(sum(any(map(kind, run)) for kind in kinds) > 1 for run in runs)
+
+
+def _unreadable(name: str, path: Path, error: OSError) -> str:
+    """The problem of a secret file. The path that was tried is named, unless the secret itself was given for it."""
+    if looks_like_secret(name):
+        return f"the file cannot be read: {error.strerror}; must be the path of a file, not the secret itself"
+    return f"the file {schema.shown(str(path.absolute()), MAX_PATH_CHARACTERS)} cannot be read: {error.strerror}"
+
+
+def _checked(subject: str, text: str, key: str, check: Callable[[str], Secret]) -> Secret:
+    """The secret that a text is. Raises ValueError with what is wrong, after the subject."""
+    try:
+        if _VARIABLE_REFERENCE.fullmatch(schema.text(text)):
+            name = f"write the variable's name as {key}_env"
+            raise ValueError(f"refers to an environment variable, which is not replaced here; {name}")
+        if _IN_QUOTES.fullmatch(text):
+            raise ValueError("begins and ends with a quote character, which no key or secret has; remove the quotes")
+        return check(text)
+    except ValueError as error:
+        raise ValueError(f"{subject}{error}") from None
+
+
+def _secret(text: str) -> Secret:
+    if not re.fullmatch(r"[!-~]+", text):
+        raise ValueError("contains a blank, a line break or another character that no key or secret has")
+    return Secret(text)
+
+
+def _secret_or_pem(text: str) -> Secret:
+    """The secret of a key that the exchange has made, or the private RSA key of one that the user has made."""
+    pem = text.strip()
+    if not pem.startswith(rsa.PEM_BEGINS):
+        return _secret(text)
+    rsa.private_key(pem)
+    return Secret(pem)

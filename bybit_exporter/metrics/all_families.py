@@ -1,0 +1,17 @@
+"""All metrics that are rows of a table, in the order of the exposition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .exporter_families import EXPORTER_FAMILIES
+from .exposition import Family
+from .families import ACCOUNT_FAMILIES
+from .resource_families import COIN_PRICE, RESOURCE_FAMILIES
+
+ALL_FAMILIES: tuple[Family[Any], ...] = (
+    *ACCOUNT_FAMILIES,
+    *(family for families in RESOURCE_FAMILIES.values() for family in families),
+    COIN_PRICE,
+    *EXPORTER_FAMILIES,
+)

@@ -1,0 +1,65 @@
+"""The metrics of the exporter itself, one row each; rendered at each scrape."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterator
+
+from .. import REVISION, __version__
+from .exposition import Family, label
+from .state import ExporterState
+
+
+def _build_info(_: ExporterState) -> Iterator[tuple[str, float]]:
+    yield (
+        (
+            label("python_version", platform.python_version())
+            + label("revision", REVISION)
+            + label("version", __version__)
+        ),
+        1,
+    )
+
+
+def _clock_offset(state: ExporterState) -> Iterator[tuple[str, float]]:
+    if state.clock_offset_seconds is not None:
+        yield "", state.clock_offset_seconds
+
+
+EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
+    Family(
+        "bybit_api_clock_offset_seconds",
+        "gauge",
+        "The exchange's clock minus this machine's, from the latest answer.",
+        (),
+        _clock_offset,
+    ),
+    Family(
+        "bybit_exporter_build_info",
+        "gauge",
+        "Always 1; the labels say what is running.",
+        ("python_version", "revision", "version"),
+        _build_info,
+    ),
+    Family(
+        "bybit_exporter_config_last_reload_successful",
+        "gauge",
+        "1 if the configuration was read without error the last time it was read, else 0.",
+        (),
+        lambda s: [("", s.config_reload_successful)],
+    ),
+    Family(
+        "bybit_exporter_config_last_reload_success_timestamp_seconds",
+        "gauge",
+        "Unix time at which the configuration was last read without error.",
+        (),
+        lambda s: [("", s.config_reload_success_timestamp)],
+    ),
+    Family(
+        "bybit_exporter_shard_info",
+        "gauge",
+        "Always 1; the labels say which share of the accounts this process polls, counted from 0.",
+        ("shard", "total_shards"),
+        lambda s: [(label("shard", str(s.shard)) + label("total_shards", str(s.total_shards)), 1)],
+    ),
+)

@@ -1,0 +1,48 @@
+"""What is read from the exchange: a module for each job.
+
+A new job is a module with a subclass of `Job`, a line in `create_jobs`, and rows in `bybit_exporter.metrics.families`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from ...model import Account, AccountType
+from .api_key import ApiKeyJob
+from .job import MIN_INTERVAL_SECONDS
+from .job import Job as Job
+from .prices import PricesJob
+from .products import ProductsJob
+from .risk_frozen import RiskFrozenJob
+from .subaccount_balances import SubaccountBalancesJob
+from .subaccount_equity import SubaccountEquityJob
+from .subaccounts import SubaccountsJob
+from .wallet import WalletJob
+from .withdrawals import WithdrawalsJob
+
+
+def create_jobs(accounts: Sequence[Account], prices_interval_seconds: float | None) -> list[Job[Any]]:
+    """All jobs for these accounts, and the prices unless they are off (None). Polls come first."""
+    jobs: list[Job[Any]] = [WalletJob(account) for account in accounts]
+    if prices_interval_seconds is not None:
+        jobs.append(PricesJob(None, prices_interval_seconds))
+    for account in accounts:
+        jobs += _jobs_besides_poll(account)
+    return jobs
+
+
+def _jobs_besides_poll(account: Account) -> Iterator[Job[Any]]:
+    interval = max(MIN_INTERVAL_SECONDS, account.poll_interval_seconds)
+    if account.account_type is AccountType.FUND:
+        yield WithdrawalsJob(account, interval)
+        yield RiskFrozenJob(account)
+    if account.products:
+        yield ProductsJob(account, interval)
+    if account.subaccounts:
+        subaccounts = SubaccountsJob(account, interval)
+        yield subaccounts
+        yield SubaccountEquityJob(subaccounts)
+        if account.subaccount_balances:
+            yield SubaccountBalancesJob(subaccounts)
+    yield ApiKeyJob(account)

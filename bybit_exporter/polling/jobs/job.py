@@ -1,0 +1,159 @@
+"""The base of all jobs: one thing that is read from the exchange on an interval."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Generic, TypeVar
+
+from ... import clock
+from ...bybit.client import Answer, Client
+from ...bybit.errors import INTERNAL, BybitError, ErrorRule, RetryPolicy, resource_advice
+from ...model import STALE_AFTER_INTERVALS, Account, AccountType, Failure, FailureReason, JobResult, Resource
+
+T = TypeVar("T")
+
+MIN_INTERVAL_SECONDS = 60.0
+"""Everything but the wallets is read at most this often."""
+
+
+class Job(ABC, Generic[T]):
+    """Reads one thing on an interval, and fails on its own. Two jobs are equal if they read the same.
+
+    A subclass names its resource and implements `read`. An account of None stands for the whole exporter.
+    """
+
+    resource: ClassVar[Resource]
+    start_share: ClassVar[float] = 0.1
+    """The share of the permitted rate of requests that the first round of jobs of this kind uses."""
+    unavailable_if: ClassVar[frozenset[FailureReason | ErrorRule]] = frozenset()
+    """Failures which mean that the exchange does not offer this here, or not to this key."""
+
+    def __init__(self, account: Account | None, interval_seconds: float) -> None:
+        self._account = account
+        self.interval_seconds = interval_seconds
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Job) and self._identity == other._identity
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+    @property
+    def _identity(self) -> tuple[object, ...]:
+        return self.resource, self._account, self.interval_seconds
+
+    @property
+    def key(self) -> tuple[Resource, str]:
+        """What tells jobs of one configuration apart."""
+        return self.resource, self._account.name if self._account else ""
+
+    @property
+    def account(self) -> Account:
+        """The account that is asked for."""
+        assert self._account is not None
+        return self._account
+
+    @abstractmethod
+    def read(self, client: Client) -> Answer[T]:
+        """Asks the exchange.
+
+        Raises:
+            BybitError: whatever went wrong.
+        """
+
+    def run(self, client: Client) -> JobResult[T] | None:
+        """Asks the exchange and returns what came of it; None if there was nothing to ask."""
+        started_at = clock.now()
+        try:
+            answer = self.read(client)
+        except BybitError as error:
+            return self._failed(error, started_at, client)
+        except Exception as error:
+            fault = BybitError(INTERNAL, f"{type(error).__name__} in the exporter", code=type(error).__name__)
+            fault.__cause__ = error
+            return self._failed(fault, started_at, client)
+        return self._succeeded(answer, started_at)
+
+    def advice(self, error: BybitError) -> str:
+        """What to tell the operator about a failure."""
+        return resource_advice(error)
+
+    def stale_after_seconds(self, answer: Answer[T]) -> float:
+        """How long the answer may be shown. Very many pages may take longer than the interval."""
+        return STALE_AFTER_INTERVALS * max(self.interval_seconds, answer.received_at - answer.asked_at)
+
+    def delay_after_success(self, answer: Answer[T]) -> float:
+        """How long the job must not run again after an answer (seconds); 0: until its next interval."""
+        return 0.0
+
+    def delay_after_failure(self, error: BybitError, server_now: float) -> float:
+        """How long the job must not run again after a failure; ``server_now`` is Unix time by the exchange's clock."""
+        return error.wait_seconds(server_now)
+
+    def idle_seconds(self) -> float:
+        """How long to wait when there was nothing to ask; 0: until its next interval."""
+        return 0.0
+
+    @property
+    def has_unread(self) -> bool:
+        """Whether a part is known that has not been asked for yet, and that another run would read."""
+        return False
+
+    @property
+    def account_type(self) -> AccountType | None:
+        """For a wallet: its type, as far as it is known."""
+        return None
+
+    @property
+    def subaccount(self) -> str:
+        """The subaccount that the latest run asked for, if any."""
+        return ""
+
+    def _succeeded(self, answer: Answer[T], started_at: float) -> JobResult[T]:
+        return JobResult(
+            self.resource,
+            self._account,
+            answer.result,
+            # A figure may be as old as the question: the answer may have been long on its way.
+            observed_at=answer.asked_at,
+            # It ended when its answer came: the process may have been suspended since.
+            ended_at=answer.received_at,
+            ended_timestamp=clock.timestamp_of(answer.received_at),
+            duration_seconds=answer.received_at - started_at,
+            stale_after_seconds=self.stale_after_seconds(answer),
+            delay_seconds=self.delay_after_success(answer),
+            rate_limits=answer.rate_limits,
+            account_type=self.account_type,
+            subaccount=self.subaccount,
+        )
+
+    def _failed(self, error: BybitError, started_at: float, client: Client) -> JobResult[T]:
+        ended_at = clock.now()
+        pauses_all = error.rule.retry is RetryPolicy.PAUSE_ALL
+        return JobResult(
+            self.resource,
+            self._account,
+            self.failure_of(error),
+            observed_at=started_at,
+            ended_at=ended_at,
+            ended_timestamp=clock.timestamp_of(ended_at),
+            duration_seconds=ended_at - started_at,
+            delay_seconds=0.0 if pauses_all else self.delay_after_failure(error, client.clock.now()),
+            pauses_all=pauses_all,
+            rate_limits=error.rate_limits,
+            account_type=self.account_type,
+            subaccount=self.subaccount,
+        )
+
+    def failure_of(self, error: BybitError) -> Failure:
+        """What the store and the log are told of a failure."""
+        return Failure(
+            error.reason,
+            str(error),
+            self.advice(error),
+            error.code,
+            needs_operator=error.needs_operator,
+            refuses_key=error.refuses_key,
+            is_unavailable=not self.unavailable_if.isdisjoint((error.reason, error.rule)),
+            cause=error.__cause__ if error.rule is INTERNAL else None,
+        )

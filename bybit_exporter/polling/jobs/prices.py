@@ -1,0 +1,17 @@
+"""What coins are worth."""
+
+from __future__ import annotations
+
+from ...bybit.client import Answer, Client
+from ...bybit.prices import read_prices
+from ...model import MarketPrices, Resource
+from .job import Job
+
+
+class PricesJob(Job[MarketPrices]):
+    """Reads the prices of all coins, without a key."""
+
+    resource = Resource.PRICES
+
+    def read(self, client: Client) -> Answer[MarketPrices]:
+        return read_prices(client)

@@ -1,0 +1,26 @@
+"""What the exchange holds back because of risk."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from ...bybit.client import Answer, Client
+from ...bybit.errors import NO_PERMISSION
+from ...bybit.risk_frozen import read_risk_frozen
+from ...model import Account, FailureReason, Resource
+from .job import Job
+
+INTERVAL_SECONDS = 300.0
+
+
+class RiskFrozenJob(Job[Decimal]):
+    """Reads the US dollars that may not be withdrawn because of risk, where the key may read them."""
+
+    resource = Resource.RISK_FROZEN
+    unavailable_if = frozenset({NO_PERMISSION, FailureReason.ACCOUNT_MODE, FailureReason.REGION})
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account, max(INTERVAL_SECONDS, account.poll_interval_seconds))
+
+    def read(self, client: Client) -> Answer[Decimal]:
+        return read_risk_frozen(client, self.account)

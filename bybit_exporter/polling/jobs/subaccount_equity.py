@@ -1,0 +1,43 @@
+"""What the wallets of all subaccounts are worth."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from msgspec.structs import replace
+
+from ...bybit.client import Answer, Client
+from ...bybit.subaccount_equity import read_subaccount_equity
+from ...model import FailureReason, JobResult, Resource, SubaccountEquity
+from .job import Job
+from .subaccounts import IDLE_SECONDS, SubaccountsJob
+
+
+class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
+    """Reads the worth of every wallet of every subaccount in one request. Regional accounts do not have this."""
+
+    resource = Resource.SUBACCOUNT_EQUITY
+    unavailable_if = frozenset({FailureReason.ACCOUNT_MODE, FailureReason.REGION})
+
+    def __init__(self, subaccounts: SubaccountsJob) -> None:
+        super().__init__(subaccounts.account, subaccounts.interval_seconds)
+        self._subaccounts = subaccounts
+        self._has_run = False
+
+    @property
+    def has_unread(self) -> bool:
+        return self._subaccounts.is_current and not self._has_run
+
+    def run(self, client: Client) -> JobResult[Sequence[SubaccountEquity]] | None:
+        if not self._subaccounts.is_current:  # the answer has no names
+            return None
+        self._has_run = True
+        return super().run(client)
+
+    def idle_seconds(self) -> float:
+        return IDLE_SECONDS
+
+    def read(self, client: Client) -> Answer[Sequence[SubaccountEquity]]:
+        answer = read_subaccount_equity(client, self.account)
+        names = {each.uid: each.name for each in self._subaccounts.current}
+        return answer.with_result([replace(each, subaccount=names.get(each.uid, each.uid)) for each in answer.result])

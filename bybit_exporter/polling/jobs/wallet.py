@@ -1,0 +1,41 @@
+"""The poll of an account: its balances and its status."""
+
+from __future__ import annotations
+
+from ...bybit.client import Answer, Client
+from ...bybit.errors import BybitError, advice
+from ...bybit.wallets import find_account_type, read_wallet
+from ...model import Account, AccountSnapshot, AccountType, FailureReason, Resource
+from ..schedule import POLLS_SHARE
+from .job import Job
+
+
+class WalletJob(Job[AccountSnapshot]):
+    """Polls the wallet of an account. For `AccountType.AUTO` it first asks which wallet the account has."""
+
+    resource = Resource.WALLET
+    start_share = POLLS_SHARE
+
+    def __init__(self, account: Account) -> None:
+        super().__init__(account, account.poll_interval_seconds)
+        self._account_type = account.account_type
+
+    def read(self, client: Client) -> Answer[AccountSnapshot]:
+        if self._account_type is AccountType.AUTO:
+            self._account_type = find_account_type(client, self.account)
+        try:
+            return read_wallet(client, self.account, self._account_type)
+        except BybitError as error:
+            if error.reason is FailureReason.ACCOUNT_MODE:  # the account may have been upgraded: ask again next time
+                self._account_type = self.account.account_type
+            raise
+
+    @property
+    def account_type(self) -> AccountType:
+        return self._account_type
+
+    def advice(self, error: BybitError) -> str:
+        return advice(error, self.account.account_type)
+
+    def stale_after_seconds(self, answer: Answer[AccountSnapshot]) -> float:
+        return self.account.stale_after_seconds

@@ -1,0 +1,152 @@
+"""The threads: each job is run when it is due, by a bounded number of workers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Generic, TypeVar
+
+import structlog
+
+from .. import clock
+from .schedule import Schedulable, Schedule
+
+MAX_WORKERS = 256
+"""Maximum number of jobs that run at once."""
+
+WAITING_WORKERS = 2
+"""Workers that wait for the next jobs to be due. The other idle ones sleep until there are fewer."""
+
+MAX_WAIT_SECONDS = 1.0
+"""A waiting worker looks at the clock at least this often, since waits stop while the machine sleeps."""
+
+_log = structlog.get_logger()
+
+J = TypeVar("J", bound=Schedulable)
+
+
+class WorkerPool(Generic[J]):
+    """Runs each job when it is due, until it is stopped. Any thread may call.
+
+    An idle worker waits for a job that no other worker waits for, and then runs it itself, so each run wakes one
+    thread. At least one worker waits at any time, as long as the pool may grow.
+    """
+
+    def __init__(self, run: Callable[[J], None]) -> None:
+        self._run = run
+        self._schedule: Schedule[J] = Schedule()
+        lock = threading.RLock()
+        self._changed, self._needed, self._idle = (threading.Condition(lock) for _ in range(3))
+        self._once: deque[J] = deque()
+        self._running = 0
+        self._workers = self._waiting = self._sleeping = 0
+        self._started = self._stopping = False
+
+    def replace(self, jobs: Iterable[J], requests_per_second: float, *, keep: bool = True) -> None:
+        """Runs exactly these jobs from now on. An unchanged job keeps its times, unless ``keep`` is false."""
+        with self._changed:
+            self._schedule.replace(jobs, clock.now(), requests_per_second, keep=keep)
+            self._changed.notify_all()
+
+    def start(self) -> None:
+        with self._changed:
+            self._started = True
+            self._add_waiting_worker()
+
+    def run_once(self, jobs: Sequence[J]) -> None:
+        """Runs each job one time, and returns when all have ended."""
+        with self._changed:
+            self._once.extend(jobs)
+            for _ in jobs:
+                self._add_waiting_worker()
+            self._idle.wait_for(lambda: self._stopping or not (self._once or self._running))
+
+    def delay(self, job: J, not_before: float, *, releasable: bool) -> float | None:
+        """Runs the job next no earlier than this (staleness clock). ``releasable``: `release` ends the delay.
+
+        Returns:
+            when it runs next; None if it has been taken out.
+        """
+        with self._changed:
+            return self._schedule.delay(job, not_before, releasable=releasable)
+
+    def delay_all(self, not_before: float) -> list[tuple[J, float]]:
+        """Runs no job before this moment. Returns the delayed jobs and when each runs next."""
+        with self._changed:
+            return self._schedule.delay_all(not_before)
+
+    def release(self, spacing_seconds: float) -> None:
+        """Ends all delays: the delayed jobs run from now on, one after the other."""
+        with self._changed:
+            self._schedule.release(clock.now(), spacing_seconds)
+            self._changed.notify_all()
+
+    def stop(self, patience_seconds: float) -> None:
+        """Starts no further job, and waits at most this long for those that run."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            self._needed.notify_all()
+            self._idle.notify_all()
+            self._idle.wait_for(lambda: not self._running, patience_seconds)
+
+    def _add_waiting_worker(self) -> None:
+        """Wakes a sleeping worker, or else starts one if the pool may grow."""
+        if self._sleeping:
+            self._sleeping -= 1
+            self._needed.notify()
+        elif self._workers < MAX_WORKERS:
+            worker = threading.Thread(target=self._work, name=f"poll-{self._workers}", daemon=True)
+            try:
+                worker.start()
+            except RuntimeError as error:  # the system allows no more threads: the existing ones share the jobs
+                if not self._workers:
+                    raise
+                _log.debug("cannot start a worker", workers=self._workers, error=str(error))
+            else:
+                self._workers += 1
+
+    def _work(self) -> None:
+        while (job := self._next()) is not None:
+            try:
+                self._run(job)
+            except Exception:
+                with contextlib.suppress(Exception):  # it may be the log that fails
+                    _log.exception("the result of a job was lost", job=str(job.key))
+            with self._changed:
+                self._schedule.finished(job)  # only after its result is stored: a newer one must not be overwritten
+                self._running -= 1
+                if not self._running:
+                    self._idle.notify_all()
+
+    def _next(self) -> J | None:
+        """Waits until a job is due; None if the worker is to end."""
+        with self._changed:
+            job = None
+            while job is None:
+                if self._stopping or not (self._started or self._once):
+                    self._workers -= 1
+                    return None
+                if self._once:
+                    job = self._once.popleft()
+                elif self._waiting < WAITING_WORKERS:
+                    job = self._wait_until_due()
+                else:
+                    self._sleeping += 1
+                    self._needed.wait()
+            self._running += 1
+            if self._started and not self._waiting:
+                self._add_waiting_worker()
+            return job
+
+    def _wait_until_due(self) -> J | None:
+        """The first job that no other worker waits for, once it is due; None if another one may be due first."""
+        reserved = self._schedule.reserve()
+        wait = MAX_WAIT_SECONDS if reserved is None else min(reserved.due - clock.now(), MAX_WAIT_SECONDS)
+        if wait > 0:
+            self._waiting += 1
+            self._changed.wait(wait)
+            self._waiting -= 1
+        return self._schedule.take(reserved, clock.now()) if reserved and not self._stopping else None

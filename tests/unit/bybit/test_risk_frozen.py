@@ -1,0 +1,37 @@
+"""The reader of the amount frozen because of risk."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from bybit_exporter.bybit.risk_frozen import read_risk_frozen
+from bybit_exporter.model import FailureReason
+from tests.unit.bybit.fake_exchange import MAIN, Exchange, refusal
+
+FUND = {"coin": "USDT", "withdrawableAmount": "95.5", "availableBalance": "100"}
+
+
+def answered(amount: Any) -> dict[str, Any]:
+    return {"limitAmountUsd": amount, "withdrawableAmount": {"FUND": FUND}}
+
+
+@pytest.mark.parametrize("amount", ["0", "52853.5551", "0.00000001"])
+def test_risk_frozen_amount_is_read_with_one_request(amount: str) -> None:
+    exchange = Exchange(answered(amount))
+    assert read_risk_frozen(exchange.client, MAIN).result == Decimal(amount)
+    assert exchange.asked == [("/v5/asset/withdraw/withdrawable-amount", {"coin": ["USDT"]})]
+
+
+@pytest.mark.parametrize("result", [answered(""), answered("much"), answered(0), answered(None), {}])
+def test_risk_frozen_amount_that_is_missing_empty_or_no_number_is_malformed(result: dict[str, Any]) -> None:
+    error = refusal(read_risk_frozen, Exchange(result))
+    assert error.reason is FailureReason.MALFORMED
+    assert str(error).startswith("result.limitAmountUsd: ")
+
+
+def test_risk_frozen_refusal_does_not_show_the_key() -> None:
+    error = refusal(read_risk_frozen, Exchange(b'{"retCode": 10005, "retMsg": "not with CANARYKEY"}'))
+    assert (error.reason, str(error)) == (FailureReason.AUTH, 'retCode 10005: "not with ***"')
