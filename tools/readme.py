@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from bybit_exporter.bybit.errors import ERROR_RULES, ErrorRule
-from bybit_exporter.metrics.all_families import ALL_FAMILIES
+from bybit_exporter.metrics.families import ALL_FAMILIES
 
 README = Path(__file__).parent.parent / "README.md"
 

@@ -283,13 +283,15 @@ _WRONG_MODE_ADVICE = {
     AccountType.UNIFIED: "this is a classic account: write account_type: SPOT instead of account_type: UNIFIED",
     AccountType.AUTO: "the account's type is found out again, since the account may have been upgraded; if this lasts,"
     " check whether Bybit has banned the user",
+    AccountType.FUND: "the exchange does not offer the funding wallet to this account: check api.base_url and"
+    " api.environment; if it could be read before, check whether Bybit has banned the user",
 }
 
 
 def advice(error: BybitError, account_type: AccountType) -> str:
     """What to tell the user about a failed poll of an account that is configured with this type."""
     if error.rule is WRONG_ACCOUNT_MODE:
-        return _WRONG_MODE_ADVICE.get(account_type, error.rule.advice)
+        return _WRONG_MODE_ADVICE[account_type]
     return error.rule.advice
 
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, Generic, Protocol, Self, TypeVar
 
 from ..model import Account, Balance, Resource
-from .families import FIGURE_FAMILIES, STATE_FAMILIES, render_account
+from .account_families import FIGURE_FAMILIES, STATE_FAMILIES, render_account
 from .resource_families import render_resource
 from .state import AccountState, Cached
 

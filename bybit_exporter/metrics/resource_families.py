@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..model import Balance, Products, Resource, Subaccount, SubaccountEquity, SubaccountStatus
+from .account_families import amounts_of
 from .exposition import Family, Samples, label
-from .families import amounts_of
 from .state import Cached
 
 T = TypeVar("T")

@@ -18,9 +18,9 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 
 from .. import clock
 from ..model import Account, AccountType, Failure, JobResult, MarketPrices, Resource
+from .account_families import ACCOUNT_FAMILIES
 from .exporter_families import EXPORTER_FAMILIES
 from .exposition import Family
-from .families import ACCOUNT_FAMILIES
 from .history import History
 from .rendered import Rendered, RenderedAccount, RenderedResource
 from .request_durations import RequestDurations

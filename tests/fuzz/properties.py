@@ -1,4 +1,4 @@
-"""What must hold for any bytes: an answer gives a snapshot or a `BybitError`, a file a `Config` or a `ConfigError`."""
+"""Properties of any input: an answer gives a snapshot or a `BybitError`, a file a `Config` or a `ConfigError`."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.bybit.wallets.spot import SpotResult
 from bybit_exporter.bybit.withdrawals import read_withdrawals
-from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
+from bybit_exporter.metrics.account_families import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.metrics.state import AccountState
 from bybit_exporter.model import (
     Account,
@@ -50,7 +50,11 @@ from bybit_exporter.model import (
     Secret,
     SubaccountEquity,
 )
+<<<<<<< HEAD
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request, handle
+=======
+from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
+>>>>>>> cd5da441c091afb23e077ea80017fd5506a44d07
 from tests.builders import make_result
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"
@@ -58,7 +62,7 @@ ACCOUNT = Account("main", AccountType.SPOT, None, Secret(KEY), Secret(SECRET), 1
 
 
 class Canned(Transport):
-    """Whatever it is asked, it answers the same; it remembers the latest question."""
+    """Answers every request the same, and remembers the latest request."""
 
     def __init__(self, response: Response) -> None:
         self.response = response
@@ -111,7 +115,7 @@ envelopes = st.fixed_dictionaries(
 
 @st.composite
 def twisted(draw: st.DrawFn, honest: st.SearchStrategy[Any]) -> Any:
-    """An honest envelope in which one value, somewhere, is anything at all, or gone."""
+    """A valid envelope in which one value is replaced or removed."""
     envelope = draw(honest)
     place: Any = envelope
     while True:
@@ -190,7 +194,7 @@ def waits_within_reason(error: BybitError, now: float) -> None:
 
 
 def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
-    """Read once more, by another reader: Python's own."""
+    """Compares the snapshot with what Python's own JSON reader finds."""
     text = body.decode(errors="replace")  # where nobody looks, in a key that is not known, it may be no UTF-8
     said = {asset["coin"]: asset for asset in json.loads(text)["result"]["spot"]["assets"]}
     assert [balance.coin for balance in snapshot.balances] == list(said)
@@ -209,7 +213,7 @@ def is_what_was_said(snapshot: AccountSnapshot, body: bytes) -> None:
     assert all(line.startswith(b"bybit_") and line.count(b"\n") == 0 for line in lines)
 
 
-# The answers of the other wallets, and those that are read beside the polls.
+# The answers of the other wallets and of everything else that is read.
 
 coins = st.sampled_from(["BTC", "ETH", "USDT"]) | st.text(max_size=4)
 flags = st.integers(-1, 7)
@@ -323,7 +327,7 @@ def any_other_answer_gives_what_it_says_or_a_bybit_error(case: tuple[str, bytes]
 
 
 def numbers_in(value: Any) -> Iterator[Decimal]:
-    """Every amount of what has been read, wherever in it."""
+    """Yields every amount in a result, at any depth."""
     if isinstance(value, Decimal):
         yield value
     elif isinstance(value, Mapping):
@@ -337,7 +341,7 @@ def numbers_in(value: Any) -> Iterator[Decimal]:
         yield from numbers_in(astuple(value))
 
 
-# Every unified wallet, read once more by a reader that works with fractions.
+# The unified wallet, compared with an independent reader that calculates with fractions.
 
 plain_amounts = (
     st.just("0")
@@ -365,7 +369,7 @@ def a_unified_wallet_is_shown_as_the_exchange_states_it(wallet: dict[str, Any]) 
 
 
 def is_stated_or_none(balance: Balance, coin: Mapping[str, str], owned: Fraction) -> None:
-    """No figure is a 0 that the exchange has not stated, but for an empty debt, and an empty worth of nothing."""
+    """Checks that no figure is a 0 that was not stated, except an empty debt and the empty worth of nothing."""
     debts = (balance.borrowed, balance.accrued_interest, balance.unrealised_pnl)
     for figure, name in zip(debts, ("borrowAmount", "accruedInterest", "unrealisedPnl"), strict=True):
         assert figure == (number(coin[name]) if name in coin else None)
@@ -380,7 +384,7 @@ def is_stated_or_none(balance: Balance, coin: Mapping[str, str], owned: Fraction
 
 
 def number(text: str) -> Fraction:
-    """What a text that is a number means; nothing is 0, and so is what is smaller than any float."""
+    """Parses a valid number; an empty text is 0, and so is what is smaller than any float."""
     return Fraction(text) if text and float(text) else Fraction(0)
 
 

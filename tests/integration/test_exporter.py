@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from bybit_exporter.metrics.account_families import ACCOUNT_FAMILIES
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
-from bybit_exporter.metrics.families import ACCOUNT_FAMILIES
 from bybit_exporter.sandbox import (
     ASSET_INFO,
     BANNED,

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from bybit_exporter.metrics.all_families import ALL_FAMILIES
+from bybit_exporter.metrics.families import ALL_FAMILIES
 from grafana.__main__ import FOLDER, texts
 
 Json = dict[str, Any]

@@ -12,8 +12,8 @@ import kubernetes_validate  # type: ignore[import-untyped]
 import pytest
 import yaml
 
+from bybit_exporter.metrics.account_families import ACCOUNT_FAMILIES
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
-from bybit_exporter.metrics.families import ACCOUNT_FAMILIES
 from tests.exporter_process import ROOT
 from tests.support import require_real
 

@@ -38,22 +38,22 @@ LARGEST = Decimal("1.7e308")
         ("0e999999999", "0"),
     ],
 )
-def test_amounts_are_exact(text: str, number: str) -> None:
+def test_amount_is_parsed_exactly(text: str, number: str) -> None:
     assert amount(text, "") == Decimal(number)
 
 
 @pytest.mark.parametrize("text", ["0.000", "-0", "-0.000", "-1e-999", "0e99", "1e-999999999"])
-def test_zero_has_no_sign_and_no_exponent(text: str) -> None:
+def test_amount_of_zero_has_no_sign_and_no_exponent(text: str) -> None:
     assert str(amount(text, "")) == "0"
 
 
 @given(st.decimals(allow_nan=False, allow_infinity=False, min_value=-(10**30), max_value=10**30))
-def test_any_decimal_number_is_itself(number: Decimal) -> None:
+def test_amount_of_any_decimal_number_is_that_number(number: Decimal) -> None:
     assert amount(str(number), "") == number
 
 
 @given(st.text())
-def test_any_text_is_a_finite_number_or_malformed(text: str) -> None:
+def test_amount_of_any_text_is_finite_or_malformed(text: str) -> None:
     try:
         number = float(amount(text, "field"))
     except BybitError as error:

@@ -1,4 +1,4 @@
-"""One GET: how it is signed, when it is made once more, and what its answer may be. No sockets here."""
+"""The client: how a GET is signed, when it is repeated, and which answers it accepts. No sockets."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def status(number: int, body: bytes = b"", headers: Mapping[str, str] | None = N
 
 
 class Script(Transport):
-    """Plays replies one after the other (the last for ever), and remembers what it was asked."""
+    """Returns replies one after the other, the last for ever, and remembers the requests."""
 
     def __init__(self, *replies: Reply | Callable[[], Reply]) -> None:
         self._replies = list(replies)
@@ -68,7 +68,7 @@ class Script(Transport):
 
 
 class Bench:
-    """A client on a script, with a wall clock of its own."""
+    """A client of a `Script`, with its own wall clock."""
 
     def __init__(self, *replies: Reply | Callable[[], Reply]) -> None:
         self.wall = FakeClock(time.time())
@@ -96,7 +96,7 @@ def server_time(seconds: float) -> Response:
     return reply(result={"timeSecond": str(int(seconds)), "timeNano": str(round(seconds * 1e9))})
 
 
-def test_a_request_is_signed_as_the_exchange_documents() -> None:
+def test_private_request_is_signed_as_documented() -> None:
     bench = Bench(reply())
     bench.ask()
     ((path, query, headers),) = bench.script.asked
@@ -106,7 +106,7 @@ def test_a_request_is_signed_as_the_exchange_documents() -> None:
     assert bybit_headers("CANARYKEY", "CANARYSECRET", query, stamp).items() <= headers.items()
 
 
-def test_a_public_request_carries_no_key() -> None:
+def test_public_request_has_no_key() -> None:
     bench = Bench(reply())
     bench.client.get(PATH, {}, SpotResult)
     assert not [name for name in bench.script.asked[0][2] if name.startswith("X-BAPI")]
@@ -118,10 +118,10 @@ def test_a_public_request_carries_no_key() -> None:
         BybitError(NETWORK, ""),
         status(500),
         status(503),
-        *map(reply, (10000, 10016, 131001, 131003, 131200, 131201, 131230)),
+        *map(reply, (10000, 10016, 429, 10429, 131001, 131003, 131200, 131201, 131230)),
     ],
 )
-def test_what_may_pass_by_itself_is_asked_once_more_with_a_new_signature(first: Reply) -> None:
+def test_temporary_failure_is_repeated_once_with_a_new_signature(first: Reply) -> None:
     bench = Bench(first, reply())
 
     def later() -> Reply:
@@ -142,7 +142,7 @@ def test_what_may_pass_by_itself_is_asked_once_more_with_a_new_signature(first: 
 
 
 @pytest.mark.parametrize("every", [BybitError(NETWORK, ""), status(500), reply(10016), reply(131230)])
-def test_only_once_more(every: Reply) -> None:
+def test_temporary_failure_is_repeated_only_once(every: Reply) -> None:
     bench = Bench(every)
     bench.fails()
     assert len(bench.script.asked) == 2
@@ -151,7 +151,7 @@ def test_only_once_more(every: Reply) -> None:
 @pytest.mark.parametrize(
     "code", [10001, 10003, 10004, 10005, 10006, 10007, 10008, 10009, 10010, 10018, 10027, 33004, 5]
 )
-def test_a_refusal_is_not_asked_about_again(code: int) -> None:
+def test_refusal_is_not_repeated(code: int) -> None:
     bench = Bench(reply(code, "why"))
     assert str(bench.fails()) == f'retCode {code}: "why"'
     assert len(bench.script.asked) == 1
@@ -159,7 +159,7 @@ def test_a_refusal_is_not_asked_about_again(code: int) -> None:
 
 @pytest.mark.parametrize("code", [10002, -1])
 @pytest.mark.parametrize("offset", [-30.0, -1.0, 30.0, 1e6])
-def test_a_refused_timestamp_is_corrected_within_the_poll(code: int, offset: float) -> None:
+def test_refused_timestamp_is_corrected_and_the_request_repeated(code: int, offset: float) -> None:
     bench = Bench(reply(code))
     bench.script._replies += [lambda: server_time(bench.wall.now + offset), reply()]
     bench.ask()
@@ -169,7 +169,7 @@ def test_a_refused_timestamp_is_corrected_within_the_poll(code: int, offset: flo
     assert bench.client.clock.offset_seconds == pytest.approx(offset, abs=0.1)
 
 
-def test_a_timestamp_that_is_refused_again_is_not_corrected_for_ever() -> None:
+def test_timestamp_refused_twice_is_a_clock_failure() -> None:
     bench = Bench(reply(10002), server_time(time.time()), reply(10002))
     assert bench.fails().reason == "clock"
     assert bench.script.paths == [PATH, "/v5/market/time", PATH]
@@ -178,7 +178,7 @@ def test_a_timestamp_that_is_refused_again_is_not_corrected_for_ever() -> None:
 @pytest.mark.parametrize(
     "broken", [BybitError(NETWORK, "gone"), status(500), reply(10016), reply(result={"timeNano": "x"})]
 )
-def test_without_the_exchange_s_time_it_is_the_clock_that_is_at_fault(broken: Reply) -> None:
+def test_refused_timestamp_without_server_time_is_a_clock_failure(broken: Reply) -> None:
     bench = Bench(reply(10002), broken)
     failed = bench.fails()
     assert failed.reason == "clock"
@@ -187,7 +187,7 @@ def test_without_the_exchange_s_time_it_is_the_clock_that_is_at_fault(broken: Re
     assert bench.client.clock.offset_seconds is None
 
 
-def test_a_timeout_while_correcting_the_clock_is_not_mistaken_for_something_else() -> None:
+def test_network_failure_after_a_refused_timestamp_is_reported_alone() -> None:
     """What failed first is not the cause of what fails next."""
     bench = Bench(reply(10002), server_time(time.time()), BybitError(NETWORK, "gone"))
     failed = bench.fails()
@@ -198,7 +198,7 @@ def test_a_timeout_while_correcting_the_clock_is_not_mistaken_for_something_else
 @pytest.mark.parametrize(
     "silencing", [status(403, b"access too frequent"), status(429), reply(10018), status(403, b'{"retCode":10018}')]
 )
-def test_a_blocked_address_closes_the_gate_for_everyone(silencing: Reply) -> None:
+def test_blocked_address_blocks_the_rate_limiter(silencing: Reply) -> None:
     bench = Bench(silencing)
     assert bench.fails().reason == "ip_rate_limit"
     assert bench.fails().reason == "ip_rate_limit"
@@ -207,7 +207,7 @@ def test_a_blocked_address_closes_the_gate_for_everyone(silencing: Reply) -> Non
     assert left == pytest.approx(PAUSE_ALL_SECONDS, abs=5)
 
 
-def test_no_retry_passes_a_gate_that_closes_meanwhile() -> None:
+def test_retry_is_refused_if_the_rate_limiter_is_blocked_meanwhile() -> None:
     bench = Bench(reply())
 
     def closing() -> Reply:
@@ -219,7 +219,7 @@ def test_no_retry_passes_a_gate_that_closes_meanwhile() -> None:
     assert len(bench.script.asked) == 1
 
 
-def test_the_time_request_may_find_the_address_blocked() -> None:
+def test_blocked_address_at_the_server_time_request_blocks_the_rate_limiter() -> None:
     bench = Bench(reply(10002), status(403, b"access too frequent"))
     assert bench.fails().reason == "ip_rate_limit"
     assert bench.rate_limiter.blocked_until > 0
@@ -246,12 +246,12 @@ def date(seconds_ahead: float) -> str:
         ("Sun, 99 Foo 1994 99:99:99 GMT", 600.0),
     ],
 )
-def test_retry_after_counts_if_it_is_longer_and_makes_sense(retry_after: str, seconds: float) -> None:
+def test_retry_after_is_respected_if_longer_and_valid(retry_after: str, seconds: float) -> None:
     assert silence_after(retry_after) == pytest.approx(seconds, abs=5)
 
 
 @pytest.mark.parametrize(("ahead", "seconds"), [(1800.0, 1800.0), (-1800.0, 600.0), (60.0, 600.0)])
-def test_retry_after_may_be_a_date(ahead: float, seconds: float) -> None:
+def test_retry_after_as_a_date_is_respected(ahead: float, seconds: float) -> None:
     assert silence_after(date(ahead)) == pytest.approx(seconds, abs=5)
 
 
@@ -273,12 +273,12 @@ def silence_after(retry_after: str) -> float:
         ("\u0661", None),
     ],
 )
-def test_a_reset_timestamp_is_a_number_or_nothing(text: str, expected: int | None) -> None:
+def test_reset_timestamp_that_is_not_a_number_is_ignored(text: str, expected: int | None) -> None:
     bench = Bench(reply(10006, headers={"X-Bapi-Limit-Reset-Timestamp": text}))
     assert bench.fails().reset_at_ms == expected
 
 
-def test_no_reset_timestamp() -> None:
+def test_reset_timestamp_that_is_absent_is_none() -> None:
     assert Bench(reply(10006)).fails().reset_at_ms is None
 
 
@@ -286,19 +286,19 @@ LIMITS = {"X-Bapi-Limit": "60", "X-Bapi-Limit-Status": "7"}
 
 
 @pytest.mark.parametrize("code", [0, 10006, 10003])
-def test_the_exchange_s_limit_is_passed_on_whatever_the_answer(code: int) -> None:
+def test_rate_limit_of_any_answer_is_reported(code: int) -> None:
     bench = Bench(reply(code, headers=LIMITS))
     seen = bench.ask().rate_limits if code == 0 else bench.fails().rate_limits
     assert seen == {PATH: RateLimit(60, 7)}
 
 
 @pytest.mark.parametrize("headers", [{}, {"X-Bapi-Limit": "60"}, {"X-Bapi-Limit": "x", "X-Bapi-Limit-Status": "-7"}])
-def test_half_a_limit_is_none(headers: dict[str, str]) -> None:
+def test_rate_limit_without_both_headers_is_not_reported(headers: dict[str, str]) -> None:
     assert Bench(reply(headers=headers)).ask().rate_limits == {}
 
 
 @pytest.mark.parametrize("offset", [-0.9, 0.5, 4.0])
-def test_every_answer_keeps_the_clock_up(offset: float) -> None:
+def test_time_of_every_answer_updates_the_server_clock(offset: float) -> None:
     bench = Bench(reply())
     bench.script._replies = [lambda: reply(time=int((bench.client.clock._wall() + offset) * 1000))]
     bench.ask()
@@ -306,7 +306,7 @@ def test_every_answer_keeps_the_clock_up(offset: float) -> None:
 
 
 @pytest.mark.parametrize("absurd", [0, -1, 10**11, 10**15, 10**18, 2**63, 10**30, 10**400, -(10**400), None])
-def test_an_absurd_time_does_no_harm(absurd: int | None) -> None:
+def test_absurd_time_of_an_answer_is_ignored(absurd: int | None) -> None:
     bench = Bench(reply(time=absurd))
     assert bench.ask().result.spot.assets == []
     assert bench.client.clock.now() == bench.wall.now
@@ -366,7 +366,7 @@ ASSET = '{"coin":"BTC","free":"1","frozen":"0","withdraw":""}'
         (body('{"retCode":0,"x":' + "[" * 200_000 + "]" * 200_000 + "}"), "the answer is nested too deeply"),
     ],
 )
-def test_a_malformed_answer_is_named_by_its_field(answer: Response, message: str) -> None:
+def test_malformed_answer_is_refused_with_the_path_of_the_field(answer: Response, message: str) -> None:
     bench = Bench(answer)
     failed = bench.fails()
     assert failed.reason == "malformed"
@@ -376,7 +376,7 @@ def test_a_malformed_answer_is_named_by_its_field(answer: Response, message: str
 
 
 @pytest.mark.parametrize("size", [99, 100, 101, 900_000])
-def test_of_a_field_100_characters_are_shown_at_most(size: int) -> None:
+def test_malformed_field_is_shown_up_to_100_characters(size: int) -> None:
     wrong = json.dumps(["ü" * size])
     shown = str(Bench(with_result('{"spot":{"status":' + wrong + ',"assets":[]}}')).fails())
     assert shown.startswith('result.spot.status: Expected `str`, got `array`: "["üüü')
@@ -394,14 +394,22 @@ def test_of_a_field_100_characters_are_shown_at_most(size: int) -> None:
         BybitError(NETWORK, "BadStatusLine", seen="you said CANARYKEY"),
     ],
 )
-def test_an_answer_that_repeats_the_key_does_not_bring_it_into_the_log(answer: Reply) -> None:
+def test_key_repeated_by_an_answer_is_redacted(answer: Reply) -> None:
     with pytest.raises(BybitError) as failed:
         read_wallet(Bench(answer).client, ACCOUNT, AccountType.SPOT)
     assert "CANAR" not in str(failed.value)
     assert "CANAR" not in repr(failed.value)
 
 
-def test_a_success_is_decided_by_the_code_alone() -> None:
+@pytest.mark.parametrize(
+    ("message", "reason"), [("accountType only support UNIFIED.", "account_mode"), ("coin is invalid", "request")]
+)
+def test_parameter_error_is_told_apart_by_its_message(message: str, reason: str) -> None:
+    failed = Bench(reply(10001, message)).fails()
+    assert (failed.reason, str(failed)) == (reason, f'retCode 10001: "{message}"')
+
+
+def test_ret_msg_of_a_success_is_ignored() -> None:
     for message in ("OK", "success", "SUCCESS", "", None, "error"):
         body: Any = json.dumps({"retCode": 0, "retMsg": message, "result": RESULT}).encode()
         assert Bench(status(200, body)).ask().result.spot.assets == []
@@ -460,7 +468,7 @@ for _ in range(100):
 """
 
 
-def test_the_first_answers_of_a_kind_may_come_together() -> None:
-    """In a process of its own, since it is the interpreter that would crash."""
+def test_first_answers_of_a_kind_may_be_decoded_by_several_threads() -> None:
+    """In its own process, since a failure crashes the interpreter."""
     ended = subprocess.run([sys.executable, "-c", FIRST_ANSWERS], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert (ended.returncode, ended.stderr) == (0, "")

@@ -53,7 +53,7 @@ RET_CODES = {
 
 
 @pytest.mark.parametrize(("code", "outcome"), RET_CODES.items())
-def test_every_code(code: int, outcome: tuple[str, RetryPolicy]) -> None:
+def test_ret_code_has_the_agreed_reason_and_retry(code: int, outcome: tuple[str, RetryPolicy]) -> None:
     rule = rule_for_ret_code(code)
     assert (rule.reason, rule.retry) == outcome
 
@@ -84,11 +84,11 @@ def test_every_code(code: int, outcome: tuple[str, RetryPolicy]) -> None:
         (204, b"", "malformed"),
     ],
 )
-def test_every_status(status: int, body: bytes, reason: str) -> None:
+def test_http_status_has_the_agreed_reason(status: int, body: bytes, reason: str) -> None:
     assert rule_for_http_status(status, body).reason == reason
 
 
-def test_the_table_is_complete_and_says_nothing_twice() -> None:
+def test_table_covers_every_reason_and_no_code_twice() -> None:
     assert {rule.reason for rule in ERROR_RULES} == set(FailureReason)
     codes = [code for rule in ERROR_RULES for code in rule.ret_codes]
     statuses = [status for rule in ERROR_RULES for status in rule.http_statuses]
@@ -113,7 +113,7 @@ def test_the_table_is_complete_and_says_nothing_twice() -> None:
         (10024, "api.base_url"),
     ],
 )
-def test_the_advice_is_for_that_very_code(code: int, words: str) -> None:
+def test_advice_fits_the_ret_code(code: int, words: str) -> None:
     assert words in rule_for_ret_code(code).advice
 
 
@@ -150,7 +150,7 @@ def test_advice_on_not_found_states_no_account_type(rule: ErrorRule, account_typ
         (AccountType.SPOT, "write account_type: UNIFIED instead of account_type: SPOT"),
         (AccountType.UNIFIED, "write account_type: SPOT instead of account_type: UNIFIED"),
         (AccountType.AUTO, "found out again"),
-        (AccountType.FUND, "account_type: auto"),
+        (AccountType.FUND, "does not offer the funding wallet"),
     ],
 )
 @pytest.mark.parametrize("code", [10008, 10028, 100028])
@@ -218,11 +218,11 @@ NOW = 1_700_000_000.0
         (BybitError(IP_RATE_LIMIT, "", retry_after_seconds=1e17), MAX_PAUSE_ALL_SECONDS),
     ],
 )
-def test_how_long_an_account_waits(error: BybitError, seconds: float) -> None:
+def test_wait_seconds_follow_the_retry_policy(error: BybitError, seconds: float) -> None:
     assert error.wait_seconds(NOW) == pytest.approx(seconds)
 
 
-def test_the_long_waits_are_what_was_agreed() -> None:
+def test_long_waits_are_as_agreed() -> None:
     assert (SLOW_RETRY_SECONDS, PAUSE_ALL_SECONDS) == (300.0, 600.0)
 
 
@@ -237,24 +237,24 @@ def test_the_long_waits_are_what_was_agreed() -> None:
         ("two\nlines\r\x1b[31m\x00\u202e", '"two�lines��[31m��"'),
     ],
 )
-def test_what_is_quoted_is_short_and_steers_no_terminal(text: str, shown: str) -> None:
+def test_quote_is_short_and_printable(text: str, shown: str) -> None:
     assert quote(text) == shown
 
 
-def test_an_error_hides_what_it_is_told_to_also_where_it_would_be_cut() -> None:
+def test_redacted_text_is_hidden_also_at_the_cut() -> None:
     error = BybitError(API, "retCode 1", seen="x" * 90 + "canary" + "y" * 90 + "canary")
     error.redact("canary")
     assert "can" not in str(error)
     assert str(error).startswith('retCode 1: "xxx')
 
 
-def test_an_error_without_a_quotation_is_its_detail() -> None:
+def test_error_without_received_text_shows_its_detail() -> None:
     error = BybitError(TIMEOUT, "no complete answer")
     error.redact("answer")
     assert str(error) == "no complete answer"
 
 
-def test_the_readme_has_this_table() -> None:
+def test_readme_has_this_table() -> None:
     text = readme.README.read_text()
     assert f"<!-- troubleshooting -->\n\n{readme.troubleshooting()}\n\n<!-- /troubleshooting -->" in text
     for rule in ERROR_RULES:

@@ -18,10 +18,10 @@ from prometheus_client.openmetrics.exposition import generate_latest as generate
 from prometheus_client.registry import Collector
 
 from bybit_exporter import REVISION, __version__
-from bybit_exporter.metrics.all_families import ALL_FAMILIES
+from bybit_exporter.metrics.account_families import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
 from bybit_exporter.metrics.exposition import Family
-from bybit_exporter.metrics.families import ACCOUNT_FAMILIES, render_account
+from bybit_exporter.metrics.families import ALL_FAMILIES
 from bybit_exporter.metrics.state import AccountState, ExporterState
 from bybit_exporter.model import (
     Account,

@@ -1,6 +1,6 @@
-"""The spot wallet at the level of HTTP: the request that is sent, and what each answer comes to.
+"""The spot wallet through HTTP: the request, and the snapshot or failure of each answer.
 
-No socket: `responses` stands in for the exchange below the exporter's own transport.
+No sockets: `responses` replaces the exchange below the exporter's transport.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def refusal(client: Client, exchange: responses.RequestsMock, body: Any, *coins:
         (tuple(f"C{n}" for n in range(200)), "accountType=SPOT"),
     ],
 )
-def test_one_signed_request_however_many_coins(
+def test_spot_wallet_of_any_number_of_coins_is_one_signed_request(
     client: Client, exchange: responses.RequestsMock, coins: tuple[str, ...], query: str
 ) -> None:
     read(client, exchange, envelope(ETH), *coins)
@@ -94,7 +94,7 @@ def test_one_signed_request_however_many_coins(
     assert {name: request.headers[name] for name in expected} == expected
 
 
-def test_the_documentation_s_own_answer(client: Client, exchange: responses.RequestsMock) -> None:
+def test_documented_answer_becomes_a_snapshot(client: Client, exchange: responses.RequestsMock) -> None:
     reading = read(client, exchange, envelope(ETH), "ETH")
     assert reading.result.status is AccountStatus.NORMAL
     assert reading.result.balances == (Balance("ETH", Decimal("11.53485"), Decimal(0), Decimal(0)),)
@@ -112,12 +112,14 @@ def test_the_documentation_s_own_answer(client: Client, exchange: responses.Requ
         ("", AccountStatus.UNKNOWN),
     ],
 )
-def test_the_status(client: Client, exchange: responses.RequestsMock, word: str, status: AccountStatus) -> None:
+def test_status_is_translated_and_kept_as_stated(
+    client: Client, exchange: responses.RequestsMock, word: str, status: AccountStatus
+) -> None:
     snapshot = read(client, exchange, envelope(ETH, status=word)).result
     assert (snapshot.status, snapshot.raw_status) == (status, word)
 
 
-def test_configured_coins_in_their_order_with_0_for_what_is_not_listed(
+def test_configured_coins_keep_their_order_and_are_0_if_not_listed(
     client: Client, exchange: responses.RequestsMock
 ) -> None:
     snapshot = read(client, exchange, envelope(ETH, {**ETH, "coin": "XRP"}), "USDT", "ETH").result
@@ -128,37 +130,41 @@ def test_configured_coins_in_their_order_with_0_for_what_is_not_listed(
     assert snapshot.unlisted_coins == ("USDT",)
 
 
-def test_without_configured_coins_all_that_are_listed(client: Client, exchange: responses.RequestsMock) -> None:
+def test_all_listed_coins_are_read_if_none_are_configured(client: Client, exchange: responses.RequestsMock) -> None:
     snapshot = read(client, exchange, envelope({**ETH, "coin": "XRP"}, ETH)).result
     assert [balance.coin for balance in snapshot.balances] == ["XRP", "ETH"]
     assert snapshot.unlisted_coins == ()
 
 
-def test_a_coin_that_is_not_asked_for_must_be_sound_too(client: Client, exchange: responses.RequestsMock) -> None:
-    """An answer with nonsense in it is not to be trusted for the rest."""
+def test_amount_of_a_coin_that_is_not_configured_is_checked_too(
+    client: Client, exchange: responses.RequestsMock
+) -> None:
+    """One malformed amount makes the whole answer untrustworthy."""
     error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "XRP", "free": "NaN"}), "ETH", "BTC")
     assert str(error) == 'result.spot.assets[1].free: not a finite decimal number: "NaN"'
 
 
 @pytest.mark.parametrize("message", ["OK", "success", "SUCCESS", "", None])
-def test_ret_code_alone_decides(client: Client, exchange: responses.RequestsMock, message: str | None) -> None:
+def test_ret_msg_of_a_success_is_ignored(client: Client, exchange: responses.RequestsMock, message: str | None) -> None:
     assert read(client, exchange, envelope(ETH, retMsg=message)).result.balances
 
 
 @pytest.mark.parametrize("absent", ["retMsg", "retExtInfo", "time"])
-def test_what_does_not_matter_may_be_absent(client: Client, exchange: responses.RequestsMock, absent: str) -> None:
+def test_field_of_the_envelope_that_is_not_needed_may_be_absent(
+    client: Client, exchange: responses.RequestsMock, absent: str
+) -> None:
     body = envelope(ETH)
     del body[absent]
     assert read(client, exchange, body).result.balances
 
 
-def test_fields_that_nobody_knows_yet_do_no_harm(client: Client, exchange: responses.RequestsMock) -> None:
+def test_unknown_fields_are_ignored(client: Client, exchange: responses.RequestsMock) -> None:
     assert read(client, exchange, envelope({**ETH, "bonus": ["1"]}, new={"a": 1})).result.balances
 
 
 @pytest.mark.parametrize("field", ["coin", "free", "frozen", "withdraw"])
 @pytest.mark.parametrize("value", [None, 1, 1.5, True, [], ["1"], {}])
-def test_a_field_that_is_no_string_is_malformed(
+def test_field_that_is_not_a_string_is_malformed(
     client: Client, exchange: responses.RequestsMock, field: str, value: object
 ) -> None:
     error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "BTC", field: value}))
@@ -168,7 +174,7 @@ def test_a_field_that_is_no_string_is_malformed(
 
 
 @pytest.mark.parametrize("field", ["coin", "free", "frozen", "withdraw"])
-def test_a_field_that_is_missing_is_malformed(client: Client, exchange: responses.RequestsMock, field: str) -> None:
+def test_field_that_is_missing_is_malformed(client: Client, exchange: responses.RequestsMock, field: str) -> None:
     asset = {name: value for name, value in ETH.items() if name != field}
     error = refusal(client, exchange, envelope(asset))
     assert error.reason is FailureReason.MALFORMED
@@ -181,7 +187,7 @@ NO_AMOUNTS += ["1_000", "0x10", "1e", ".", "+", "--1", "1.2.3", "\u0663", "\uff1
 
 @pytest.mark.parametrize("text", NO_AMOUNTS)
 @pytest.mark.parametrize("field", ["free", "frozen", "withdraw"])
-def test_what_is_no_finite_decimal_number_is_malformed(
+def test_amount_that_is_not_a_finite_decimal_number_is_malformed(
     client: Client, exchange: responses.RequestsMock, field: str, text: str
 ) -> None:
     error = refusal(client, exchange, envelope({**ETH, field: text}))
@@ -213,7 +219,7 @@ def test_what_is_no_finite_decimal_number_is_malformed(
         ("a text", "the answer: "),
     ],
 )
-def test_other_malformed_answers_name_the_field(
+def test_malformed_answer_is_refused_with_the_path_of_the_field(
     client: Client, exchange: responses.RequestsMock, body: Any, message: str
 ) -> None:
     error = refusal(client, exchange, body)
@@ -224,7 +230,7 @@ def test_other_malformed_answers_name_the_field(
 @pytest.mark.parametrize(
     "body", [b"", b"{", b"<html>", b"\xff", b'{"retCode": NaN}', b'{"retCode":0,"result":"\\ud800"}', b"{}{}", b"null"]
 )
-def test_what_is_not_json_is_malformed(client: Client, exchange: responses.RequestsMock, body: bytes) -> None:
+def test_answer_that_is_not_json_is_malformed(client: Client, exchange: responses.RequestsMock, body: bytes) -> None:
     exchange.get(BASE_URL + PATH, body=body)
     with pytest.raises(BybitError) as caught:
         read_wallet(client, account(), AccountType.SPOT)

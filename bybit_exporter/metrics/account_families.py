@@ -1,0 +1,263 @@
+"""The metrics of an account, one row each: name, type, help, labels, and how it reads off the state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from operator import attrgetter
+from typing import Literal
+
+from ..model import AccountStatus, Balance
+from .exposition import Family, Samples, label
+from .state import AccountState
+
+
+def amounts_of(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
+    """How one of the figures of every coin is read; where the exchange states none, there is none."""
+    read = attrgetter(field)
+
+    def samples(balances: Iterable[Balance] | None) -> Samples:
+        return [(label("coin", b.coin), float(amount)) for b in balances or () if (amount := read(b)) is not None]
+
+    return samples
+
+
+def _balance(name: str, help_text: str, field: str) -> Family[AccountState]:
+    amounts = amounts_of(field)
+    return Family(name, "gauge", help_text, ("account", "account_type", "coin"), lambda s: amounts(s.holdings))
+
+
+def _value(
+    name: str,
+    kind: Literal["gauge", "counter"],
+    help_text: str,
+    read: Callable[[AccountState], float | None],
+) -> Family[AccountState]:
+    def samples(state: AccountState) -> Iterator[tuple[str, float]]:
+        value = read(state)
+        if value is not None:
+            yield "", value
+
+    return Family(name, kind, help_text, ("account", "account_type"), samples)
+
+
+def _status(state: AccountState) -> Iterator[tuple[str, float]]:
+    if state.status is not None:
+        for status in AccountStatus:
+            yield label("status", status), status is state.status
+
+
+def _withdrawals_up(state: AccountState) -> float | None:
+    return state.withdrawals.up if state.withdrawals else None
+
+
+def _failures(state: AccountState) -> Samples:
+    return [(label("reason", reason), count) for reason, count in state.failures.items()]
+
+
+def _limit(state: AccountState) -> Iterator[tuple[str, float]]:
+    for endpoint, rate_limit in state.rate_limits.items():
+        yield label("endpoint", endpoint), rate_limit.limit
+
+
+def _remaining(state: AccountState) -> Iterator[tuple[str, float]]:
+    for endpoint, rate_limit in state.rate_limits.items():
+        yield label("endpoint", endpoint), rate_limit.remaining
+
+
+_ACCOUNT = ("account", "account_type")
+
+
+def _margin(name: str, help_text: str, field: str) -> Family[AccountState]:
+    """One of the totals of a unified account; a total that the exchange does not state has no series."""
+    read = attrgetter(field)
+
+    def value(state: AccountState) -> float | None:
+        stated = None if state.margin is None else read(state.margin)
+        return None if stated is None else float(stated)
+
+    return _value(name, "gauge", help_text, value)
+
+
+FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
+    _balance(
+        "bybit_asset_free",
+        "Free balance in units of the coin, what was borrowed subtracted; negative: a debt (Bybit, SPOT: free; UNIFIED:"
+        " walletBalance - spotBorrow - frozen as in bybit_asset_frozen; FUND: transferBalance).",
+        "free",
+    ),
+    _balance(
+        "bybit_asset_frozen",
+        "Balance frozen by open orders and the like, in units of the coin (Bybit, SPOT: frozen; UNIFIED in cross and"
+        " portfolio margin: locked; UNIFIED in isolated margin: locked + totalPositionIM + totalOrderIM + bonus; FUND:"
+        " walletBalance - transferBalance).",
+        "frozen",
+    ),
+    _balance(
+        "bybit_asset_withdrawing",
+        "Balance in withdrawal, in units of the coin (Bybit, SPOT: withdraw; FUND: sum of the withdrawals under way,"
+        " where the key may read them; UNIFIED: none).",
+        "withdrawing",
+    ),
+    _balance(
+        "bybit_asset_equity",
+        "Equity of the coin, in units of the coin, debts subtracted and unrealised profit and loss added (Bybit,"
+        " UNIFIED: equity).",
+        "equity",
+    ),
+    _balance(
+        "bybit_asset_usd_value",
+        "Value of the coin in a unified account, in US dollars, debts subtracted (Bybit, UNIFIED: usdValue).",
+        "usd_value",
+    ),
+    _balance(
+        "bybit_asset_borrowed",
+        "Debt in units of the coin, from spot and derivatives together (Bybit, UNIFIED: borrowAmount).",
+        "borrowed",
+    ),
+    _balance(
+        "bybit_asset_accrued_interest",
+        "Interest owed on the debt and not yet paid, in units of the coin (Bybit, UNIFIED: accruedInterest).",
+        "accrued_interest",
+    ),
+    _balance(
+        "bybit_asset_unrealised_pnl",
+        "Unrealised profit (negative: loss) of open positions, in units of the coin (Bybit, UNIFIED: unrealisedPnl).",
+        "unrealised_pnl",
+    ),
+    _balance(
+        "bybit_asset_initial_margin",
+        "Initial margin of positions and orders, in units of the coin; none in portfolio margin (Bybit, UNIFIED:"
+        " totalPositionIM + totalOrderIM).",
+        "initial_margin",
+    ),
+    _balance(
+        "bybit_asset_maintenance_margin",
+        "Maintenance margin of positions, in units of the coin; none in portfolio margin (Bybit, UNIFIED:"
+        " totalPositionMM).",
+        "maintenance_margin",
+    ),
+    _margin(
+        "bybit_account_equity_usd",
+        "Equity of the unified account in US dollars, debts subtracted (Bybit, UNIFIED: totalEquity).",
+        "equity_usd",
+    ),
+    _margin(
+        "bybit_account_wallet_balance_usd",
+        "Wallet balance of the unified account in US dollars (Bybit, UNIFIED: totalWalletBalance).",
+        "wallet_balance_usd",
+    ),
+    _margin(
+        "bybit_account_margin_balance_usd",
+        "Wallet balance and unrealised profit and loss of perpetuals, in US dollars; none in isolated margin (Bybit,"
+        " UNIFIED: totalMarginBalance).",
+        "margin_balance_usd",
+    ),
+    _margin(
+        "bybit_account_available_balance_usd",
+        "Balance that is available for new positions, in US dollars; none in isolated margin (Bybit, UNIFIED:"
+        " totalAvailableBalance).",
+        "available_balance_usd",
+    ),
+    _margin(
+        "bybit_account_unrealised_pnl_usd",
+        "Unrealised profit (negative: loss) of perpetuals, in US dollars (Bybit, UNIFIED: totalPerpUPL).",
+        "unrealised_pnl_usd",
+    ),
+    _margin(
+        "bybit_account_initial_margin_usd",
+        "Initial margin of the account in US dollars; none in isolated margin (Bybit, UNIFIED: totalInitialMargin).",
+        "initial_margin_usd",
+    ),
+    _margin(
+        "bybit_account_maintenance_margin_usd",
+        "Maintenance margin of the account in US dollars; none in isolated margin (Bybit, UNIFIED:"
+        " totalMaintenanceMargin).",
+        "maintenance_margin_usd",
+    ),
+    _margin(
+        "bybit_account_initial_margin_ratio",
+        "Initial margin as a share of the margin balance, 1 is 100 %; none in isolated margin (Bybit, UNIFIED:"
+        " accountIMRate).",
+        "initial_margin_ratio",
+    ),
+    _margin(
+        "bybit_account_maintenance_margin_ratio",
+        "Maintenance margin as a share of the margin balance, 1 is 100 %: at 1 the exchange liquidates the account;"
+        " none in isolated margin (Bybit, UNIFIED: accountMMRate).",
+        "maintenance_margin_ratio",
+    ),
+)
+"""What an account has: often the same for many polls."""
+
+STATE_FAMILIES: tuple[Family[AccountState], ...] = (
+    Family(
+        "bybit_account_status",
+        "gauge",
+        "1 for the status the account is in, 0 for the others: normal, banned, unknown (Bybit, SPOT: status; UNIFIED,"
+        " FUND: an answer means normal; all: refusal 10027 means banned).",
+        (*_ACCOUNT, "status"),
+        _status,
+    ),
+    _value("bybit_up", "gauge", "1 if the latest poll of the account succeeded, else 0.", lambda s: s.up),
+    _value(
+        "bybit_last_success_timestamp_seconds",
+        "gauge",
+        "Unix time at which the latest successful poll of the account ended.",
+        lambda s: s.last_success_timestamp,
+    ),
+    _value(
+        "bybit_poll_duration_seconds",
+        "gauge",
+        "Duration of the latest poll of the account.",
+        lambda s: s.poll_duration_seconds,
+    ),
+    _value(
+        "bybit_poll_interval_seconds",
+        "gauge",
+        "Configured time from one poll of the account to the next.",
+        lambda s: s.account.poll_interval_seconds,
+    ),
+    _value(
+        "bybit_next_poll_timestamp_seconds",
+        "gauge",
+        "Unix time at which the account is asked next; far ahead while a refusal is waited out.",
+        lambda s: s.next_poll_timestamp,
+    ),
+    _value("bybit_polls_total", "counter", "Polls of the account, failed ones included.", lambda s: s.polls),
+    Family(
+        "bybit_poll_failures_total",
+        "counter",
+        "Failed polls of the account by reason.",
+        (*_ACCOUNT, "reason"),
+        _failures,
+    ),
+    Family(
+        "bybit_api_rate_limit_requests",
+        "gauge",
+        "Limit on an endpoint, in requests, as the exchange last reported it (X-Bapi-Limit).",
+        ("account", "endpoint"),
+        _limit,
+    ),
+    Family(
+        "bybit_api_rate_limit_remaining_requests",
+        "gauge",
+        "What was left of the limit when the exchange last reported it (X-Bapi-Limit-Status).",
+        ("account", "endpoint"),
+        _remaining,
+    ),
+    _value(
+        "bybit_withdrawals_up",
+        "gauge",
+        "1 if the latest reading of the account's withdrawals succeeded, else 0; FUND, where the key may read them.",
+        _withdrawals_up,
+    ),
+)
+
+ACCOUNT_FAMILIES = (*FIGURE_FAMILIES, *STATE_FAMILIES)
+
+
+def render_account(families: Iterable[Family[AccountState]], state: AccountState) -> tuple[bytes, ...]:
+    """The account's sample lines, one entry for each of these of `ACCOUNT_FAMILIES`, empty where it has none."""
+    account = label("account", state.account.name)
+    typed = account + label("account_type", state.account_type)
+    return tuple([family.lines(typed if "account_type" in family.labels else account, state) for family in families])
