@@ -50,11 +50,7 @@ from bybit_exporter.model import (
     Secret,
     SubaccountEquity,
 )
-<<<<<<< HEAD
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request, handle
-=======
-from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Request
->>>>>>> cd5da441c091afb23e077ea80017fd5506a44d07
 from tests.builders import make_result
 
 KEY, SECRET = "CANARYKEY", "CANARYSECRET"

@@ -12,9 +12,8 @@ from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from bybit_exporter.metrics import rendered as rendered_module
-from bybit_exporter.metrics.account_families import ALL_FAMILIES
+from bybit_exporter.metrics.account_families import ALL_FAMILIES, FIGURE_FAMILIES, render_account
 from bybit_exporter.metrics.exposition import Family
-from bybit_exporter.metrics.account_families import FIGURE_FAMILIES, render_account
 from bybit_exporter.metrics.state import AccountState, ExporterState
 from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import (
@@ -142,12 +141,8 @@ def test_figures_that_are_the_same_are_rendered_once(store: Store, monkeypatch: 
 
 def unified(account: Account, at: float, ratio: str) -> JobResult[Any]:
     margin = MarginSummary(maintenance_margin_ratio=Decimal(ratio))
-<<<<<<< HEAD
-    return make_result(account, make_snapshot(make_balance("USDT", "1"), margin=margin), at)
-=======
     snapshot = make_snapshot(make_balance("USDT", "1"), margin=margin)
     return make_result(account, snapshot, at, account_type=AccountType.UNIFIED)
->>>>>>> cd5da441c091afb23e077ea80017fd5506a44d07
 
 
 def test_margin_ratio_follows_every_poll_also_while_balances_are_the_same(store: Store) -> None:
@@ -173,12 +168,8 @@ def test_margin_ratio_expires_with_the_balances(store: Store, clock: FakeClock) 
 def test_margin_ratio_of_one_wallet_is_not_shown_for_another(store: Store) -> None:
     main = make_account(account_type=AccountType.AUTO)
     store.replace_accounts([main])
-<<<<<<< HEAD
-    store.apply(replace(unified(main, 0.0, "0.5"), account_type=AccountType.UNIFIED), 10.0)
-=======
     store.apply(unified(main, 0.0, "0.5"), 10.0)
     assert series(store, "bybit_account_maintenance_margin_ratio", account_type="UNIFIED") == 0.5
->>>>>>> cd5da441c091afb23e077ea80017fd5506a44d07
     store.apply(failure(main, 1.0, account_type=AccountType.SPOT), 10.0)
     assert series(store, "bybit_account_maintenance_margin_ratio") is None
 
