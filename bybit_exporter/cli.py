@@ -256,6 +256,7 @@ def _demo(cleanup: contextlib.ExitStack) -> Callable[[], Config]:
             stale_after_seconds=STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS,
             subaccounts="subaccounts" in account,
             subaccount_balances="subaccounts" in account,
+            products="products" in account,
         )
         for account in configuration_of(exchange)
     )
