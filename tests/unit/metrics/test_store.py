@@ -12,8 +12,9 @@ from msgspec.structs import replace
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as parse_openmetrics
 
 from bybit_exporter.metrics import rendered as rendered_module
-from bybit_exporter.metrics.account_families import ALL_FAMILIES, FIGURE_FAMILIES, render_account
+from bybit_exporter.metrics.account_families import FIGURE_FAMILIES, render_account
 from bybit_exporter.metrics.exposition import Family
+from bybit_exporter.metrics.families import ALL_FAMILIES
 from bybit_exporter.metrics.state import AccountState, ExporterState
 from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import (
