@@ -117,10 +117,11 @@ def render(text: str, source: str, paths: dict[str, str]) -> tuple[str, str]:
     markdown = MarkdownIt("commonmark").enable("table")
     for rule in ("html_block", "html_inline"):
         markdown.add_render_rule(rule, _escape_html)
-    markdown.add_render_rule("table_open", lambda *_: '<div class="table" tabindex="0" role="region"><table>\n')
+    markdown.add_render_rule("table_open", lambda *_: '<div class="table" tabindex="0"><table>\n')
     markdown.add_render_rule("table_close", lambda *_: "</table></div>\n")
     tokens = markdown.parse(text)
     title = _add_heading_ids(tokens)
+    _remove_empty_header_cells(tokens)
     for token in tokens:
         token.children = token.children and _rewrite_links(token.children, source, paths)
     return markdown.renderer.render(tokens, markdown.options, {}), title
@@ -144,6 +145,13 @@ def _add_heading_ids(tokens: Sequence[Token]) -> str:
         opening.attrSet("id", f"{slug}-{seen[slug]}" if seen[slug] else slug)
         seen[slug] += 1
     return title
+
+
+def _remove_empty_header_cells(tokens: Sequence[Token]) -> None:
+    """Makes a header cell without text a plain cell, so that a screen reader announces no header."""
+    for opening, content, closing in zip(tokens, tokens[1:], tokens[2:], strict=False):
+        if opening.type == "th_open" and not content.content:
+            opening.tag = closing.tag = "td"
 
 
 def _rewrite_links(tokens: Sequence[Token], source: str, paths: dict[str, str]) -> list[Token]:
