@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := exporter.py bybit_exporter tests bench deploy grafana tools
+SOURCES := exporter.py bybit_exporter tests bench deploy grafana mixin tools
 
 export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
