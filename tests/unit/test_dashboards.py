@@ -15,6 +15,7 @@ from bybit_exporter.metrics import ALL_FAMILIES
 from grafana.__main__ import FOLDER
 from grafana.build import dashboards, text_of
 from mixin.settings import Levels, Settings, Thresholds
+from tests.promql import metrics, selectors
 
 Json = dict[str, Any]
 
@@ -98,26 +99,6 @@ def everything(value: Any) -> Iterator[Json]:
         yield value
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         yield from everything(inner)
-
-
-# A name, a {…} or both, but no function: a name is not followed by a parenthesis.
-SELECTOR = re.compile(r"(?<![\w.$])([a-zA-Z_:][\w:]*)?(?:\{([^}]*)\}|\b(?!\s*\()(?<=\w))")
-NOT_SELECTED = re.compile(r"\b(by|on) \([^)]*\)|\[[^]]*\]|\boffset \S+|\b(and|or|unless)\b")
-
-
-def selectors(expr: str) -> Iterator[tuple[str, set[str]]]:
-    """Each metric that an expression names, with the labels by which it selects."""
-    for name, body in SELECTOR.findall(NOT_SELECTED.sub("", expr)):
-        matchers = dict(re.findall(r'(\w+)\s*(?:=~|!=|!~|=)\s*"([^"]*)"', body))
-        pattern = matchers.pop("__name__", None)
-        for metric in [name] if pattern is None else expand(pattern):
-            yield metric, set(matchers)
-
-
-def expand(pattern: str) -> list[str]:
-    """``a_(b|c)`` as ``a_b``, ``a_c``."""
-    prefix, alternatives = re.fullmatch(r"(\w+)\(([\w|]+)\)", pattern).groups()  # type: ignore[union-attr]
-    return [prefix + alternative for alternative in alternatives.split("|")]
 
 
 def test_committed_dashboards_are_built_from_the_default_settings() -> None:
@@ -215,8 +196,8 @@ def test_whatever_is_of_an_account_is_of_the_accounts_chosen(dashboard: Json) ->
 def test_whatever_is_of_a_coin_is_of_the_coins_chosen(dashboard: Json) -> None:
     for panel in panels(dashboard):
         for target in panel["targets"]:
-            metrics = {metric for metric, _ in selectors(target["expr"])}
-            if re.search(r"\bby \([^)]*\bcoin\b", target["expr"]) and metrics != {"ALERTS"}:
+            of_coins = re.search(r"\bby \([^)]*\bcoin\b", target["expr"])
+            if of_coins and metrics(target["expr"]) != {"ALERTS"}:
                 assert 'coin=~"$coin"' in target["expr"]
 
 
