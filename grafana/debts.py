@@ -36,7 +36,7 @@ def by_coin(queries: Queries) -> Json:
         "Coins of unified accounts that are borrowed or used as margin, in units of the coin. “Not stated”: the "
         "exchange gives no figure, as for the margin of single coins in portfolio margin.",
         [
-            Column("Used", f"count by ({queries.by_coin}) ({used} != 0)", hidden=True),
+            Column("Used", f"group by ({queries.by_coin}) ({used} != 0)", hidden=True),
             *(
                 Column(title, queries.of_coin(metric), EXACT | {"noValue": NOT_STATED})
                 for title, metric in METRICS.items()

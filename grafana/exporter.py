@@ -69,7 +69,7 @@ def version(queries: Queries) -> Json:
         "The running version, its revision, and the version of Python.",
         [
             Query(
-                f"count by (version, revision, python_version) ({build})",
+                f"group by (version, revision, python_version) ({build})",
                 "{{version}} · {{revision}} · Python {{python_version}}",
             )
         ],

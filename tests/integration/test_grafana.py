@@ -35,14 +35,10 @@ from tests.support import eventually, require_real
 DAY = 86400
 TYPES = ROOT / "tests" / "grafana-types"
 DEADLINE_SECONDS = 60.0
+MISSING = "Accounts without balances"
 ONLY_IN_TROUBLE = {
     *(("Banned or unknown", "Anno"), ("Failed polls by reason", "A")),
-    *(
-        ("Accounts without balances", "A"),
-        ("Accounts without balances", "B"),
-        ("Accounts without balances", "C"),
-        ("Accounts", "F"),
-    ),
+    *((MISSING, "A"), (MISSING, "B"), (MISSING, "C"), ("Accounts", "F")),
 }
 
 BEFORE = {"BTC": Holding("1.302604", "0.022527"), "USDT": Holding("1255440"), "SOL": Holding("7")}
@@ -74,6 +70,7 @@ class World:
         self.exchange = exchange
         self.exporter = exporter
         self.prometheus = prometheus
+        self.value = prometheus.value
 
     def make_trouble(self) -> None:
         """An account withdraws and is banned; the key of another dies, so that its figures grow old."""
@@ -192,28 +189,28 @@ def test_every_query_answers_with_series(trouble: World) -> None:
 def test_the_status_of_each_account_is_told_apart(trouble: World) -> None:
     expected = {"holder": 1, "spender": 3, "locked-out": 0, "margin": 1, "vault": 1, "group": 1}
     eventually(
-        lambda: {name: trouble.prometheus.value("Status", account=name) for name in expected} == expected,
+        lambda: {name: trouble.value("Status", account=name) for name in expected} == expected,
         DEADLINE_SECONDS,
     )
 
 
 def test_an_account_whose_figures_have_expired_is_named_with_the_reason(trouble: World) -> None:
     eventually(
-        lambda: trouble.prometheus.value("Accounts without balances", "C", account="locked-out", reason="auth"),
+        lambda: trouble.value(MISSING, "C", account="locked-out", reason="auth"),
         DEADLINE_SECONDS,
     )
-    [missing] = trouble.prometheus.series(query_of("Accounts without balances", "A"))
+    [missing] = trouble.prometheus.series(query_of(MISSING, "A"))
     assert missing["metric"] == {"job": "bybit", "account": "locked-out", "account_type": "SPOT"}
-    assert trouble.prometheus.value("Balances now", account="locked-out") is None
-    assert trouble.prometheus.value("Balances now", account="holder", coin="BTC") == 5
-    assert trouble.prometheus.value("Accounts failing") == 1
+    assert trouble.value("Balances now", account="locked-out") is None
+    assert trouble.value("Balances now", account="holder", coin="BTC") == 5
+    assert trouble.value("Accounts failing") == 1
 
 
 def test_balances_are_exactly_what_the_exchange_states(trouble: World) -> None:
     stated = {"BTC": (1.302604, 0.022527, 0), "USDT": (1219796.88, 0, 35643.12), "SOL": (7, 0, 0)}
 
     def shown(coin: str) -> tuple[float | None, ...]:
-        return tuple(trouble.prometheus.value("Balances now", ref, account="spender", coin=coin) for ref in "ABC")
+        return tuple(trouble.value("Balances now", ref, account="spender", coin=coin) for ref in "ABC")
 
     eventually(lambda: {coin: shown(coin) for coin in stated} == stated, DEADLINE_SECONDS)
 
@@ -233,23 +230,21 @@ def test_changes_are_against_yesterday(trouble: World) -> None:
 
 
 def test_subaccounts_are_told_apart_and_counted(trouble: World) -> None:
-    assert trouble.prometheus.value("Subaccounts", account="group", subaccount="desk") == 1
-    assert trouble.prometheus.value("Subaccounts", account="group", subaccount="lent") == 4
-    counted = {
-        status: trouble.prometheus.value("Subaccounts by status", status=status) for status in ("normal", "frozen")
-    }
+    assert trouble.value("Subaccounts", account="group", subaccount="desk") == 1
+    assert trouble.value("Subaccounts", account="group", subaccount="lent") == 4
+    counted = {status: trouble.value("Subaccounts by status", status=status) for status in ("normal", "frozen")}
     assert counted == {"normal": 1, "frozen": 1}
-    assert [trouble.prometheus.value("Balances of subaccounts", ref, subaccount="desk") for ref in "ABC"] == [6, 2, 4]
-    values = [trouble.prometheus.value("Balances of subaccounts", "C", subaccount=name) for name in ("desk", "lent")]
+    assert [trouble.value("Balances of subaccounts", ref, subaccount="desk") for ref in "ABC"] == [6, 2, 4]
+    values = [trouble.value("Balances of subaccounts", "C", subaccount=name) for name in ("desk", "lent")]
     assert values == [4, 64000]
 
 
 def test_keys_and_readings_beside_the_balances_are_told_by_account(trouble: World) -> None:
-    assert [trouble.prometheus.value("Keys", ref, account="holder") for ref in "ABDE"] == [1, 1, 0, None]
-    assert trouble.prometheus.value("Keys", "E", account="vault") == pytest.approx(10, abs=0.1)
-    assert [trouble.prometheus.value("Other readings", ref, account="vault") for ref in "BEG"] == [1, None, None]
-    assert [trouble.prometheus.value("Other readings", ref, account="group") for ref in "BEG"] == [None, 1, 1]
-    assert trouble.prometheus.value("Prices") == 1
+    assert [trouble.value("Keys", ref, account="holder") for ref in "ABDE"] == [1, 1, 0, None]
+    assert trouble.value("Keys", "E", account="vault") == pytest.approx(10, abs=0.1)
+    assert [trouble.value("Other readings", ref, account="vault") for ref in "BEG"] == [1, None, None]
+    assert [trouble.value("Other readings", ref, account="group") for ref in "BEG"] == [None, 1, 1]
+    assert trouble.value("Prices") == 1
 
 
 def test_a_change_of_status_is_marked_once(trouble: World) -> None:
