@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .layout import account_link, annotation, variable
-from .panels import AMBER, GREEN, GREY, RED, Column, Display, Json, mapping, table, thresholds
+from .panels import AMBER, GREEN, GREY, NONE, RED, Column, Display, Json, mapping, table, thresholds
 from .queries import ACCOUNT, WALLET, Queries
 
 BALANCES_UID, EXPORTER_UID = "bybit-balances", "bybit-exporter"
@@ -14,10 +14,15 @@ READING = mapping({0: ("failed", RED), 1: ("ok", GREEN)})
 
 NOT_STATED = "not stated"
 
-COLORED: Json = {"custom.cellOptions": {"type": "color-background"}}
+# Below every amount. Grafana compares a first step of an override with 0 if it has no number, so steps for negative
+# values begin with one.
+LOWEST, BELOW_LOWEST = -1e18, -1e19
+
+# What has no value has no colour.
+COLORED: Json = {"custom.cellOptions": {"type": "color-background"}, "thresholds": thresholds((NONE, None))}
 
 # Negative amounts are debts.
-DEBT_STEPS = [(RED, None), (GREY, 0.0)]
+DEBT_STEPS = [(GREY, BELOW_LOWEST), (RED, LOWEST), (GREY, 0.0)]
 DEBTS_IN_RED: Json = {"custom.cellOptions": {"type": "color-text"}, "thresholds": thresholds(*DEBT_STEPS)}
 
 # Every digit that the exchange states. Sums of floats are exact to fewer digits.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from .common import BELOW_LOWEST, LOWEST
 from .layout import Row
-from .panels import AMBER, GREEN, RED, Display, Json, Query, stat, timeseries
+from .panels import AMBER, GREEN, GREY, RED, Display, Json, Query, stat, timeseries
 from .polls import waits
 from .queries import ACCOUNT, Queries
 
@@ -69,7 +70,7 @@ def headroom(queries: Queries) -> Json:
 def _clock_steps(queries: Queries) -> list[tuple[str, float | None]]:
     """The exchange refuses requests that are a second ahead of its clock."""
     warning = queries.settings.thresholds.clock_offset_seconds
-    return [(RED, None), (AMBER, -1), (GREEN, -warning), (AMBER, warning), (RED, 1)]
+    return [(GREY, BELOW_LOWEST), (RED, LOWEST), (AMBER, -1), (GREEN, -warning), (AMBER, warning), (RED, 1)]
 
 
 def clock_now(queries: Queries) -> Json:
@@ -91,5 +92,9 @@ def clock_over_time(queries: Queries) -> Json:
         "The exchange's clock minus the clock of the exporter's machine. The exchange refuses requests that are a "
         "second ahead. The exporter corrects for the offset; other programs may not.",
         [Query(queries.of_instance("bybit_api_clock_offset_seconds"), "{{instance}}")],
-        Display(unit="s", steps=_clock_steps(queries), no_value="The exchange has not answered in this time."),
+        Display(
+            unit="s",
+            steps=[(RED, None), *_clock_steps(queries)[2:]],
+            no_value="The exchange has not answered in this time.",
+        ),
     )

@@ -46,6 +46,7 @@ def balances_now(queries: Queries) -> Json:
         queries.columns(account="Account", account_type="Wallet", coin="Coin"),
         Display(no_value=NO_BALANCES),
         to_exporter(queries),
+        filterable=True,
     )
 
 

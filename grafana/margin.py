@@ -8,6 +8,7 @@ from .panels import (
     AMBER,
     DARK_RED,
     GREEN,
+    NONE,
     RED,
     Column,
     Display,
@@ -28,7 +29,7 @@ ISOLATED = "The exchange states none for accounts in isolated margin."
 def rows(queries: Queries) -> list[Row]:
     """The section."""
     return [
-        Row(8, [(8, ratio_now(queries)), (16, accounts(queries))]),
+        Row(8, [(7, ratio_now(queries)), (17, accounts(queries))]),
         Row(8, [(8, maintenance_curves(queries)), (8, initial_curves(queries)), (8, balance_curves(queries))]),
     ]
 
@@ -36,7 +37,7 @@ def rows(queries: Queries) -> list[Row]:
 def steps(queries: Queries) -> list[tuple[str, float | None]]:
     """The limits at which the alerts begin, and that of liquidation."""
     levels = queries.settings.thresholds.maintenance_margin_ratio
-    return [(GREEN, None), (AMBER, levels.warning), (RED, levels.critical), (DARK_RED, 1)]
+    return [(NONE, None), (GREEN, 0), (AMBER, levels.warning), (RED, levels.critical), (DARK_RED, 1)]
 
 
 def ratio_now(queries: Queries) -> Json:
@@ -58,7 +59,7 @@ def accounts(queries: Queries) -> Json:
         "Available": "available_balance_usd",
         "Margin balance": "margin_balance_usd",
         "Initial margin": "initial_margin_usd",
-        "Maintenance margin": "maintenance_margin_usd",
+        "Maint. margin": "maintenance_margin_usd",
         "Unrealised P&L": "unrealised_pnl_usd",
     }
     return table(
@@ -86,7 +87,7 @@ def maintenance_curves(queries: Queries) -> Json:
         "Maintenance margin ratio over time",
         f"The lines are the limits of the alerts, and 100 %, where the exchange liquidates. {ISOLATED}",
         [Query(queries.of_account("bybit_account_maintenance_margin_ratio"), queries.legend("{{account}}"))],
-        Display(unit="percentunit", minimum=0, steps=steps(queries), no_value=NO_RATIO),
+        Display(unit="percentunit", minimum=0, steps=[(GREEN, None), *steps(queries)[2:]], no_value=NO_RATIO),
         style={"axisSoftMax": 1},
     )
 
@@ -97,7 +98,7 @@ def initial_curves(queries: Queries) -> Json:
         "Initial margin ratio over time",
         f"At 100 % an account can open no further position. {ISOLATED}",
         [Query(queries.of_account("bybit_account_initial_margin_ratio"), queries.legend("{{account}}"))],
-        Display(unit="percentunit", minimum=0, steps=[(GREEN, None), (AMBER, 1)], no_value=NO_RATIO),
+        Display(unit="percentunit", minimum=0, steps=[(NONE, None), (AMBER, 1)], no_value=NO_RATIO),
         style={"axisSoftMax": 1},
     )
 

@@ -20,7 +20,7 @@ SCHEMA_VERSION = 38  # Grafana 10.0
 PLUGIN_VERSION = "10.0.0"
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 
-GREEN, AMBER, RED, DARK_RED, GREY = "green", "orange", "red", "dark-red", "text"
+GREEN, AMBER, RED, DARK_RED, GREY, NONE = "green", "orange", "red", "dark-red", "text", "transparent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,14 +43,17 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Display:
-    """How values are shown. ``steps`` are the thresholds: a colour, and the value from which it holds (None: all)."""
+    """How values are shown. ``steps`` are the thresholds: a colour, and the value from which it holds.
+
+    The first step has no value. Grafana colours with it what has no value, too; so it is never a colour that judges.
+    """
 
     unit: str = "none"
     decimals: int | None = None
     minimum: float | None = None
     maximum: float | None = None
     mappings: Sequence[Json] = ()
-    steps: Sequence[tuple[str, float | None]] = ((GREEN, None),)
+    steps: Sequence[tuple[str, float | None]] = ((GREY, None),)
     no_value: str = ""
 
     def defaults(self, color: str, custom: Json | None = None) -> Json:
@@ -147,6 +150,8 @@ def table(
     display: Display,
     label_properties: dict[str, Json] | None = None,
     sort_by: str = "",
+    *,
+    filterable: bool = False,
 ) -> Json:
     """A row for each set of labels, of this moment. ``labels`` has the title of each label's column; "" hides it.
 
@@ -164,11 +169,15 @@ def table(
         | {name: column.title for name, column in fields.items()},
     }
     shown = [override(column.title, column.properties) for column in columns if column.properties and not column.hidden]
-    shown += [override(labels[label], properties) for label, properties in (label_properties or {}).items()]
+    shown += [
+        override(heading, {"noValue": "-", **(label_properties or {}).get(label, {})})
+        for label, heading in labels.items()
+        if heading
+    ]
     options: Json = {"showHeader": True, "cellHeight": "sm", "frameIndex": 0}
     if sort_by:
         options["sortBy"] = [{"displayName": sort_by, "desc": True}]
-    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": True}
+    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": filterable}
     panel = _panel(
         "table",
         title,
@@ -230,7 +239,7 @@ def timeseries(
     return _panel("timeseries", title, description, targets, defaults, options, overrides)
 
 
-STACKED = {"fillOpacity": 40, "stacking": {"group": "A", "mode": "normal"}}
+STACKED = {"fillOpacity": 40, "axisSoftMin": 0, "stacking": {"group": "A", "mode": "normal"}}
 BARS = {"drawStyle": "bars", "fillOpacity": 80, "stacking": {"group": "A", "mode": "normal"}}
 
 

@@ -10,7 +10,7 @@ from .queries import ACCOUNT, WALLET, Queries
 NO_POLLS = "No account is polled: is the exporter down?"
 
 # The default of stale_after is three intervals.
-OLD = [(GREEN, None), (AMBER, 2), (RED, 3)]
+OLD = [(GREY, None), (GREEN, 0), (AMBER, 2), (RED, 3)]
 LINEAR: Json = {"lineInterpolation": "linear"}
 
 
@@ -40,7 +40,7 @@ def failing(queries: Queries) -> Json:
         "Accounts whose latest poll failed, at every exporter that polls them. No figure: no account has been polled, "
         "or the exporter is down.",
         [Query(f"count({up} == 0) or 0 * count({up})")],
-        Display(steps=[(GREEN, None), (RED, 1)], no_value="none polled"),
+        Display(steps=[(GREY, None), (GREEN, 0), (RED, 1)], no_value="none polled"),
     )
 
 
@@ -61,17 +61,18 @@ def accounts(queries: Queries) -> Json:
     next_poll = f"{queries.of_account('bybit_next_poll_timestamp_seconds')} - time()"
     return table(
         "Accounts",
-        "The latest poll of each account. “Next poll in” is longer than the interval while the exporter waits because "
-        "the exchange refused a request. “Reason” is the most frequent one of the last 15 minutes.",
+        "The latest poll of each account. “Next in” is longer than the interval while the exporter waits because "
+        "the exchange refused a request. “Age” is that of the values. "
+        "“Failures” and “Reason”: the most frequent reason of the last 15 minutes.",
         [
             Column(
                 "Latest poll", queries.of_account("bybit_up"), COLORED | {"mappings": [READING], "noValue": "none yet"}
             ),
             Column("Interval", queries.of_account("bybit_poll_interval_seconds"), seconds),
             Column("Took", queries.of_account("bybit_poll_duration_seconds"), seconds | {"decimals": 3}),
-            Column("Age of values", age_in_seconds(queries), seconds | {"noValue": "never read"}),
-            Column("Next poll in", next_poll, seconds),
-            Column("Failures, 15 min", f"round({queries.commonest_failure()})", {"noValue": "0"}),
+            Column("Age", age_in_seconds(queries), seconds | {"noValue": "never read"}),
+            Column("Next in", next_poll, seconds),
+            Column("Failures", f"round({queries.commonest_failure()})", {"noValue": "0"}),
         ],
         queries.columns(account="Account", account_type="Wallet", reason="Reason", job=True),
         Display(no_value=NO_POLLS),
@@ -106,7 +107,7 @@ def age(queries: Queries) -> Json:
         "Age of the values, in poll intervals",
         "About 1 while all is well. From stale_after on, 3 by default, balances are removed.",
         [Query(age_in_intervals(queries), queries.legend("{{account}}"))],
-        Display(decimals=1, minimum=0, steps=OLD, no_value="No account has been read."),
+        Display(decimals=1, minimum=0, steps=[(GREEN, None), *OLD[2:]], no_value="No account has been read."),
         style=LINEAR,
     )
 

@@ -13,7 +13,8 @@ NO_PRODUCTS = "not stated: no account with products: true has been read"
 def rows(queries: Queries) -> list[Row]:
     """The section."""
     return [
-        Row(8, [(4, total(queries)), (6, by_product(queries)), (7, by_coin(queries)), (7, product_curves(queries))]),
+        Row(8, [(4, total(queries)), (8, by_product(queries)), (12, by_coin(queries))]),
+        Row(7, [(24, product_curves(queries))]),
     ]
 
 
@@ -24,7 +25,7 @@ def total(queries: Queries) -> Json:
         "All products of the selected accounts, in USD as the exchange values them. Loans are subtracted. Not in "
         "“Value of the wallets”.",
         [Query(f"sum ({queries.of_product('bybit_product_equity_usd')})")],
-        Display(unit="currencyUSD", decimals=2, steps=DEBT_STEPS, no_value="not stated"),
+        Display(unit="locale", decimals=2, steps=DEBT_STEPS, no_value="not stated"),
         text="value",
     )
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from .common import COLORED, READING, to_balances
+from .common import BELOW_LOWEST, COLORED, LOWEST, READING, to_balances
 from .layout import Row
 from .panels import (
     AMBER,
     GREEN,
     GREY,
+    NONE,
     RED,
     Column,
     Display,
@@ -60,7 +61,7 @@ def keys(queries: Queries) -> Json:
     """The state of each key."""
     of_key = queries.of_account_only
     levels = queries.settings.thresholds.key_expires_in_days
-    days_left = thresholds((RED, None), (AMBER, levels.critical), (GREEN, levels.warning))
+    days_left = thresholds((NONE, BELOW_LOWEST), (RED, LOWEST), (AMBER, levels.critical), (GREEN, levels.warning))
 
     def flag(no: tuple[str, str], yes: tuple[str, str]) -> Json:
         return COLORED | {"mappings": [mapping({0: no, 1: yes})], "noValue": "not known"}

@@ -33,7 +33,7 @@ _STATUS = mapping({**STATUS_COLORS, 3: ("LOGIN BANNED", RED), 4: ("FROZEN", RED)
 def rows(queries: Queries) -> list[Row]:
     """The section."""
     return [
-        Row(8, [(4, counts(queries)), (4, total(queries)), (8, subaccounts(queries)), (8, value_curves(queries))]),
+        Row(8, [(4, counts(queries)), (4, total(queries)), (9, subaccounts(queries)), (7, value_curves(queries))]),
         Row(8, [(12, wallets(queries)), (12, balances(queries))]),
     ]
 
@@ -84,7 +84,7 @@ def total(queries: Queries) -> Json:
         "Value of subaccounts",
         f"All wallets of all subaccounts in USD, as the exchange values them. {INCOMPLETE} {NOT_IN_TOTAL}",
         [Query(f"sum ({of_subaccount(queries, 'bybit_subaccount_equity_usd', 'wallet')})")],
-        Display(unit="currencyUSD", decimals=2, steps=DEBT_STEPS, no_value="not stated"),
+        Display(unit="locale", decimals=2, steps=DEBT_STEPS, no_value="not stated"),
         text="value",
     )
 
@@ -133,6 +133,7 @@ def wallets(queries: Queries) -> Json:
         queries.columns(account="Account", subaccount="Subaccount", wallet="Wallet"),
         Display(no_value=NO_BALANCES),
         sort_by="USD",
+        filterable=True,
     )
 
 
@@ -153,4 +154,5 @@ def balances(queries: Queries) -> Json:
         queries.columns(account="Account", subaccount="Subaccount", coin="Coin"),
         Display(no_value=NO_BALANCES),
         sort_by="USD",
+        filterable=True,
     )

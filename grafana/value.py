@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from .common import DEBT_STEPS, DEBTS_IN_RED, NOT_STATED
 from .layout import Row
-from .panels import GREEN, RED, Column, Display, Json, Query, stat, table, timeseries
+from .panels import GREEN, GREY, RED, Column, Display, Json, Query, stat, table, timeseries
 from .queries import Queries
 
 NO_VALUE = "No balance with a price."
@@ -27,7 +27,7 @@ def total(queries: Queries) -> Json:
         "All selected accounts and coins in USD, debts subtracted: of unified accounts the exchange's own value, which "
         f"has open positions in it; of spot and funding accounts the amounts at current prices. {LACKS}",
         [Query(f"sum ({queries.usd_value()})")],
-        Display(unit="currencyUSD", decimals=2, steps=DEBT_STEPS, no_value=NO_VALUE),
+        Display(unit="locale", decimals=2, steps=DEBT_STEPS, no_value=NO_VALUE),
         text="value",
     )
 
@@ -41,7 +41,7 @@ def with_products(queries: Queries) -> Json:
         "negative). Products are counted whole, whichever coins are selected. Not stated if no account has "
         "products: true.",
         [Query(f"sum ({queries.usd_value()}) + sum ({products})")],
-        Display(unit="currencyUSD", decimals=2, steps=DEBT_STEPS, no_value=NOT_STATED),
+        Display(unit="locale", decimals=2, steps=DEBT_STEPS, no_value=NOT_STATED),
         text="value",
     )
 
@@ -53,7 +53,7 @@ def available(queries: Queries) -> Json:
         "Available balance of the unified accounts, in USD, whichever coins are selected. The exchange does not "
         "state it for accounts in isolated margin; those are not in this sum.",
         [Query(f"sum ({queries.of_account('bybit_account_available_balance_usd')})")],
-        Display(unit="currencyUSD", decimals=2, steps=DEBT_STEPS, no_value=NOT_STATED),
+        Display(unit="locale", decimals=2, steps=DEBT_STEPS, no_value=NOT_STATED),
         text="value",
     )
 
@@ -66,7 +66,7 @@ def held_back(queries: Queries) -> Json:
         "What the exchange keeps from being withdrawn because of risk, in USD, for each funding account. More than 0 "
         "is often the first sign of a freeze.",
         [Query(frozen, queries.legend("{{account}}"))],
-        Display(unit="currencyUSD", decimals=2, steps=[(GREEN, None), (RED, 0.01)], no_value=NOT_STATED),
+        Display(unit="locale", decimals=2, steps=[(GREY, None), (GREEN, 0), (RED, 0.01)], no_value=NOT_STATED),
         text="value_and_name",
     )
 

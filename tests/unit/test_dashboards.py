@@ -138,7 +138,7 @@ def test_thresholds_of_the_settings_are_the_limits_of_the_colours() -> None:
     for panel in panels(built):
         if panel["title"].startswith("Maintenance margin ratio"):
             steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
-            assert [step["value"] for step in steps] == [None, 0.4, 0.7, 1]
+            assert [step["value"] for step in steps] in ([None, 0.4, 0.7, 1], [None, 0, 0.4, 0.7, 1])
 
 
 @each_dashboard
@@ -232,6 +232,24 @@ def test_every_panel_says_what_it_is_and_why_it_may_be_empty(dashboard: Json) ->
 
 
 @each_dashboard
+def test_values_that_are_missing_have_no_colour_that_judges(dashboard: Json) -> None:
+    """Grafana gives them the colour of the first step."""
+    for panel in panels(dashboard):
+        if panel["type"] in INSTANT_KINDS:
+            steps = [part["steps"] for part in everything(panel["fieldConfig"]) if "steps" in part]
+            assert {first["color"] for first, *_ in steps} <= {"text", "transparent"}, panel["title"]
+
+
+@each_dashboard
+def test_limits_below_zero_in_a_column_follow_a_number(dashboard: Json) -> None:
+    """Grafana compares a first step of an override that has no value as if it were 0."""
+    for panel in panels(dashboard):
+        for part in everything(panel["fieldConfig"]["overrides"]):
+            if any((step["value"] or 0) < 0 for step in part.get("steps", ())):
+                assert part["steps"][0]["value"] is not None, panel["title"]
+
+
+@each_dashboard
 def test_no_data_source_is_named(dashboard: Json) -> None:
     named = [part["datasource"] for part in everything(dashboard) if "datasource" in part]
     assert named
@@ -321,9 +339,9 @@ def test_figures_of_unified_accounts_that_are_not_stated_are_called_so() -> None
         each["matcher"]["options"]: {part["id"]: part["value"] for part in each["properties"]}
         for each in table["fieldConfig"]["overrides"]
     }
-    del shown["Account"]
-    assert len(shown) == 7
-    assert {column["noValue"] for column in shown.values()} == {"not stated"}
+    labels = {"Account", "Cluster", "Namespace"}
+    assert len(shown.keys() - labels) == 7
+    assert {column["noValue"] for title, column in shown.items() if title not in labels} == {"not stated"}
 
 
 def test_balances_are_shown_with_every_digit() -> None:
