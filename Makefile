@@ -6,7 +6,7 @@ SOURCES := exporter.py bybit_exporter tests bench deploy grafana mixin tools
 
 export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-.PHONY: install install-dev run test lint bench simulation fuzz soak image image-test manifests lock clean
+.PHONY: install install-dev run test lint bench simulation dashboard-pictures fuzz soak image image-test manifests lock clean
 
 install: .venv/installed
 install-dev: .venv/installed-dev
@@ -29,6 +29,15 @@ lint: install-dev
 
 bench: install-dev
 	$(BIN)/python -m bench
+
+# Takes the pictures in docs/images: the demo runs for a quarter of an hour, scraped by a real Prometheus. Needs
+# prometheus, chromium, node and npm. `make dashboard-pictures MINUTES=60` for a longer time range.
+MINUTES ?= 15
+
+dashboard-pictures: install-dev
+	npm ci --prefix tests/node --no-audit --no-fund
+	npm ci --prefix tests/grafana-ui --no-audit --no-fund
+	$(BIN)/python -m tests.browser.dashboard_pictures --minutes $(MINUTES)
 
 # Takes about four minutes: four shards, 5,000 accounts, an exchange that limits each address.
 simulation: install-dev

@@ -20,7 +20,8 @@ def exporter_dashboard(queries: Queries) -> Json:
         "How bybit-exporter reads its accounts: polls, failures and their reasons, keys, limits, clock and process.",
         [
             Row(4, [(3, tile(queries)) for tile in (*tiles, configuration, version)]),
-            Row(8, [(16, polls.accounts(queries)), (8, alerts(queries))]),
+            Row(8, [(24, polls.accounts(queries))]),
+            Row(5, [(24, alerts(queries))]),
             section("Polls"),
             *polls.rows(queries),
             section("Keys and other readings"),

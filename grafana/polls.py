@@ -105,9 +105,12 @@ def age(queries: Queries) -> Json:
     """How old the values are."""
     return timeseries(
         "Age of the values, in poll intervals",
-        "About 1 while all is well. From stale_after on, 3 by default, balances are removed.",
+        "About 1 while all is well. From stale_after on, 3 by default, balances are removed. More than 10 is "
+        "not drawn.",
         [Query(age_in_intervals(queries), queries.legend("{{account}}"))],
-        Display(decimals=1, minimum=0, steps=[(GREEN, None), *OLD[2:]], no_value="No account has been read."),
+        Display(
+            decimals=1, minimum=0, maximum=10, steps=[(GREEN, None), *OLD[2:]], no_value="No account has been read."
+        ),
         style=LINEAR,
     )
 

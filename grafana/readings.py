@@ -26,7 +26,7 @@ from .queries import ACCOUNT, Queries
 def rows(queries: Queries) -> list[Row]:
     """The section."""
     return [
-        Row(8, [(12, keys(queries)), (12, readings(queries))]),
+        Row(8, [(11, keys(queries)), (13, readings(queries))]),
         Row(8, [(24, readings_over_time(queries))]),
     ]
 
@@ -74,7 +74,7 @@ def keys(queries: Queries) -> Json:
             Column("Latest check", of_key("bybit_api_key_up"), COLORED | {"mappings": [READING]}),
             Column("Read-only", of_key("bybit_api_key_read_only", "min"), flag(("NO", RED), ("yes", GREEN))),
             Column("May withdraw", of_key("bybit_api_key_withdraw"), flag(("no", GREEN), ("YES", RED))),
-            Column("Bound to address", of_key("bybit_api_key_ip_bound", "min"), flag(("no", AMBER), ("yes", GREEN))),
+            Column("IP-bound", of_key("bybit_api_key_ip_bound", "min"), flag(("no", AMBER), ("yes", GREEN))),
             Column(
                 "Days left",
                 f"({of_key('bybit_api_key_expiry_timestamp_seconds', 'min')} - time()) / 86400",
@@ -92,11 +92,11 @@ def sources(queries: Queries) -> dict[str, str]:
     single = queries.select("bybit_subaccount_balances_up", ACCOUNT)
     return {
         "Withdrawals": queries.of_account_only("bybit_withdrawals_up"),
-        "Funds held back": queries.of_account_only("bybit_risk_frozen_up"),
+        "Held back": queries.of_account_only("bybit_risk_frozen_up"),
         "Products": queries.of_account_only("bybit_products_up"),
         "Subaccounts": queries.of_account_only("bybit_subaccounts_up"),
-        "Their value": queries.of_account_only("bybit_subaccount_equity_up"),
-        "Their coins": f"min by ({queries.by('account')}) (max by ({queries.by('account', 'subaccount')}) ({single}))",
+        "Sub. value": queries.of_account_only("bybit_subaccount_equity_up"),
+        "Sub. coins": f"min by ({queries.by('account')}) (max by ({queries.by('account', 'subaccount')}) ({single}))",
     }
 
 
@@ -105,8 +105,8 @@ def readings(queries: Queries) -> Json:
     shown = COLORED | {"mappings": [READING], "noValue": "-"}
     return table(
         "Other readings",
-        "Whether the latest reading of everything besides the balances succeeded; for the coins of subaccounts, of the "
-        "worst one. A dash: not configured, or this key may not read it.",
+        "Whether the latest reading of everything besides the balances succeeded: withdrawals, funds "
+        "held back, products, the list of subaccounts, their value, and their single coins (the worst of them). A dash: not configured, or this key may not read it.",
         [
             Column("Polls", queries.of_account_only("bybit_polls_total"), hidden=True),
             *(Column(title, expr, shown) for title, expr in sources(queries).items()),
@@ -119,7 +119,11 @@ def readings(queries: Queries) -> Json:
 
 def readings_over_time(queries: Queries) -> Json:
     """A lane for each reading of each account."""
-    names = {"Their value": "value of subaccounts", "Their coins": "coins of subaccounts"}
+    names = {
+        "Held back": "funds held back",
+        "Sub. value": "value of subaccounts",
+        "Sub. coins": "coins of subaccounts",
+    }
     of_accounts = [
         Query(expr, queries.legend(f"{{{{account}}}} {names.get(title, title.lower())}"))
         for title, expr in sources(queries).items()

@@ -36,7 +36,8 @@ POINTS = 240
 DAY = 86400
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
-<link rel="icon" href="data:,"><link rel="stylesheet" href="draw.css"><style>* {{ box-sizing: border-box }} body {{ margin: 0 }}</style>
+<link rel="icon" href="data:,"><link rel="stylesheet" href="draw.css">
+<style>* {{ box-sizing: border-box }} body {{ margin: 0 }}</style>
 <div id="root"></div><script>window.sheet = {sheet}</script><script type="module" src="draw.js"></script>"""
 
 Json = dict[str, Any]
