@@ -105,8 +105,9 @@ def readings(queries: Queries) -> Json:
     shown = COLORED | {"mappings": [READING], "noValue": "-"}
     return table(
         "Other readings",
-        "Whether the latest reading of everything besides the balances succeeded: withdrawals, funds "
-        "held back, products, the list of subaccounts, their value, and their single coins (the worst of them). A dash: not configured, or this key may not read it.",
+        "Whether the latest reading of everything besides the balances succeeded: withdrawals, funds held back, "
+        "products, the list of subaccounts, their value, and their single coins (the worst of them). A dash: not "
+        "configured, or this key may not read it.",
         [
             Column("Polls", queries.of_account_only("bybit_polls_total"), hidden=True),
             *(Column(title, expr, shown) for title, expr in sources(queries).items()),
