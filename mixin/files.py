@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from grafana.__main__ import texts as dashboards
+from grafana.build import dashboards, text_of
 
 from .groups import Group, groups
 from .settings import Settings
@@ -28,7 +28,7 @@ def files(settings: Settings) -> Mapping[PurePath, str]:
     return {
         ALERTS: _NOTICE + _document({"groups": rules}),
         PROMETHEUS_RULE: _NOTICE + _document(_prometheus_rule(rules)),
-        **{DASHBOARDS / name: text for name, text in dashboards().items()},
+        **{DASHBOARDS / name: text_of(dashboard) for name, dashboard in dashboards(settings).items()},
     }
 
 
