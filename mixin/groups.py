@@ -70,10 +70,10 @@ def _check_names(settings: Settings, sources: list[Group]) -> None:
 
 
 def _group(source: Group, settings: Settings) -> Group:
-    interval = {"interval": _filled(source["interval"], settings, "")} if "interval" in source else {}
+    interval = _filled(source.get("interval", ""), settings, "")
     return {
         "name": source["name"],
-        **interval,
+        **({"interval": interval} if interval else {}),
         "rules": [rule for each in source["rules"] for rule in _rules(each, settings)],
     }
 
@@ -118,6 +118,7 @@ def _values(settings: Settings, severity: str) -> Mapping[str, str]:
         "exporter": ", ".join(settings.identity),
         "account": ", ".join((*settings.identity, "account")),
         "exporter_jobs": settings.exporter_jobs,
+        "status_interval": settings.status_interval,
         "balance_falls_interval": settings.balance_falls_interval,
     }
     for field in fields(Thresholds):

@@ -74,6 +74,9 @@ class Settings:
 
     thresholds: Thresholds = field(default_factory=Thresholds)
 
+    status_interval: str = ""
+    """How often the rules on bans are evaluated. Empty: Prometheus's ``evaluation_interval``."""
+
     balance_falls_interval: str = "1m"
     """How often the rules are evaluated that look back an hour at every coin. `BybitFreeBalanceFell` comes up to this
     much later."""
@@ -117,6 +120,7 @@ def from_mapping(content: Any) -> Settings:
         "exporter_jobs": _text,
         "runbook_url": _text,
         "thresholds": _thresholds,
+        "status_interval": _duration,
         "balance_falls_interval": _duration,
         "wait": _wait,
         "disabled": lambda value, path: frozenset(_texts(value, path)),
