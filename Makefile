@@ -6,7 +6,8 @@ SOURCES := exporter.py bybit_exporter tests bench deploy grafana mixin tools
 
 export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || echo unknown)
 
-.PHONY: install install-dev run test lint bench simulation dashboard-pictures fuzz soak image image-test manifests lock clean
+.PHONY: install install-dev run test lint bench simulation dashboard-pictures fuzz soak image image-test mixin manifests
+.PHONY: lock clean
 
 install: .venv/installed
 install-dev: .venv/installed-dev
@@ -64,12 +65,12 @@ image-test: install-dev
 	tests/image/build.sh build/image
 	$(BIN)/pytest tests/image/check_image.py tests/image/check_systemd.py
 
-PROMETHEUS_RULE := deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml
+# The alerts, also as an object for the Prometheus operator, and the dashboards, from mixin/ and grafana/.
+mixin: install-dev
+	$(BIN)/python -m mixin
+	$(BIN)/python -m tools.alerts
 
-# The alerts once more, as an object for the Prometheus operator.
-manifests: prometheus/alerts.yml
-	{ printf '%s\n' '# Written by `make manifests` from prometheus/alerts.yml.' 'apiVersion: monitoring.coreos.com/v1' \
-		'kind: PrometheusRule' 'metadata:' '  name: bybit-exporter' 'spec:'; sed 's/^./  &/' $<; } >$(PROMETHEUS_RULE)
+manifests: mixin
 
 # Needs uv, for maintainers only: `pip install uv`.
 lock:

@@ -100,7 +100,10 @@ def alerts(queries: Queries) -> Json:
         [Column("Firing", f"max by ({by}) ({firing})", hidden=True)],
         {"severity": "Severity", "alertname": "Alert", **columns},
         Display(no_value="No alert fires, if this Prometheus has the rules."),
-        {"severity": {"custom.cellOptions": {"type": "color-text"}, "mappings": [_SEVERITY]}},
+        {
+            "severity": {"custom.cellOptions": {"type": "color-text"}, "custom.width": 80, "mappings": [_SEVERITY]},
+            "alertname": {"custom.width": 220},
+        },
     )
 
 

@@ -46,7 +46,7 @@ def ratio_now(queries: Queries) -> Json:
         "Maintenance margin ratio",
         f"At 100 % the exchange liquidates positions. The colours change where the alerts begin. {ISOLATED}",
         [Query(queries.of_account("bybit_account_maintenance_margin_ratio"), queries.legend("{{account}}"))],
-        Display(unit="percentunit", decimals=1, minimum=0, maximum=1, steps=steps(queries), no_value=NO_RATIO),
+        Display(unit="percentunit", decimals=1, minimum=0, maximum=1, steps=steps(queries), no_value=NOT_STATED),
     )
 
 

@@ -74,8 +74,12 @@ class Settings:
 
     thresholds: Thresholds = field(default_factory=Thresholds)
 
-    intervals: Mapping[str, str] = field(default_factory=dict)
-    """The evaluation interval of a group of rules, by its name: ``{bybit-balance-falls: 30s}``."""
+    status_interval: str = ""
+    """How often the rules on bans are evaluated. Empty: Prometheus's ``evaluation_interval``."""
+
+    balance_falls_interval: str = "1m"
+    """How often the rules are evaluated that look back an hour at every coin. `BybitFreeBalanceFell` comes up to this
+    much later."""
 
     wait: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Replaces ``for`` of an alert: ``{BybitPollsFailing: {warning: 10m}}``."""
@@ -116,7 +120,8 @@ def from_mapping(content: Any) -> Settings:
         "exporter_jobs": _text,
         "runbook_url": _text,
         "thresholds": _thresholds,
-        "intervals": _intervals,
+        "status_interval": _duration,
+        "balance_falls_interval": _duration,
         "wait": _wait,
         "disabled": lambda value, path: frozenset(_texts(value, path)),
     }
@@ -181,10 +186,6 @@ def _levels(value: Any, path: str) -> Levels:
     if set(given) != set(SEVERITIES):
         raise SettingsError(f"{path}: must have both warning and critical")
     return Levels(**{key: _number(each, f"{path}.{key}") for key, each in given.items()})
-
-
-def _intervals(value: Any, path: str) -> Mapping[str, str]:
-    return {group: _duration(each, f"{path}.{group}") for group, each in _mapping(value, path).items()}
 
 
 def _wait(value: Any, path: str) -> Mapping[str, Mapping[str, str]]:

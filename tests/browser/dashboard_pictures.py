@@ -33,6 +33,8 @@ UI = ROOT / "tests" / "grafana-ui"
 PICTURES = ROOT / "docs" / "images"
 WIDTH = 1400
 POINTS = 240
+SCRAPE_SECONDS = 15
+"""What Grafana assumes, unless its data source says otherwise."""
 DAY = 86400
 
 PAGE = """<!doctype html><meta charset="utf-8"><title>{title}</title>
@@ -46,11 +48,11 @@ Json = dict[str, Any]
 class Answers:
     """Asks a Prometheus what the panels of a dashboard ask, for a time range that ends at a moment."""
 
-    def __init__(self, base_url: str, end: float, seconds: float, scrape_seconds: float) -> None:
+    def __init__(self, base_url: str, end: float, seconds: float) -> None:
         self._url = f"{base_url}/api/v1/"
         self.start, self.end = end - seconds, end
-        self._step = max(scrape_seconds, round(seconds / POINTS))
-        self._rate_interval = max(self._step + scrape_seconds, 4 * scrape_seconds)
+        self._step = max(1, round(seconds / POINTS))
+        self._rate_interval = max(self._step + SCRAPE_SECONDS, 4 * SCRAPE_SECONDS)
 
     def of(self, panel: Json, coin: str) -> list[Json]:
         """The answer to each query of the panel."""
@@ -153,8 +155,10 @@ def made_up(directory: Path, end: float, minutes: float) -> Iterator[str]:
     """A Prometheus that has made-up accounts of now and of a day ago."""
     prometheus = DashboardPrometheus(directory)
     target = [{"job": "bybit", "instance": "127.0.0.1:9836"}]
-    yesterday = openmetrics(target, end - DAY - 600, end - DAY + 600, 60)
-    prometheus.remember(yesterday.removesuffix("# EOF\n") + openmetrics(target, end - 60 * minutes, end, 60))
+    yesterday = openmetrics(target, end - DAY - 600, end - DAY + 600, SCRAPE_SECONDS)
+    prometheus.remember(
+        yesterday.removesuffix("# EOF\n") + openmetrics(target, end - 60 * minutes, end, SCRAPE_SECONDS)
+    )
     with prometheus:
         yield prometheus.base_url
 
@@ -169,14 +173,13 @@ def main() -> None:
     PICTURES.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        scrape_seconds = 1.0
         if options.prometheus:
-            base_url, scrape_seconds = options.prometheus.rstrip("/"), 15.0
+            base_url = options.prometheus.rstrip("/")
         elif options.made_up:
-            base_url, scrape_seconds = stack.enter_context(made_up(directory, time.time(), options.minutes)), 60.0
+            base_url = stack.enter_context(made_up(directory, time.time(), options.minutes))
         else:
             base_url = stack.enter_context(demo(directory, options.minutes))
-        draw(Answers(base_url, time.time(), 60 * options.minutes, scrape_seconds))
+        draw(Answers(base_url, time.time(), 60 * options.minutes))
 
 
 if __name__ == "__main__":

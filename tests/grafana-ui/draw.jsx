@@ -171,7 +171,7 @@ const Curves = ({ panel, data, width, height }) => (
 function States({ data, width, height }) {
   const lanes = data.map(frame => ({ frame, time: frame.fields[0], field: frame.fields[1] }));
   const names = lanes.map(({ frame, field }) => getFieldDisplayName(field, frame, data));
-  const left = 10 + 6.6 * Math.max(...names.map(name => name.length));
+  const left = 10 + 7.3 * Math.max(...names.map(name => name.length));
   const lane = Math.min(40, (height - 20) / lanes.length);
   const x = at => left + ((at / 1000 - from) / (to - from)) * (width - left);
   const ticks = [0, 0.25, 0.5, 0.75].map(part => from + part * (to - from));
