@@ -1,4 +1,4 @@
-"""The dashboards' structure, and that they speak of what the exporter exposes."""
+"""The dashboards' structure, and that they query what the exporter exposes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,58 @@ import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from bybit_exporter.metrics.families import ALL_FAMILIES
-from grafana.__main__ import FOLDER, texts
+from grafana.__main__ import FOLDER
+from grafana.build import dashboards, text_of
+from mixin.settings import Levels, Settings, Thresholds
+from tests.promql import metrics, selectors
 
 Json = dict[str, Any]
 
 DASHBOARDS: dict[str, Json] = {path.name: json.loads(path.read_text()) for path in FOLDER.glob("*.json")}
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-KINDS = {"row", "stat", "state-timeline", "table", "timeseries"}
+KINDS = {"bargauge", "row", "stat", "state-timeline", "table", "timeseries"}
+INSTANT_KINDS = {"bargauge", "stat", "table"}
 
-TARGET = {"job", "instance"}
+IDENTITY = Settings().identity
+TARGET = {*IDENTITY, "instance"}
+
+ACCOUNT = {"account", "account_type"}
+CONTRACT: dict[str, set[str]] = {
+    **{
+        f"bybit_asset_{name}": {*ACCOUNT, "coin"}
+        for name in (
+            *("borrowed", "accrued_interest", "unrealised_pnl", "initial_margin", "maintenance_margin"),
+            *("free", "frozen", "withdrawing", "equity", "usd_value"),
+        )
+    },
+    **{
+        f"bybit_account_{name}": ACCOUNT
+        for name in (
+            *("equity_usd", "margin_balance_usd", "available_balance_usd", "unrealised_pnl_usd"),
+            *("initial_margin_usd", "maintenance_margin_usd", "initial_margin_ratio", "maintenance_margin_ratio"),
+        )
+    },
+    "bybit_account_risk_frozen_usd": {"account"},
+    "bybit_api_key_withdraw": {"account"},
+    "bybit_product_equity": {"account", "product", "category", "coin"},
+    "bybit_product_equity_usd": {"account", "product"},
+    "bybit_products_snapshot_timestamp_seconds": {"account"},
+    "bybit_products_up": {"account"},
+    "bybit_risk_frozen_up": {"account"},
+    "bybit_subaccount_equity_up": {"account"},
+    "bybit_subaccount_equity_usd": {"account", "subaccount", "wallet"},
+    "bybit_api_request_duration_seconds": {"endpoint"},
+}
+"""Labels of metrics as the public interface states them."""
 LABELS: dict[str, set[str]] = {
+    **{name: {*labels, *TARGET} for name, labels in CONTRACT.items()},
     **{family.name: {*family.labels, *TARGET} for family in ALL_FAMILIES},
     "up": TARGET,
-    "ALERTS": {"alertname", "alertstate", "severity", "account", "subaccount", "coin"},
+    "ALERTS": {"alertname", "alertstate", "severity", "account", "subaccount", "coin", *IDENTITY},
 }
+for histogram in ("bybit_api_request_duration_seconds",):
+    LABELS[f"{histogram}_bucket"] = LABELS[histogram] | {"le"}
+    LABELS[f"{histogram}_count"] = LABELS[histogram]
 
 each_dashboard = pytest.mark.parametrize("dashboard", DASHBOARDS.values(), ids=DASHBOARDS)
 
@@ -63,31 +101,61 @@ def everything(value: Any) -> Iterator[Json]:
         yield from everything(inner)
 
 
-# A name, a {…} or both, but no function: a name is not followed by a parenthesis.
-SELECTOR = re.compile(r"(?<![\w.$])([a-zA-Z_:][\w:]*)?(?:\{([^}]*)\}|\b(?!\s*\()(?<=\w))")
-NOT_SELECTED = re.compile(r"\b(by|on) \([^)]*\)|\[[^]]*\]|\boffset \S+|\b(and|or|unless)\b")
+def test_committed_dashboards_are_built_from_the_default_settings() -> None:
+    built = dashboards(Settings())
+    assert set(built) == set(DASHBOARDS)
+    for name, dashboard in built.items():
+        assert (FOLDER / name).read_text() == text_of(dashboard), "run `python -m grafana`"
 
 
-def selectors(expr: str) -> Iterator[tuple[str, set[str]]]:
-    """Each metric that an expression names, with the labels by which it selects."""
-    for name, body in SELECTOR.findall(NOT_SELECTED.sub("", expr)):
-        matchers = dict(re.findall(r'(\w+)\s*(?:=~|!=|!~|=)\s*"([^"]*)"', body))
-        pattern = matchers.pop("__name__", None)
-        for metric in [name] if pattern is None else expand(pattern):
-            yield metric, set(matchers)
+def test_metrics_of_the_exporter_have_the_labels_of_the_interface() -> None:
+    for family in ALL_FAMILIES:
+        if family.name in CONTRACT:
+            assert set(family.labels) == CONTRACT[family.name], family.name
 
 
-def expand(pattern: str) -> list[str]:
-    """``a_(b|c)`` as ``a_b``, ``a_c``."""
-    prefix, alternatives = re.fullmatch(r"(\w+)\(([\w|]+)\)", pattern).groups()  # type: ignore[union-attr]
-    return [prefix + alternative for alternative in alternatives.split("|")]
+def test_selector_of_the_settings_is_in_every_selector_of_a_metric() -> None:
+    for dashboard in dashboards(Settings(selector='team="x"')).values():
+        for expr in expressions(dashboard):
+            for metric, labels in selectors(expr):
+                assert "team" in labels or metric == "ALERTS", expr
 
 
-def test_what_is_committed_is_what_the_code_makes() -> None:
-    made = texts()
-    assert set(made) == set(DASHBOARDS)
-    for name, text in made.items():
-        assert (FOLDER / name).read_text() == text, "run `python -m grafana`"
+def test_identity_of_the_settings_replaces_the_default_everywhere() -> None:
+    for dashboard in dashboards(Settings(identity=("site",))).values():
+        text = json.dumps(dashboard)
+        assert "cluster" not in text
+        assert "$site" in text
+        names = [variable["name"] for variable in dashboard["templating"]["list"]]
+        assert names[:3] == ["datasource", "site", "account"]
+        for expr in expressions(dashboard):
+            assert all("site" in labels for _, labels in selectors(expr)) or expr.startswith("sum by (site)"), expr
+
+
+def test_thresholds_of_the_settings_are_the_limits_of_the_colours() -> None:
+    levels = Levels(0.4, 0.7)
+    built = dashboards(Settings(thresholds=Thresholds(maintenance_margin_ratio=levels)))["bybit-balances.json"]
+    for panel in panels(built):
+        if panel["title"].startswith("Maintenance margin ratio"):
+            steps = panel["fieldConfig"]["defaults"]["thresholds"]["steps"]
+            assert [step["value"] for step in steps] in ([None, 0.4, 0.7, 1], [None, 0, 0.4, 0.7, 1])
+
+
+@each_dashboard
+def test_every_metric_is_of_the_clusters_namespaces_and_jobs_chosen(dashboard: Json) -> None:
+    for panel in panels(dashboard):
+        for target in panel["targets"]:
+            for metric, labels in selectors(target["expr"]):
+                assert set(IDENTITY) <= labels, f"{metric} in {target['expr']}"
+
+
+@each_dashboard
+def test_every_grouping_by_account_keeps_accounts_of_other_clusters_apart(dashboard: Json) -> None:
+    for expr in expressions(dashboard):
+        for listed in re.findall(r"\b(?:by|on) \(([^)]*)\)", expr):
+            labels = listed.split(", ")
+            if {"account", "instance"} & set(labels) and not expr.startswith("sum by (account)"):
+                assert set(IDENTITY) <= set(labels), expr
 
 
 @each_dashboard
@@ -128,8 +196,8 @@ def test_whatever_is_of_an_account_is_of_the_accounts_chosen(dashboard: Json) ->
 def test_whatever_is_of_a_coin_is_of_the_coins_chosen(dashboard: Json) -> None:
     for panel in panels(dashboard):
         for target in panel["targets"]:
-            metrics = {metric for metric, _ in selectors(target["expr"])}
-            if re.search(r"\bby \([^)]*\bcoin\b", target["expr"]) and metrics != {"ALERTS"}:
+            of_coins = re.search(r"\bby \([^)]*\bcoin\b", target["expr"])
+            if of_coins and metrics(target["expr"]) != {"ALERTS"}:
                 assert 'coin=~"$coin"' in target["expr"]
 
 
@@ -164,6 +232,24 @@ def test_every_panel_says_what_it_is_and_why_it_may_be_empty(dashboard: Json) ->
 
 
 @each_dashboard
+def test_values_that_are_missing_have_no_colour_that_judges(dashboard: Json) -> None:
+    """Grafana gives them the colour of the first step."""
+    for panel in panels(dashboard):
+        if panel["type"] in INSTANT_KINDS:
+            steps = [part["steps"] for part in everything(panel["fieldConfig"]) if "steps" in part]
+            assert {first["color"] for first, *_ in steps} <= {"text", "transparent"}, panel["title"]
+
+
+@each_dashboard
+def test_limits_below_zero_in_a_column_follow_a_number(dashboard: Json) -> None:
+    """Grafana compares a first step of an override that has no value as if it were 0."""
+    for panel in panels(dashboard):
+        for part in everything(panel["fieldConfig"]["overrides"]):
+            if any((step["value"] or 0) < 0 for step in part.get("steps", ())):
+                assert part["steps"][0]["value"] is not None, panel["title"]
+
+
+@each_dashboard
 def test_no_data_source_is_named(dashboard: Json) -> None:
     named = [part["datasource"] for part in everything(dashboard) if "datasource" in part]
     assert named
@@ -181,7 +267,7 @@ def test_no_data_source_is_named(dashboard: Json) -> None:
 def test_the_present_is_asked_for_at_this_moment(dashboard: Json) -> None:
     """Of a range, a tile or a row would show the last figure that there was."""
     for panel in panels(dashboard):
-        instant = panel["type"] in {"stat", "table"}
+        instant = panel["type"] in INSTANT_KINDS
         assert all(target["instant"] is instant and target["range"] is not instant for target in panel["targets"])
 
 
@@ -195,8 +281,9 @@ def test_variables_take_several_values_or_all() -> None:
         _, *chosen = dashboard["templating"]["list"]
         for variable in chosen:
             assert (variable["type"], variable["multi"], variable["includeAll"]) == ("query", True, True)
+            assert variable["current"]["text"] == ["All"]
     names = [variable["name"] for variable in DASHBOARDS["bybit-balances.json"]["templating"]["list"]]
-    assert names == ["datasource", "account", "wallet", "coin"]
+    assert names == ["datasource", *IDENTITY, "account", "wallet", "coin"]
 
 
 def test_the_dashboards_lead_to_each_other() -> None:
@@ -244,6 +331,17 @@ def test_subaccounts_that_are_not_normal_come_first_and_in_red() -> None:
         ("no answer", "orange"),
     ]
     assert table["options"]["sortBy"] == [{"displayName": "Status", "desc": True}]
+
+
+def test_figures_of_unified_accounts_that_are_not_stated_are_called_so() -> None:
+    [table] = [panel for panel in panels(DASHBOARDS["bybit-balances.json"]) if panel["title"] == "Margin by account"]
+    shown = {
+        each["matcher"]["options"]: {part["id"]: part["value"] for part in each["properties"]}
+        for each in table["fieldConfig"]["overrides"]
+    }
+    labels = {"Account", "Cluster", "Namespace"}
+    assert len(shown.keys() - labels) == 7
+    assert {column["noValue"] for title, column in shown.items() if title not in labels} == {"not stated"}
 
 
 def test_balances_are_shown_with_every_digit() -> None:

@@ -304,14 +304,9 @@ def test_the_exporter_takes_the_flags_and_the_configuration(
         assert subprocess.run(command, check=True, capture_output=True, text=True).stdout == "ok\n"
 
 
-def test_the_operators_rules_are_the_alerts() -> None:
-    """If they are not: make manifests."""
-    rule = (OPERATOR / "prometheusrule.yaml").read_text()
-    alerts = (ROOT / "prometheus" / "alerts.yml").read_text()
-    assert [line.strip() for line in rule.split("spec:\n", 1)[1].splitlines()] == [
-        line.strip() for line in alerts.splitlines()
-    ]
-    assert yaml.safe_load(rule)["spec"] == yaml.safe_load(alerts)
+def test_operator_rules_are_the_alerts() -> None:
+    rule = yaml.safe_load((OPERATOR / "prometheusrule.yaml").read_text())
+    assert rule["spec"] == yaml.safe_load((ROOT / "prometheus" / "alerts.yml").read_text())
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda path: path.name)
