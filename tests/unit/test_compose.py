@@ -143,6 +143,17 @@ def test_the_services_find_each_other() -> None:
     assert datasource["jsonData"]["timeInterval"] == prometheus["global"]["scrape_interval"]
 
 
+def test_pair_differs_from_the_single_exporter_in_one_target_of_the_same_job() -> None:
+    single, pair = read("prometheus/prometheus.yml"), read("compose/pair-prometheus.yml")
+    [scraped] = pair["scrape_configs"]
+    assert scraped["static_configs"] == [{"targets": ["exporter:9836", "exporter-2:9836"]}]
+    scraped["static_configs"] = single["scrape_configs"][0]["static_configs"]
+    assert pair == single
+    second = read("compose/pair.yaml")["services"]["exporter-2"]
+    for key in ("image", "restart", "read_only", "tmpfs", "cap_drop", "security_opt", "healthcheck"):
+        assert second[key] == SERVICES["exporter"][key]
+
+
 def test_the_exporter_is_asked_for_its_health_as_its_image_does() -> None:
     [command] = re.findall(r"HEALTHCHECK .*\\\n\s+CMD (.*)", (ROOT / "Dockerfile").read_text())
     assert SERVICES["exporter"]["healthcheck"]["test"] == ["CMD", *json.loads(command)]
