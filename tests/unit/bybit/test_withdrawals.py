@@ -1,4 +1,4 @@
-"""The readers of withdrawals and of the account type. Answers in, plain data out."""
+"""The reader of withdrawals under way: pages of rows in, a sum for each coin out."""
 
 from __future__ import annotations
 
@@ -8,14 +8,11 @@ from typing import Any
 import pytest
 
 from bybit_exporter.bybit.paging import MAX_PAGES, PAUSE_SECONDS
-from bybit_exporter.bybit.wallets import find_account_type
 from bybit_exporter.bybit.withdrawals import ENDED, PAGE_SIZE, read_withdrawals
 from bybit_exporter.model import FailureReason
 from bybit_exporter.sandbox.records import ENDED as ENDED_AT_THE_EXCHANGE
 from bybit_exporter.sandbox.records import UNDER_WAY
 from tests.unit.bybit.fake_exchange import MAIN, Exchange, refusal
-
-# Withdrawals
 
 
 def rows(*withdrawals: tuple[str, str, str], cursor: str = "") -> dict[str, Any]:
@@ -25,18 +22,18 @@ def rows(*withdrawals: tuple[str, str, str], cursor: str = "") -> dict[str, Any]
     return {"rows": [dict(zip(keys, row, strict=True)) for row in (*withdrawals, *fill)], "nextPageCursor": cursor}
 
 
-def test_the_words_for_what_has_ended_are_the_exchange_s() -> None:
+def test_ended_statuses_are_those_of_the_exchange() -> None:
     assert set(ENDED_AT_THE_EXCHANGE) == ENDED
 
 
 @pytest.mark.parametrize("status", [*UNDER_WAY, "AWordThatNobodyHasDocumented"])
-def test_what_has_not_ended_is_under_way(status: str) -> None:
+def test_withdrawal_that_has_not_ended_is_under_way(status: str) -> None:
     exchange = Exchange(rows(("USDT", "0.1", status), ("USDT", "0.2", status), ("BTC", "1e-8", status)))
     assert read_withdrawals(exchange.client, MAIN).result == {"USDT": Decimal("0.3"), "BTC": Decimal("1e-8")}
 
 
 @pytest.mark.parametrize("status", ENDED_AT_THE_EXCHANGE)
-def test_what_has_ended_is_not(status: str) -> None:
+def test_withdrawal_that_has_ended_is_not_under_way(status: str) -> None:
     assert read_withdrawals(Exchange(rows(("USDT", "5", status))).client, MAIN).result == {}
 
 
@@ -66,48 +63,38 @@ def test_withdrawals_page_with_fewer_rows_than_asked_for_is_the_last(count: int,
     assert len(exchange.asked) == requests
 
 
-def test_an_amount_that_is_no_number_is_malformed_even_if_it_has_ended() -> None:
+def test_amount_that_is_no_number_is_malformed_even_of_an_ended_withdrawal() -> None:
     error = refusal(read_withdrawals, Exchange(rows(("BTC", "1", "Pending"), ("BTC", "much", "success"))))
     assert error.reason is FailureReason.MALFORMED
     assert str(error) == 'result.rows[1].amount: not a finite decimal number: "much"'
 
 
-def test_a_sum_beyond_a_float_is_malformed() -> None:
+def test_sum_beyond_a_float_is_malformed() -> None:
     error = refusal(read_withdrawals, Exchange(rows(("BTC", "1.7e308", "Pending"), ("BTC", "1.7e308", "Pending"))))
     assert (error.reason, str(error)) == ("malformed", "result.rows[1].amount: the result is larger than a float")
 
 
-def test_pages_that_repeat_end() -> None:
+def test_pages_that_repeat_are_malformed() -> None:
     exchange = Exchange(rows(cursor="a"), rows(cursor="b"), rows(cursor="a"))
     assert refusal(read_withdrawals, exchange).reason is FailureReason.MALFORMED
     assert len(exchange.asked) == 3
 
 
-def test_pages_without_end_end() -> None:
+def test_pages_without_end_are_malformed() -> None:
     exchange = Exchange(*(rows(cursor=f"cursor-{number}") for number in range(2 * MAX_PAGES)))
     assert refusal(read_withdrawals, exchange).reason is FailureReason.MALFORMED
     assert len(exchange.asked) == MAX_PAGES
 
 
 @pytest.mark.parametrize("end", [{}, {"nextPageCursor": None}, {"nextPageCursor": ""}, {"nextPageCursor": "0"}])
-def test_the_last_page_names_no_other(end: dict[str, Any]) -> None:
+def test_last_page_has_no_cursor(end: dict[str, Any]) -> None:
     exchange = Exchange(rows(("BTC", "1", "Pending"), cursor="a"), {"rows": [], **end})
     assert read_withdrawals(exchange.client, MAIN).result == {"BTC": 1}
     assert len(exchange.asked) == 2
 
 
-def test_a_failed_page_fails_the_whole() -> None:
+def test_failed_page_fails_the_whole() -> None:
     exchange = Exchange(rows(("BTC", "1", "Pending"), cursor="a"), b'{"retCode": 10001, "retMsg": "no CANARYKEY"}')
     error = refusal(read_withdrawals, exchange)
     assert error.reason is FailureReason.REQUEST
     assert "CANARY" not in str(error)
-
-
-# The account type
-
-
-@pytest.mark.parametrize(
-    ("status", "found"), [(1, "SPOT"), (3, "UNIFIED"), (4, "UNIFIED"), (5, "UNIFIED"), (6, "UNIFIED")]
-)
-def test_the_account_type(status: int, found: str) -> None:
-    assert find_account_type(Exchange({"unifiedMarginStatus": status}).client, MAIN) == found
