@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from . import scale, side_by_side
+from . import rules, scale, side_by_side
 
-PARTS = {"thirty-lines": side_by_side.main, "scale": scale.main}
+PARTS = {"thirty-lines": side_by_side.main, "scale": scale.main, "rules": rules.main}
 
 
 def main() -> None:
