@@ -34,13 +34,14 @@ OWN: dict[str, Any] = {
 
 
 def alert(settings: Settings, name: str, severity: str) -> dict[str, Any]:
-    [found] = [
+    found: list[dict[str, Any]] = [
         rule
         for group in groups(settings)
         for rule in group["rules"]
         if rule.get("alert") == name and rule["labels"]["severity"] == severity
     ]
-    return found
+    [rule] = found
+    return rule
 
 
 def test_committed_files_are_generated_with_the_defaults() -> None:
