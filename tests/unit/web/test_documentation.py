@@ -138,15 +138,6 @@ def test_comments_are_left_out() -> None:
     assert "metrics" not in html
 
 
-def test_documents_that_are_not_installed_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documentation, "_installed_readme", lambda: "# The README")
-    nothing = Documents(tmp_path)
-    assert "The README" in (nothing.page("/-/documentation") or "")
-    assert nothing.page("/-/runbooks") is None
-    assert nothing.page("/-/documentation/security") is None
-    assert nothing.image("/-/documentation/images/status-page.png") is None
-
-
 def test_documents_of_a_package_are_read_from_it(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "README.md").write_text("[there](docs/runbooks.md#a)")
