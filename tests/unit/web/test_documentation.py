@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter.web import documentation
 from bybit_exporter.web.documentation import Documents, documents, render
 
 SITE_PATHS = {"README.md": "/-/documentation", "docs/a.md": "/-/documentation/a", "docs/images/x.png": "/x.png"}
