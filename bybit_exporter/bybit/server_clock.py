@@ -1,7 +1,7 @@
 """An estimate of the exchange's clock.
 
-The exchange accepts ``server_time - recv_window <= timestamp < server_time + 1 s``, so every request of a machine
-whose clock is one second ahead fails. Every answer carries the exchange's time, which keeps the estimate up to date.
+The exchange accepts ``server_time - recv_window <= timestamp < server_time + 1 s``. So all requests fail if this
+machine's clock is one second ahead. Every answer contains the exchange's time, which keeps the estimate up to date.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ class ServerClock:
 
         ``server_time`` is Unix time of the exchange, the others are of our wall clock. The true offset lies between
         ``server_time - received`` and ``server_time - sent``. An estimate within these bounds does not change, so the
-        noise of the network does not move it. An offset beyond what the exchange tolerates contradicts that it
-        accepted the request (a proxy may have cached the answer): it is shown, but our timestamps do not follow it.
+        noise of the network does not move it. The exchange does not accept requests with an offset beyond its
+        tolerance, so such an offset is wrong (a proxy may have cached the answer). It is shown, but not used.
         """
         self.offset_seconds = min(max(self._correction, server_time - received), server_time - sent)
         if -MAX_AHEAD_SECONDS <= self.offset_seconds - self._correction <= self._recv_window:
             self._correction = self.offset_seconds
 
     def synchronise(self, server_time: float, sent: float, received: float) -> None:
-        """Adopts the exchange's clock, after it has refused our timestamp."""
+        """Replaces the estimate by the exchange's clock, after the exchange has refused our timestamp."""
         self._correction = self.offset_seconds = server_time - (sent + received) / 2
