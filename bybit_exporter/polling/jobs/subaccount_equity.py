@@ -1,4 +1,4 @@
-"""What the wallets of all subaccounts are worth."""
+"""The job that reads the value of all subaccounts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .subaccounts import IDLE_SECONDS, SubaccountsJob
 
 
 class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
-    """Reads the worth of every wallet of every subaccount in one request. Regional accounts do not have this."""
+    """Reads the value of every wallet of every subaccount in one request. Regional accounts do not have this."""
 
     resource = Resource.SUBACCOUNT_EQUITY
     unavailable_if = frozenset({FailureReason.ACCOUNT_MODE, FailureReason.REGION})
@@ -29,7 +29,7 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
         return self._subaccounts.is_current and not self._has_run
 
     def run(self, client: Client) -> JobResult[Sequence[SubaccountEquity]] | None:
-        if not self._subaccounts.is_current:  # the answer has no names
+        if not self._subaccounts.is_current:  # the answer has UIDs only, and the list has the names
             return None
         self._has_run = True
         return super().run(client)
