@@ -109,7 +109,7 @@ def _line(event: yaml.Event) -> int:
 
 
 def safe_key(key: str) -> str:
-    """Cuts a key to the part that looks like a name. ``api_secret:abc``, which lacks a blank, becomes ``api_secret…``."""
+    """Cuts a key to the part that looks like a name. ``api_secret:abc`` (no blank) becomes ``api_secret…``."""
     match = re.match(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", key)
     name = match[0] if match else ""
     return name if name == key else name + "…"

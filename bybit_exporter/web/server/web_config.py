@@ -44,7 +44,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """A valid web configuration, with the contents of its files. The default, without a file, is plain HTTP for all."""
+    """A valid web configuration, with the contents of its files. The default is plain HTTP without passwords."""
 
     tls: TlsConfig | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -88,8 +88,8 @@ def _web_config(top: Section, path: Path) -> WebConfig:
     reader = TlsReader(section, path.parent)
     tls = reader.read() if not section.is_empty else None
     headers = _http_server_config(top.section("http_server_config"))
-    nobody: dict[str, str] = {}
-    users = top.optional("basic_auth_users", _users(top), nobody)
+    no_users: dict[str, str] = {}
+    users = top.optional("basic_auth_users", _users(top), no_users)
     rate_limit = _rate_limit(top.section("rate_limit"))
     top.finish()
     secret_files = [path] if users or section.has("key") else []
@@ -130,7 +130,7 @@ def _header(values: tuple[str, ...]) -> Callable[[Any], str]:
 
 
 def _users(top: Section) -> Callable[[Any], dict[str, str]]:
-    """No problem quotes a hash, which may be a password by mistake."""
+    """Converter of user names and hashes. No message quotes a hash, since it may be a password by mistake."""
 
     def convert(value: Any) -> dict[str, str]:
         if value is not None and not isinstance(value, dict):
