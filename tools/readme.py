@@ -1,6 +1,6 @@
-"""Writes the tables of README.md that stand in the code: ``python -m tools.readme``.
+"""Writes the tables of README.md from the code: ``python -m tools.readme``.
 
-Each stands between ``<!-- name -->`` and ``<!-- /name -->``; a test compares them.
+Each table is between ``<!-- name -->`` and ``<!-- /name -->``. A test compares it with the code.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ TABLES: Mapping[str, Callable[[], str]] = {"metrics": metrics, "troubleshooting"
 
 
 def current(text: str) -> str:
-    """The text with every table as the code has it."""
+    """The text with current tables."""
     return with_tables(text, TABLES)
 
 
