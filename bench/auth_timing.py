@@ -1,8 +1,8 @@
 """Measures whether the duration of a refusal reveals which user names exist: `python -m bench.auth_timing`.
 
-Sends requests to a running exporter on one connection, with a wrong password, in turns as an existing user and as an
-unknown one. If both distributions are the same, the Mann-Whitney statistic below is normally distributed with mean 0 and
-deviation 1. Beyond ±3, the duration would reveal the names.
+Sends requests to a running exporter on one connection, with a wrong password, in turns as an existing
+and as an unknown user. If both distributions are the same, the Mann-Whitney statistic below is normally distributed
+with mean 0 and deviation 1. Beyond ±3, the duration would reveal the names.
 """
 
 from __future__ import annotations

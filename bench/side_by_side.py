@@ -2,8 +2,8 @@
 
 Start: from the start of the process until every coin is on ``/metrics``. Scrapes: with the headers of Prometheus, on
 one connection kept alive (which the server of the thirty lines closes each time), and on a new connection each time.
-Memory: after those scrapes and six polls. Both programs are measured in turns. Each ratio is the median of the ratios of
-neighbouring measurements, so that other load on the machine affects both programs equally.
+Memory: after those scrapes and six polls. Both programs are measured in turns. Each ratio is the median of the ratios
+of neighbouring measurements, so that other load on the machine affects both programs equally.
 """
 
 from __future__ import annotations
