@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from ...bybit.client import Answer, Client
 from ...bybit.subaccount_equity import read_subaccount_equity
-from ...model import FailureReason, JobResult, Resource, SubaccountEquity
+from ...model import FailureReason, JobResult, Resource, Subaccount, SubaccountEquity
 from .job import Job
 from .subaccounts import IDLE_SECONDS, SubaccountsJob
 
@@ -39,5 +39,18 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
 
     def read(self, client: Client) -> Answer[Sequence[SubaccountEquity]]:
         answer = read_subaccount_equity(client, self.account)
-        names = {each.uid: each.name for each in self._subaccounts.current}
-        return answer.with_result([replace(each, subaccount=names.get(each.uid, each.uid)) for each in answer.result])
+        return answer.with_result(_named(answer.result, self._subaccounts.current))
+
+
+def _named(equities: Sequence[SubaccountEquity], listed: Sequence[Subaccount]) -> Sequence[SubaccountEquity]:
+    """The same with the name of each subaccount. One that is not listed yet has its UID as its name.
+
+    Where that is the name of another one, it is left out: two series must not have the same labels.
+    """
+    names = {each.uid: each.name for each in listed}
+    taken = set(names.values())
+    return [
+        replace(each, subaccount=names.get(each.uid, each.uid))
+        for each in equities
+        if each.uid in names or each.uid not in taken
+    ]
