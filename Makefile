@@ -2,12 +2,12 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-SOURCES := exporter.py bybit_exporter tests bench deploy grafana tools
+SOURCES := exporter.py bybit_exporter tests bench deploy grafana mixin tools
 
 export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null || true)
 
-.PHONY: install install-dev run test test-newest lint bench simulation fuzz soak image image-test manifests lock dist \
-	release-check clean
+.PHONY: install install-dev run test test-newest lint bench simulation dashboard-pictures fuzz soak image image-test
+.PHONY: mixin manifests lock dist release-check clean
 
 install: .venv/installed
 install-dev: .venv/installed-dev
@@ -20,18 +20,18 @@ run: install
 		exec $(BIN)/python exporter.py --demo; \
 	fi
 
-# One process for each core; `make test WORKERS=4` for more. Each file stays in one process, since its tests share
-# exporters and exchanges; the files with real programs, which take longest, come first.
-WORKERS ?= auto
-SHARED_OUT := --dist=loadfile --no-loadscope-reorder
+# One process more than there are cores, since many tests wait. Each file stays in one process, since its tests share
+# exporters and exchanges. The files with real programs, which take longest, come first; what compares times comes last.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 test: lint
-	@echo "About 3,800 tests: five minutes on two quiet cores."
-	$(BIN)/pytest --numprocesses=$(WORKERS) $(SHARED_OUT)
+	@echo "About 3,800 tests in $(WORKERS) processes: five minutes on two quiet cores."
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -m alone
 
 # What depends most on its libraries, with the newest releases that pyproject.toml admits.
 test-newest: install-dev
-	tools/test_newest.sh $(WORKERS)
+	tools/test_newest.sh
 
 lint: install-dev
 	$(BIN)/ruff check $(SOURCES)
@@ -40,6 +40,15 @@ lint: install-dev
 
 bench: install-dev
 	$(BIN)/python -m bench
+
+# Takes the pictures in docs/images: the demo runs for a quarter of an hour, scraped by a real Prometheus. Needs
+# prometheus, chromium, node and npm. `make dashboard-pictures MINUTES=60` for a longer time range.
+MINUTES ?= 15
+
+dashboard-pictures: install-dev
+	npm ci --prefix tests/node --no-audit --no-fund
+	npm ci --prefix tests/grafana-ui --no-audit --no-fund
+	$(BIN)/python -m tests.browser.dashboard_pictures --minutes $(MINUTES)
 
 # Takes about four minutes: four shards, 5,000 accounts, an exchange that limits each address.
 simulation: install-dev
@@ -66,12 +75,12 @@ image-test: install-dev
 	tests/image/build.sh build/image
 	$(BIN)/pytest tests/image/check_image.py tests/image/check_systemd.py
 
-PROMETHEUS_RULE := deploy/kubernetes/components/prometheus-operator/prometheusrule.yaml
+# The alerts, also as an object for the Prometheus operator, and the dashboards, from mixin/ and grafana/.
+mixin: install-dev
+	$(BIN)/python -m mixin
+	$(BIN)/python -m tools.alerts
 
-# The alerts once more, as an object for the Prometheus operator.
-manifests: prometheus/alerts.yml
-	{ printf '%s\n' '# Written by `make manifests` from prometheus/alerts.yml.' 'apiVersion: monitoring.coreos.com/v1' \
-		'kind: PrometheusRule' 'metadata:' '  name: bybit-exporter' 'spec:'; sed 's/^./  &/' $<; } >$(PROMETHEUS_RULE)
+manifests: mixin
 
 # Needs uv, for maintainers only: `pip install uv`. `make lock UPGRADE=--upgrade` takes the newest releases; without it,
 # what is locked stays as long as pyproject.toml admits it.

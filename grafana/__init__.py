@@ -1,1 +1,5 @@
-"""The Grafana dashboards as code: `python -m grafana` writes ``grafana/dashboards/*.json``."""
+"""The Grafana dashboards as code: ``python -m grafana`` writes ``grafana/dashboards/*.json``."""
+
+from .build import dashboards
+
+__all__ = ["dashboards"]

@@ -1,23 +1,16 @@
-"""Writes the dashboards. A test compares what is committed with what this makes."""
+"""Writes the dashboards with the default settings. A test compares the files with what this builds."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-from .balances import BALANCES
-from .operations import OPERATIONS
+from mixin.settings import Settings
+
+from .build import dashboards, text_of
 
 FOLDER = Path(__file__).parent / "dashboards"
 
-DASHBOARDS = {"bybit-balances.json": BALANCES, "bybit-exporter.json": OPERATIONS}
-
-
-def texts() -> dict[str, str]:
-    """What each file is to contain."""
-    return {name: json.dumps(dashboard, indent=2, ensure_ascii=False) + "\n" for name, dashboard in DASHBOARDS.items()}
-
 
 if __name__ == "__main__":
-    for name, text in texts().items():
-        (FOLDER / name).write_text(text, encoding="utf-8")
+    for name, dashboard in dashboards(Settings()).items():
+        (FOLDER / name).write_text(text_of(dashboard), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""How a dashboard is put together: shelves of panels, variables, annotations and links."""
+"""How a dashboard is put together: rows of panels, variables, annotations and links."""
 
 from __future__ import annotations
 
@@ -9,37 +9,37 @@ from .panels import DATASOURCE, SCHEMA_VERSION, Json
 
 
 @dataclass(frozen=True, slots=True)
-class Shelf:
-    """Panels side by side, each with its width of 24; or a heading, which may repeat what follows for a variable."""
+class Row:
+    """Panels side by side, each with its width (all widths of a row: 24), or the heading of a section."""
 
     height: int
     panels: Sequence[tuple[int, Json]]
 
 
-def heading(title: str, repeat: str = "") -> Shelf:
-    """The line that begins a section."""
-    row: Json = {"type": "row", "title": title, "collapsed": False, "panels": []}
+def section(title: str, repeat: str = "") -> Row:
+    """The heading of a section."""
+    heading: Json = {"type": "row", "title": title, "collapsed": False, "panels": []}
     if repeat:
-        row["repeat"] = repeat
-    return Shelf(1, [(24, row)])
+        heading["repeat"] = repeat
+    return Row(1, [(24, heading)])
 
 
-def lay_out(shelves: Iterable[Shelf]) -> list[Json]:
-    """The panels with their ids and places, shelf under shelf."""
+def lay_out(rows: Iterable[Row]) -> list[Json]:
+    """The panels with their ids and places, row under row."""
     placed: list[Json] = []
     y = 0
-    for shelf in shelves:
+    for row in rows:
         x = 0
-        for width, panel in shelf.panels:
-            place = {"h": shelf.height, "w": width, "x": x, "y": y}
+        for width, panel in row.panels:
+            place = {"h": row.height, "w": width, "x": x, "y": y}
             placed.append({"id": len(placed) + 1, "gridPos": place, **panel})
             x += width
-        y += shelf.height
+        y += row.height
     return placed
 
 
 def variable(name: str, label: str, query: str) -> Json:
-    """Lets one, several or all values of a label be chosen."""
+    """A variable to choose one, several or all values of a label."""
     return {
         "name": name,
         "label": label,
@@ -75,7 +75,7 @@ DATASOURCE_VARIABLE: Json = {
 
 
 def annotation(name: str, color: str, expr: str, title: str, tags: str) -> Json:
-    """Marks the moments at which an expression is positive. Grafana 10 reads ``expr``, later ones ``target``."""
+    """Marks where an expression is positive. Grafana 10 reads ``expr``, later versions ``target``."""
     return {
         "name": name,
         "enable": True,
@@ -93,7 +93,7 @@ def annotation(name: str, color: str, expr: str, title: str, tags: str) -> Json:
 
 
 def link_to(uid: str, title: str, tooltip: str) -> Json:
-    """A link to another dashboard, which keeps the time and what was chosen."""
+    """A link to another dashboard with the same time range and variables."""
     return {
         "type": "link",
         "url": f"/d/{uid}",
@@ -108,9 +108,10 @@ def link_to(uid: str, title: str, tooltip: str) -> Json:
     }
 
 
-def account_link(uid: str, title: str) -> Json:
-    """A link of the cells that name an account: the other dashboard, for this account."""
-    url = f"/d/{uid}?${{datasource:queryparam}}&var-account=${{__value.raw:percentencode}}&${{__url_time_range}}"
+def account_link(uid: str, title: str, identity: Sequence[str]) -> Json:
+    """Links the cells that name an account to the other dashboard, for this account."""
+    kept = "&".join(f"${{{variable}:queryparam}}" for variable in ("datasource", *identity))
+    url = f"/d/{uid}?{kept}&var-account=${{__value.raw:percentencode}}&${{__url_time_range}}"
     return {"links": [{"title": title, "url": url}]}
 
 
@@ -118,7 +119,7 @@ def dashboard(
     uid: str,
     title: str,
     description: str,
-    shelves: Iterable[Shelf],
+    rows: Iterable[Row],
     variables: Sequence[Json],
     annotations: Sequence[Json],
     links: Sequence[Json],
@@ -139,5 +140,5 @@ def dashboard(
         "links": list(links),
         "templating": {"list": [DATASOURCE_VARIABLE, *variables]},
         "annotations": {"list": list(annotations)},
-        "panels": lay_out(shelves),
+        "panels": lay_out(rows),
     }

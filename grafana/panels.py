@@ -1,10 +1,10 @@
-"""What the dashboards are built of: queries and panels, in the JSON that Grafana stores.
+"""Queries and panels, in the JSON that Grafana stores.
 
-The JSON is that of Grafana 10.0, which later versions read and migrate; options that came later are given as well, and
-Grafana 10 ignores them. ``tests/grafana-types`` holds the result against Grafana's own types, of 10.4 and of 13.
+The JSON is that of Grafana 10.0, which later versions read and migrate. Options that came later are given as well;
+Grafana 10 ignores them. ``tests/grafana-types`` checks the result with Grafana's own types, of 10.4 and of 13.
 
-Whatever shows the present is an instant query. Of a range, Grafana would show the last figure that there is, and so an
-old one as if it were current.
+Panels that show the present use instant queries. Of a range query, Grafana would show the last value there is, so an
+old value would look current.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SCHEMA_VERSION = 38  # Grafana 10.0
 PLUGIN_VERSION = "10.0.0"
 DATASOURCE: Json = {"type": "prometheus", "uid": "${datasource}"}
 
-GREEN, AMBER, RED, GREY = "green", "orange", "red", "text"
+GREEN, AMBER, RED, DARK_RED, GREY, NONE = "green", "orange", "red", "dark-red", "text", "transparent"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,19 +42,29 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How values are shown. ``steps`` are the thresholds: a colour, and from which value on (None: from the least)."""
+class Display:
+    """How values are shown. ``steps`` are the thresholds: a colour, and the value from which it holds.
+
+    The first step has no value. Grafana colours with it what has no value, too; so it is never a colour that judges.
+    """
 
     unit: str = "none"
     decimals: int | None = None
     minimum: float | None = None
+    maximum: float | None = None
     mappings: Sequence[Json] = ()
-    steps: Sequence[tuple[str, float | None]] = ((GREEN, None),)
+    steps: Sequence[tuple[str, float | None]] = ((GREY, None),)
     no_value: str = ""
 
     def defaults(self, color: str, custom: Json | None = None) -> Json:
         """The ``fieldConfig.defaults``, coloured by thresholds or by series."""
-        optional = {"decimals": self.decimals, "min": self.minimum, "noValue": self.no_value or None, "custom": custom}
+        optional = {
+            "decimals": self.decimals,
+            "min": self.minimum,
+            "max": self.maximum,
+            "noValue": self.no_value or None,
+            "custom": custom,
+        }
         return {
             "unit": self.unit,
             "color": {"mode": color},
@@ -86,17 +96,20 @@ def override(name: str, properties: Json) -> Json:
     }
 
 
+_LATEST: Json = {"calcs": ["lastNotNull"], "fields": "", "values": False}
+
+
 def stat(
     title: str,
     description: str,
     queries: Sequence[Query],
-    look: Look,
+    display: Display,
     text: str = "auto",
     overrides: Sequence[Json] = (),
 ) -> Json:
     """A coloured tile for each series, of this moment. ``text`` is ``value``, ``value_and_name`` or ``name``."""
     options = {
-        "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
+        "reduceOptions": _LATEST,
         "orientation": "auto",
         "textMode": text,
         "colorMode": "background",
@@ -107,7 +120,26 @@ def stat(
         "percentChangeColorMode": "standard",
     }
     targets = [_instant(query, "time_series") for query in queries]
-    return _panel("stat", title, description, targets, look.defaults("thresholds"), options, overrides)
+    return _panel("stat", title, description, targets, display.defaults("thresholds"), options, overrides)
+
+
+def bar_gauge(title: str, description: str, queries: Sequence[Query], display: Display) -> Json:
+    """A bar for each series, of this moment, between the least and the greatest value."""
+    options = {
+        "reduceOptions": _LATEST,
+        "orientation": "horizontal",
+        "displayMode": "basic",
+        "valueMode": "color",
+        "namePlacement": "auto",
+        "showUnfilled": True,
+        "sizing": "auto",
+        "minVizWidth": 8,
+        "minVizHeight": 16,
+        "maxVizHeight": 60,
+        "legend": {"showLegend": False, "displayMode": "list", "placement": "bottom", "calcs": []},
+    }
+    targets = [_instant(query, "time_series") for query in queries]
+    return _panel("bargauge", title, description, targets, display.defaults("thresholds"), options)
 
 
 def table(
@@ -115,34 +147,43 @@ def table(
     description: str,
     columns: Sequence[Column],
     labels: dict[str, str],
-    look: Look,
+    display: Display,
     label_properties: dict[str, Json] | None = None,
     sort_by: str = "",
+    *,
+    filterable: bool = False,
 ) -> Json:
-    """A row for each set of labels, of this moment. ``labels`` are the labels shown, with the titles of their columns.
+    """A row for each set of labels, of this moment. ``labels`` has the title of each label's column; "" hides it.
 
-    The first column's expression must yield every row: a table that only one query fills calls it just "Value".
-    ``sort_by`` is the title of the column by which the rows come, the greatest first.
+    The first column's expression must have every row: where it is the only query with series, Grafana calls its column
+    just "Value". ``sort_by`` is the title of the column that orders the rows, greatest first.
     """
     fields = {f"Value #{ref}": column for ref, column in zip(ascii_uppercase, columns, strict=False)}
     fields["Value"] = columns[0]
+    hidden = [label for label, title in labels.items() if not title]
+    hidden += [name for name, column in fields.items() if column.hidden]
     organize = {
-        "excludeByName": {"Time": True, **{name: True for name, column in fields.items() if column.hidden}},
+        "excludeByName": {"Time": True, **dict.fromkeys(hidden, True)},
         "indexByName": {name: index for index, name in enumerate([*labels, *fields])},
-        "renameByName": labels | {name: column.title for name, column in fields.items()},
+        "renameByName": {label: title for label, title in labels.items() if title}
+        | {name: column.title for name, column in fields.items()},
     }
     shown = [override(column.title, column.properties) for column in columns if column.properties and not column.hidden]
-    shown += [override(labels[label], properties) for label, properties in (label_properties or {}).items()]
+    shown += [
+        override(heading, {"noValue": "-", **(label_properties or {}).get(label, {})})
+        for label, heading in labels.items()
+        if heading
+    ]
     options: Json = {"showHeader": True, "cellHeight": "sm", "frameIndex": 0}
     if sort_by:
         options["sortBy"] = [{"displayName": sort_by, "desc": True}]
-    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": True}
+    custom = {"align": "auto", "cellOptions": {"type": "auto"}, "inspect": False, "filterable": filterable}
     panel = _panel(
         "table",
         title,
         description,
         [_instant(Query(column.expr), "table") for column in columns],
-        look.defaults("thresholds", custom),
+        display.defaults("thresholds", custom),
         options,
         shown,
     )
@@ -150,8 +191,8 @@ def table(
     return panel
 
 
-def state_timeline(title: str, description: str, queries: Sequence[Query], look: Look) -> Json:
-    """States over time, a lane for each series; a gap is a gap."""
+def state_timeline(title: str, description: str, queries: Sequence[Query], display: Display) -> Json:
+    """States over time, a lane for each series. Gaps are not filled."""
     options = {
         "mergeValues": True,
         "showValue": "auto",
@@ -162,22 +203,22 @@ def state_timeline(title: str, description: str, queries: Sequence[Query], look:
     }
     custom = {"fillOpacity": 80, "lineWidth": 0, "spanNulls": False, "insertNulls": False}
     targets = [_range(query) for query in queries]
-    return _panel("state-timeline", title, description, targets, look.defaults("thresholds", custom), options)
+    return _panel("state-timeline", title, description, targets, display.defaults("thresholds", custom), options)
 
 
 def timeseries(
     title: str,
     description: str,
     queries: Sequence[Query],
-    look: Look,
+    display: Display,
     *,
     style: Json | None = None,
     overrides: Sequence[Json] = (),
 ) -> Json:
-    """Curves over time. The legend states no figures: the last one of a curve that has ended would look current."""
+    """Curves over time. The legend has no values: the last one of a curve that has ended would look current."""
     custom: Json = {
         "drawStyle": "line",
-        "lineInterpolation": "stepAfter",  # a figure stands until the next one
+        "lineInterpolation": "stepAfter",  # a value holds until the next one
         "lineWidth": 1,
         "fillOpacity": 0,
         "showPoints": "auto",
@@ -186,7 +227,7 @@ def timeseries(
         "insertNulls": False,
         "axisPlacement": "auto",
         "stacking": {"group": "A", "mode": "none"},
-        "thresholdsStyle": {"mode": "dashed" if len(look.steps) > 1 else "off"},
+        "thresholdsStyle": {"mode": "dashed" if len(display.steps) > 1 else "off"},
         **(style or {}),
     }
     options = {
@@ -194,11 +235,11 @@ def timeseries(
         "tooltip": {"mode": "multi", "sort": "desc"},
     }
     targets = [_range(query) for query in queries]
-    defaults = look.defaults("palette-classic", custom)
+    defaults = display.defaults("palette-classic", custom)
     return _panel("timeseries", title, description, targets, defaults, options, overrides)
 
 
-STACKED = {"fillOpacity": 40, "stacking": {"group": "A", "mode": "normal"}}
+STACKED = {"fillOpacity": 40, "axisSoftMin": 0, "stacking": {"group": "A", "mode": "normal"}}
 BARS = {"drawStyle": "bars", "fillOpacity": 80, "stacking": {"group": "A", "mode": "normal"}}
 
 

@@ -1,6 +1,6 @@
-"""Writes the table of alerts where it stands in the documentation: ``python -m tools.alerts``.
+"""Writes the tables of alerts in the documentation: ``python -m tools.alerts``.
 
-It stands between ``<!-- alerts -->`` and ``<!-- /alerts -->``; a test compares it.
+Each stands between ``<!-- alerts -->`` and ``<!-- /alerts -->``; a test compares them with the rules.
 """
 
 from __future__ import annotations
@@ -17,7 +17,9 @@ from tools.readme import table
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "prometheus" / "alerts.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
-DOCUMENTS = (RUNBOOKS, ROOT / "README.md")
+OVERVIEW = ROOT / "docs" / "alerts.md"
+DOCUMENTS = {RUNBOOKS: "", OVERVIEW: "runbooks.md", ROOT / "README.md": "docs/runbooks.md"}
+"""The documents with a table, and the address of docs/runbooks.md from each."""
 
 _PLACE = re.compile(r"(<!-- alerts -->\n).*?(<!-- /alerts -->)", re.DOTALL)
 _OPTIONAL = re.compile(r"\{\{ with .*?\{\{ end \}\}")
@@ -27,12 +29,13 @@ Rule = dict[str, Any]
 
 
 def rules() -> list[Rule]:
-    """The alerting rules in their order; one alert may have a rule for each severity."""
-    return [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    """The rules of alerts in their order; an alert has a rule for each severity."""
+    all_rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
+    return [rule for rule in all_rules if "alert" in rule]
 
 
 def alerts(runbooks: str) -> str:
-    """The table; ``runbooks`` is the address of docs/runbooks.md from where the table stands."""
+    """The table; ``runbooks`` is the address of docs/runbooks.md from its document."""
     rows = []
     for name, its_rules in groupby(rules(), lambda rule: str(rule["alert"])):
         same = list(its_rules)
@@ -42,7 +45,7 @@ def alerts(runbooks: str) -> str:
         severities = ", then ".join(rule["labels"]["severity"] for rule in same)
         after = ", then ".join(dict.fromkeys(rule.get("for", "at once") for rule in same))
         rows.append((f"[{name}]({runbooks}#{name.lower()})", severities, says, after))
-    return table(("alert", "severity", "says", "after"), rows)
+    return table(("alert", "severity", "meaning", "for"), rows)
 
 
 def _says(rule: Rule) -> str:
@@ -50,14 +53,14 @@ def _says(rule: Rule) -> str:
 
 
 def _beginning(texts: list[str]) -> str:
-    """What all of them begin with."""
+    """The longest common beginning."""
     letters = zip(*texts, strict=False)
     return "".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, letters))
 
 
 def current(document: Path) -> str:
-    """The document's text with the table as the rules have it; unchanged if it has no place for one."""
-    body = alerts("" if document == RUNBOOKS else "docs/runbooks.md")
+    """The document's text with the table of the rules; unchanged if it has no place for one."""
+    body = alerts(DOCUMENTS[document])
     return _PLACE.sub(lambda place: f"{place[1]}\n{body}\n\n{place[2]}", document.read_text())
 
 

@@ -1,6 +1,8 @@
 // What a stored dashboard of ours may contain. The parts are Grafana's own types, put together here because Grafana
 // leaves the options of a panel, its queries and the values of overrides open (`Record<string, unknown>`).
 import type * as v13 from '@grafana/schema';
+import type { Options as BarGaugeOptions } from
+  '@grafana/schema/dist/esm/raw/composable/bargauge/panelcfg/x/BarGaugePanelCfg_types.gen';
 import type { FieldConfig as StateTimelineField, Options as StateTimelineOptions } from
   '@grafana/schema/dist/esm/raw/composable/statetimeline/panelcfg/x/StateTimelinePanelCfg_types.gen';
 import type { Options as StatOptions } from
@@ -50,6 +52,7 @@ type PanelOf<Kind extends string, Options, Custom> = Omit<v13.Panel, 'type' | 'o
 
 type Panel =
   | PanelOf<'stat', StatOptions, {}>
+  | PanelOf<'bargauge', BarGaugeOptions, {}>
   | PanelOf<'table', TableOptions, v13.TableFieldOptions>
   | PanelOf<'state-timeline', StateTimelineOptions, StateTimelineField & { spanNulls: boolean; insertNulls: boolean }>
   | PanelOf<'timeseries', TimeSeriesOptions, v13.GraphFieldConfig>;

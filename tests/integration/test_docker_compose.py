@@ -42,3 +42,13 @@ def test_docker_compose_reads_it(files: list[str], prefix: str, command: list[st
     for name, path in DATA.items():
         assert f"{prefix}{name}:{path}:rw" in services[name]["volumes"]
         assert len([volume for volume in services[name]["volumes"] if f":{path}:" in volume]) == 1
+
+
+def test_docker_compose_reads_the_pair() -> None:
+    services = resolved("compose.yaml", "compose/accounts.yaml", "compose/pair.yaml")
+    first, second = services["exporter"], services["exporter-2"]
+    for key in ("command", "image", "volumes", "cap_drop", "read_only", "security_opt"):
+        assert second[key] == first[key]
+    assert "ports" not in second
+    [configuration] = [volume for volume in services["prometheus"]["volumes"] if "/prometheus.yml:" in volume]
+    assert configuration.endswith("compose/pair-prometheus.yml:/etc/prometheus/prometheus.yml:ro")

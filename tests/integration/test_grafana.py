@@ -6,15 +6,14 @@ Grafana itself cannot be had for a test; the types and the queries are what can 
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import pytest
-import requests
 
 from bybit_exporter.sandbox import (
     BANNED,
@@ -28,20 +27,18 @@ from bybit_exporter.sandbox import (
     UnifiedHolding,
 )
 from bybit_exporter.sandbox.demo import configuration
+from tests.dashboard_queries import DASHBOARDS, DashboardPrometheus, queries, query_of
 from tests.exporter_process import ROOT, ExporterProcess
-from tests.real_prometheus import Prometheus
+from tests.promql import metrics
 from tests.support import eventually, require_real
 
-Series = dict[str, Any]
-
 DAY = 86400
-STEP_SECONDS = 5
 TYPES = ROOT / "tests" / "grafana-types"
 DEADLINE_SECONDS = 60.0
-DASHBOARDS = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
+MISSING = "Accounts without balances"
 ONLY_IN_TROUBLE = {
     *(("Banned or unknown", "Anno"), ("Failed polls by reason", "A")),
-    *(("Not shown", "A"), ("Not shown", "B"), ("Not shown", "C"), ("Accounts", "F")),
+    *((MISSING, "A"), (MISSING, "B"), (MISSING, "C"), ("Accounts", "F")),
 }
 
 BEFORE = {"BTC": Holding("1.302604", "0.022527"), "USDT": Holding("1255440"), "SOL": Holding("7")}
@@ -63,64 +60,17 @@ MISTAKES = {
     "a value of the wrong type": ('"refresh": "30s"', '"refresh": false'),
 }
 
-WORTH = {
-    "spender": (1.302604 + 0.022527) * 64000 + 1255440 * 0.5 + 7 * 140,
-    "holder": 5 * 64000,
-    "margin": 2 * 64000 - 1000 * 0.5,
-    "vault": (420 + 2.5) * 0.5,
-    "group": 5 * 0.5,
-}
-"""In USD, of the accounts that are read while one has trouble. GIFT has no price."""
-
 A_DAY_AGO = {"BTC": 1.3, "USDT": 1255440, "ETH": 2.5}
-
-
-class PrometheusWithRules(Prometheus):
-    """Scrapes one target each second, evaluates the shipped rules, and may remember a past."""
-
-    def __init__(self, directory: Path, target: str) -> None:
-        configuration = {
-            "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
-            "rule_files": [str(ROOT / "prometheus" / "alerts.yml")],
-            "scrape_configs": [{"job_name": "bybit", "static_configs": [{"targets": [target]}]}],
-        }
-        super().__init__(json.dumps(configuration), directory)
-
-    def remember(self, openmetrics: str) -> None:
-        """Puts samples of the past into the database before it is opened: a running Prometheus takes none."""
-        (self._directory / "past.om").write_text(openmetrics)
-        command = ["promtool", "tsdb", "create-blocks-from", "openmetrics", "past.om", "data"]
-        subprocess.run(command, cwd=self._directory, check=True, capture_output=True)
-
-    def ask(self, path: str, **parameters: str) -> Any:
-        answer = requests.post(f"{self.base_url}/api/v1/{path}", parameters, timeout=20).json()
-        assert answer["status"] == "success", f"{answer} to {parameters}"
-        assert not answer.get("warnings"), answer
-        return answer["data"]
-
-    def series(
-        self, query: Mapping[str, Any], account: str = ".*", wallet: str = ".*", coin: str = ".*"
-    ) -> list[Series]:
-        """What the query of a panel or of an annotation gives, with its variables filled in as Grafana does."""
-        expr = query["expr"].replace("$account", account).replace("$wallet", wallet).replace("$coin", coin)
-        expr = expr.replace("$__rate_interval", "1m").replace("$__interval", f"{STEP_SECONDS}s")
-        if query.get("instant"):
-            answer = self.ask("query", query=expr)
-        else:
-            now = time.time()
-            span = {"start": str(now - 120), "end": str(now), "step": str(STEP_SECONDS)}
-            answer = self.ask("query_range", query=expr, **span)
-        found: list[Series] = answer["result"]
-        return found
 
 
 class World:
     """An exchange with an account of each kind, the exporter that reads it, and the Prometheus that scrapes it."""
 
-    def __init__(self, exchange: Exchange, exporter: ExporterProcess, prometheus: PrometheusWithRules) -> None:
+    def __init__(self, exchange: Exchange, exporter: ExporterProcess, prometheus: DashboardPrometheus) -> None:
         self.exchange = exchange
         self.exporter = exporter
         self.prometheus = prometheus
+        self.value = prometheus.value
 
     def make_trouble(self) -> None:
         """An account withdraws and is banned; the key of another dies, so that its figures grow old."""
@@ -129,33 +79,16 @@ class World:
         self.exchange.rotate_key(self.exchange.accounts["locked-out"])
 
     def unanswered(self) -> set[tuple[str, str]]:
-        """The queries that give no series, each by its panel or annotation and its letter there."""
-        return {(title, query["refId"]) for title, query in queries() if not self.prometheus.series(query)}
+        """The queries that give no series, each by its panel or annotation and its letter there.
 
-    def value(self, title: str, ref: str = "A", **labels: str) -> float | None:
-        """The one value of an instant query of a panel that has these labels."""
-        found = [
-            float(series["value"][1])
-            for series in self.prometheus.series(query_of(title, ref))
-            if labels.items() <= series["metric"].items()
-        ]
-        assert len(found) <= 1, f"{title} {ref}: {found}"
-        return found[0] if found else None
-
-
-def queries() -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every query of both dashboards with the title of its panel, or the name of its annotation."""
-    for path in DASHBOARDS:
-        dashboard = json.loads(path.read_text())
-        for panel in dashboard["panels"]:
-            for target in panel.get("targets", ()):
-                yield panel["title"], target
-        for annotation in dashboard["annotations"]["list"]:
-            yield annotation["name"], annotation["target"]
-
-
-def query_of(title: str, ref: str) -> dict[str, Any]:
-    return next(query for name, query in queries() if (name, query["refId"]) == (title, ref))
+        Queries of metrics that none of these accounts has are answered in test_dashboard_figures.py.
+        """
+        scraped = {*self.prometheus.values_of("__name__"), "ALERTS"}
+        return {
+            (title, query["refId"])
+            for title, query in queries()
+            if metrics(query["expr"]) <= scraped and not self.prometheus.series(query)
+        }
 
 
 def a_day_ago() -> str:
@@ -197,7 +130,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         config = configuration(exchange, server.base_url)
         config = config.replace("poll_interval: 5s", "poll_interval: 1s\nstale_after: 3s")
         with ExporterProcess(config, directory) as exporter:
-            prometheus = PrometheusWithRules(directory, exporter.base_url.removeprefix("http://"))
+            prometheus = DashboardPrometheus(directory, exporter.base_url.removeprefix("http://"))
             prometheus.remember(a_day_ago())
             with prometheus:
                 yield World(exchange, exporter, prometheus)
@@ -255,13 +188,19 @@ def test_every_query_answers_with_series(trouble: World) -> None:
 
 def test_the_status_of_each_account_is_told_apart(trouble: World) -> None:
     expected = {"holder": 1, "spender": 3, "locked-out": 0, "margin": 1, "vault": 1, "group": 1}
-    eventually(lambda: {name: trouble.value("Status", account=name) for name in expected} == expected, DEADLINE_SECONDS)
+    eventually(
+        lambda: {name: trouble.value("Status", account=name) for name in expected} == expected,
+        DEADLINE_SECONDS,
+    )
 
 
 def test_an_account_whose_figures_have_expired_is_named_with_the_reason(trouble: World) -> None:
-    eventually(lambda: trouble.value("Not shown", "C", account="locked-out", reason="auth"), DEADLINE_SECONDS)
-    [missing] = trouble.prometheus.series(query_of("Not shown", "A"))
-    assert missing["metric"] == {"account": "locked-out", "account_type": "SPOT"}
+    eventually(
+        lambda: trouble.value(MISSING, "C", account="locked-out", reason="auth"),
+        DEADLINE_SECONDS,
+    )
+    [missing] = trouble.prometheus.series(query_of(MISSING, "A"))
+    assert missing["metric"] == {"job": "bybit", "account": "locked-out", "account_type": "SPOT"}
     assert trouble.value("Balances now", account="locked-out") is None
     assert trouble.value("Balances now", account="holder", coin="BTC") == 5
     assert trouble.value("Accounts failing") == 1
@@ -290,58 +229,28 @@ def test_changes_are_against_yesterday(trouble: World) -> None:
     assert shown("B") == pytest.approx({("spender", "BTC"): 0.025131 / 1.3, ("spender", "ETH"): -1})
 
 
-def test_the_value_is_told_in_total_by_account_and_by_coin(trouble: World) -> None:
-    """A debt counts against it. The account whose figures have expired is not in it."""
-
-    def shown(title: str, label: str, ref: str = "A") -> dict[str, float]:
-        found = trouble.prometheus.series(query_of(title, ref))
-        return {one["metric"].get(label, ""): float(one["value"][1]) for one in found}
-
-    eventually(lambda: shown("Value by account", "account").keys() == WORTH.keys(), DEADLINE_SECONDS)
-    assert shown("Value by account", "account") == pytest.approx(WORTH)
-    assert trouble.value("Value in USD") == pytest.approx(sum(WORTH.values()))
-    usdt = 1255440 - 1000 + 420 + 2.5 + 5
-    bitcoins = 1.302604 + 0.022527 + 5 + 2
-    assert shown("Value by coin", "coin", "B") == pytest.approx({"BTC": bitcoins, "USDT": usdt, "SOL": 7})
-    assert shown("Value by coin", "coin") == pytest.approx({"BTC": bitcoins * 64000, "USDT": usdt / 2, "SOL": 7 * 140})
-    assert trouble.value("Balances now", "D", account="margin", coin="USDT") == -500
-    assert trouble.value("Changed in 24 h", "C", coin="BTC") == pytest.approx(0.025131 * 64000)
-
-
-def test_the_total_says_which_coins_it_lacks(trouble: World) -> None:
-    assert trouble.value("Without a price", coin="GIFT") == 2500
-    [_] = trouble.prometheus.series(query_of("Without a price", "A"))
-    assert trouble.value("Balances now", account="vault", coin="GIFT") == 2500
-    assert trouble.value("Balances now", "D", account="vault", coin="GIFT") is None
-
-
-def test_what_bybit_states_of_unified_accounts_is_told_beside(trouble: World) -> None:
-    assert trouble.value("Value by account", "B", account="margin") == 127500
-    assert trouble.value("Balances now", "E", account="margin", coin="BTC") == 2
-    assert trouble.value("Balances now", "F", account="margin", coin="USDT") == -500
-
-
 def test_subaccounts_are_told_apart_and_counted(trouble: World) -> None:
     assert trouble.value("Subaccounts", account="group", subaccount="desk") == 1
     assert trouble.value("Subaccounts", account="group", subaccount="lent") == 4
     counted = {status: trouble.value("Subaccounts by status", status=status) for status in ("normal", "frozen")}
     assert counted == {"normal": 1, "frozen": 1}
     assert [trouble.value("Balances of subaccounts", ref, subaccount="desk") for ref in "ABC"] == [6, 2, 4]
-    assert trouble.value("Value of subaccounts") == 64000 + 4
+    values = [trouble.value("Balances of subaccounts", "C", subaccount=name) for name in ("desk", "lent")]
+    assert values == [4, 64000]
 
 
 def test_keys_and_readings_beside_the_balances_are_told_by_account(trouble: World) -> None:
-    assert [trouble.value("Keys", ref, account="holder") for ref in "ABCD"] == [1, 1, 0, None]
-    assert trouble.value("Keys", "D", account="vault") == pytest.approx(10, abs=0.1)
-    assert [trouble.value("Other readings", ref, account="vault") for ref in "BCD"] == [1, None, None]
-    assert [trouble.value("Other readings", ref, account="group") for ref in "BCD"] == [None, 1, 1]
+    assert [trouble.value("Keys", ref, account="holder") for ref in "ABDE"] == [1, 1, 0, None]
+    assert trouble.value("Keys", "E", account="vault") == pytest.approx(10, abs=0.1)
+    assert [trouble.value("Other readings", ref, account="vault") for ref in "BEG"] == [1, None, None]
+    assert [trouble.value("Other readings", ref, account="group") for ref in "BEG"] == [None, 1, 1]
     assert trouble.value("Prices") == 1
 
 
 def test_a_change_of_status_is_marked_once(trouble: World) -> None:
     eventually(lambda: trouble.prometheus.series(query_of("Banned or unknown", "Anno")), DEADLINE_SECONDS)
     [marked] = trouble.prometheus.series(query_of("Banned or unknown", "Anno"))
-    assert marked["metric"] == {"account": "spender", "account_type": "SPOT", "status": "banned"}
+    assert marked["metric"] == {"job": "bybit", "account": "spender", "account_type": "SPOT", "status": "banned"}
     assert len(marked["values"]) == 1
 
 
@@ -367,12 +276,6 @@ def test_of_one_coin_nothing_but_that_coin_is_shown(trouble: World) -> None:
 
 
 def test_the_variables_offer_every_account_and_coin(trouble: World) -> None:
-    def offered(label: str, selector: str) -> list[str]:
-        values: list[str] = requests.get(
-            f"{trouble.prometheus.base_url}/api/v1/label/{label}/values", {"match[]": selector}, timeout=10
-        ).json()["data"]
-        return values
-
     variables = json.loads((ROOT / "grafana" / "dashboards" / "bybit-balances.json").read_text())["templating"]["list"]
     asked = {
         variable["query"].removesuffix(")").rpartition(", ")[2]: variable["query"].removeprefix("label_values(")
@@ -381,9 +284,11 @@ def test_the_variables_offer_every_account_and_coin(trouble: World) -> None:
     }
     for label, expected in {
         "account": ["group", "holder", "locked-out", "margin", "spender", "vault"],
+        "job": ["bybit"],
+        "cluster": [],
         "account_type": ["FUND", "SPOT", "UNIFIED"],
         "coin": ["BTC", "ETH", "GIFT", "SOL", "USDT"],
     }.items():
-        selector = asked[label].rpartition(", ")[0]
-        values = offered(label, selector.replace("$account", ".*").replace("$wallet", ".*"))
+        selector = re.sub(r"\$\w+", ".*", asked[label].rpartition(", ")[0])
+        values = trouble.prometheus.values_of(label, selector)
         assert [value for value in values if value != "auto"] == expected  # as long as the type is not found

@@ -18,7 +18,7 @@ from tests.exporter_process import ExporterProcess, config_for, parse
 from tests.support import eventually, require_real
 
 NASTY = "<script>alert(\"x\")</script> \\ & 'y'"
-PATHS = ["/metrics", "/", "/-/healthy", "/-/ready"]
+PATHS = ["/metrics", "/", "/-/healthy", "/-/ready", "/-/documentation", "/-/documentation/security", "/-/runbooks"]
 
 Answer = tuple[int, dict[str, str], bytes]
 
@@ -54,6 +54,34 @@ def ask(exporter: ExporterProcess, method: str, path: str, **headers: str) -> An
         connection.close()
 
 
+# The documents
+
+
+def test_links_of_the_documentation_lead_to_pages_and_images(exporter: ExporterProcess) -> None:
+    to_visit, seen = ["/-/documentation"], set()
+    while to_visit:
+        path = to_visit.pop()
+        seen.add(path)
+        status, headers, body = ask(exporter, "GET", path)
+        assert status == 200, path
+        if path.startswith("/-/") and headers["content-type"].startswith("text/html"):
+            links = re.findall(r' (?:href|src)="(/[^"#]*)', body.decode())
+            to_visit += sorted(set(links) - seen - set(to_visit))
+    assert {"/", "/-/runbooks", "/-/documentation/security", "/-/documentation/images/status-page.png"} <= seen
+
+
+@pytest.mark.parametrize("path", ["/-/documentation", "/-/runbooks"])
+def test_documentation_has_security_headers_and_no_script(exporter: ExporterProcess, path: str) -> None:
+    _, headers, body = ask(exporter, "GET", path)
+    policy = headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script-src" not in policy
+    assert "unsafe" not in policy
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["cache-control"] == "no-store"
+    assert b"<script" not in body
+
+
 # Paths and methods
 
 
@@ -66,7 +94,17 @@ def test_what_there_is(exporter: ExporterProcess, path: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "path", ["/metrics/", "/metric", "/-/", "/-/healthy/", "/favicon.ico", "//", "/..", "/%2e%2e/etc"]
+    "path",
+    [
+        *("/metrics/", "/metric", "/-/", "/-/healthy/", "/favicon.ico", "//", "/..", "/%2e%2e/etc"),
+        *(
+            "/-/documentation/",
+            "/-/documentation/nothing",
+            "/-/documentation/..%2fREADME",
+            "/-/documentation/images/x.png",
+        ),
+        "/-/documentation/images/..%2f..%2fREADME.md",
+    ],
 )
 def test_what_there_is_not(exporter: ExporterProcess, path: str) -> None:
     assert ask(exporter, "GET", path)[0] == 404

@@ -51,7 +51,18 @@ class Client:
 
 
 REFUSED = ["", "Basic", "Basic !", ALICE[:-4], ALICE.replace("Basic", "Bearer"), "Basic " + "A" * 8000]
-PATHS = ["/", "/metrics", "/-/reload", "/-/documentation", "/nothing", "/-/healthy/", "/-/healthy?", "//-/healthy", "*"]
+PATHS = [
+    "/",
+    "/metrics",
+    "/-/reload",
+    "/-/documentation",
+    "/-/runbooks",
+    "/nothing",
+    "/-/healthy/",
+    "/-/healthy?",
+    "//-/healthy",
+    "*",
+]
 
 
 @pytest.mark.parametrize("path", PATHS)
