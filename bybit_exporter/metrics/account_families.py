@@ -106,7 +106,8 @@ FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     ),
     _balance(
         "bybit_asset_usd_value",
-        "Value of the coin in a unified account, in US dollars, debts subtracted (Bybit, UNIFIED: usdValue).",
+        "Value of all that the account has of the coin, in US dollars, debts subtracted; none without a price (Bybit,"
+        " UNIFIED: usdValue; SPOT, FUND: free + frozen + withdrawing, at bybit_coin_price_usd).",
         "usd_value",
     ),
     _balance(
