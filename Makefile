@@ -20,18 +20,18 @@ run: install
 		exec $(BIN)/python exporter.py --demo; \
 	fi
 
-# One process for each core; `make test WORKERS=4` for more. Each file stays in one process, since its tests share
-# exporters and exchanges; the files with real programs, which take longest, come first.
-WORKERS ?= auto
-SHARED_OUT := --dist=loadfile --no-loadscope-reorder
+# One process more than there are cores, since many tests wait. Each file stays in one process, since its tests share
+# exporters and exchanges. The files with real programs, which take longest, come first; what compares times comes last.
+WORKERS ?= $(shell expr $$(nproc) + 1)
 
 test: lint
-	@echo "About 3,800 tests: five minutes on two quiet cores."
-	$(BIN)/pytest --numprocesses=$(WORKERS) $(SHARED_OUT)
+	@echo "About 3,800 tests in $(WORKERS) processes: five minutes on two quiet cores."
+	$(BIN)/pytest --numprocesses=$(WORKERS) --dist=loadfile --no-loadscope-reorder -m "not alone"
+	$(BIN)/pytest -m alone
 
 # What depends most on its libraries, with the newest releases that pyproject.toml admits.
 test-newest: install-dev
-	tools/test_newest.sh $(WORKERS)
+	tools/test_newest.sh
 
 lint: install-dev
 	$(BIN)/ruff check $(SOURCES)

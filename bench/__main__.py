@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from . import poll, scale, side_by_side
+from . import poll, rules, scale, side_by_side
 
-PARTS = {"thirty-lines": side_by_side.main, "scale": scale.main, "poll": poll.main}
+PARTS = {"thirty-lines": side_by_side.main, "scale": scale.main, "poll": poll.main, "rules": rules.main}
 
 
 def main() -> None:

@@ -11,8 +11,8 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from bybit_exporter.model import FailureReason
 COINS = [f"COIN{number}" for number in range(20)]
 ACCOUNT_TYPES = ("SPOT", "UNIFIED", "FUND")
 STEP_SECONDS = 15
-STEPS_PER_SCRAPE = 12
+STEPS_PER_SCRAPE = 8
 SCRAPE_SECONDS = 10
 DEADLINE_SECONDS = 1800.0
 OLDEST_SECONDS = 3500
@@ -86,11 +86,12 @@ class _Past:
         self._series, self._first, self._next = series, first, first
         self._lock = threading.Lock()
 
-    def scrape(self) -> bytes:
+    def scrape(self, send: Callable[[bytes], object]) -> None:
+        """Sends the next steps. If that fails, the next scrape gets them once more."""
         with self._lock:
             times = list(range(self._next, int(time.time()) + 1, STEP_SECONDS))[:STEPS_PER_SCRAPE]
+            send(exposition(self._series, times))
             self._next += len(times) * STEP_SECONDS
-            return exposition(self._series, times)
 
     def is_complete(self, seconds: float) -> bool:
         """Whether everything up to now was scraped, and that is at least so many seconds."""
@@ -155,7 +156,10 @@ def prometheus_with_history(directory: Path, series: Sequence[Series], seconds: 
 def _served(past: _Past) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = past.scrape()
+            with suppress(ConnectionError):  # Prometheus had no more time
+                past.scrape(self._send)
+
+        def _send(self, body: bytes) -> None:
             self.send_response(200)
             self.send_header("Content-Type", "text/plain; version=0.0.4")
             self.send_header("Content-Length", str(len(body)))
@@ -180,7 +184,7 @@ def _free_address() -> str:
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
-def _wait_for(condition: Any, process: subprocess.Popen[bytes]) -> None:
+def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:
     deadline = time.monotonic() + DEADLINE_SECONDS
     while not condition():
         if process.poll() is not None or time.monotonic() > deadline:

@@ -127,8 +127,8 @@ def check(condition: object, problem: str) -> None:
 def documents(wheel: Path) -> None:
     """Every document that a clone has is in the wheel, as a file with content."""
     inside = zipfile.ZipFile(wheel)
-    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md")):
-        name = f"bybit_exporter/web/documents/{document.name}"
+    for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "images").glob("*.png")):
+        name = f"bybit_exporter/web/documents/{document.relative_to(ROOT)}"
         check(name in inside.namelist() and len(inside.read(name)) > 100, f"{name} is not in the wheel")
 
 

@@ -21,4 +21,4 @@ files=()
 for name in "${tests[@]}"; do
     files+=("$(find tests -name "$name.py" | grep .)") # fails if a test has been renamed
 done
-"$environment/bin/pytest" --numprocesses="${1:-auto}" --dist=loadfile "${files[@]}"
+"$environment/bin/pytest" --numprocesses=auto --dist=loadfile "${files[@]}"

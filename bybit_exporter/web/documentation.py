@@ -8,11 +8,9 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
-from importlib import metadata
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -27,7 +25,6 @@ DOCUMENTATION = "/-/documentation"
 RUNBOOKS = "/-/runbooks"
 README = "README.md"
 
-_CLONE = Path(__file__).parents[2]
 _TEMPLATES = files(__package__) / "templates"
 _STYLE = THEME + (_TEMPLATES / "document.css").read_text("utf-8")
 
@@ -56,7 +53,7 @@ class Documents:
     @cached_property
     def paths(self) -> dict[str, str]:
         """By path in the repository, the path of the page or image on this site."""
-        paths = {README: DOCUMENTATION} if self._file(README).is_file() else {}
+        paths = {README: DOCUMENTATION}
         for name in self._names("docs", ".md"):
             paths[f"docs/{name}"] = f"{DOCUMENTATION}/{name.removesuffix('.md')}"
         for name in self._names("docs/images", ".png"):
@@ -66,8 +63,6 @@ class Documents:
     def page(self, url_path: str) -> str | None:
         """Renders the document at a path of this site. Returns `None` if there is none."""
         source = self._source(url_path, ".md")
-        if source is None and url_path == DOCUMENTATION:
-            return _page(self, README, _installed_readme())
         return source and _page(self, source, self._file(source).read_text("utf-8"))
 
     def image(self, url_path: str) -> bytes | None:
@@ -88,16 +83,8 @@ class Documents:
 
 @cache
 def documents() -> Documents:
-    """Returns the documents of the clone that runs, else those in the installed package."""
-    is_clone = (_CLONE / "pyproject.toml").is_file() and (_CLONE / README).is_file()
-    return Documents(_CLONE if is_clone else files(__package__) / "documents")
-
-
-def _installed_readme() -> str:
-    try:
-        return metadata.metadata("bybit-exporter")["Description"] or "The README is not installed."
-    except metadata.PackageNotFoundError:
-        return "The README is not installed."
+    """Returns the documents of this version. In a clone the directory has links to them."""
+    return Documents(files(__package__) / "documents")
 
 
 @cache

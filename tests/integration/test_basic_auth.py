@@ -133,6 +133,7 @@ def test_reload_is_behind_it_too(shared: ExporterProcess) -> None:
     assert requests.post(shared.base_url + "/-/reload", auth=ALICE, timeout=10).status_code == 200
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("users", [SLOW])
 def test_a_scrape_does_not_pay_for_bcrypt_nor_wait_for_those_who_guess(exporter: ExporterProcess) -> None:
     def scrape_seconds(password: str = "patience") -> float:

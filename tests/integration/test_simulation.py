@@ -11,6 +11,8 @@ from bybit_exporter.sharding import shard_of
 PLAN = Plan(accounts=400, interval_seconds=5, rounds=3, limit=RateLimit(200, 5.0))
 """80 requests a second, of which an address may send 40: one alone does not do."""
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.fixture(scope="module")
 def result() -> Result:

@@ -34,13 +34,14 @@ OWN: dict[str, Any] = {
 
 
 def alert(settings: Settings, name: str, severity: str) -> dict[str, Any]:
-    [found] = [
+    found: list[dict[str, Any]] = [
         rule
         for group in groups(settings)
         for rule in group["rules"]
         if rule.get("alert") == name and rule["labels"]["severity"] == severity
     ]
-    return dict(found)
+    [rule] = found
+    return rule
 
 
 def test_committed_files_are_generated_with_the_defaults() -> None:
@@ -63,7 +64,7 @@ def test_settings_documented_in_alerts_md_are_valid_and_complete() -> None:
 def test_settings_of_ones_own_give_valid_files(tmp_path: Path) -> None:
     require_real(shutil.which("promtool") is not None, "prometheus (apt-get install)")
     (tmp_path / "settings.yaml").write_text(yaml.safe_dump(OWN))
-    command = [sys.executable, "-m", "mixin", "--settings", str(tmp_path / "settings.yaml"), "--output", str(tmp_path)]
+    command = [sys.executable, "-m", "mixin", f"--settings={tmp_path}/settings.yaml", f"--output={tmp_path}"]
     subprocess.run(command, check=True, cwd=ROOT)
     assert {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.suffix in (".yml", ".json")} >= {
         Path(ALERTS),
@@ -130,7 +131,7 @@ def test_wrong_settings_are_refused_with_their_key(content: Any, problem: str) -
 
 def test_files_of_the_repository_are_not_overwritten_with_other_settings(tmp_path: Path) -> None:
     (tmp_path / "settings.yaml").write_text("selector: x")
-    command = [sys.executable, "-m", "mixin", "--settings", str(tmp_path / "settings.yaml")]
+    command = [sys.executable, "-m", "mixin", f"--settings={tmp_path}/settings.yaml"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert "need --output" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -25,11 +26,14 @@ def test_changelog_begins_with_this_version() -> None:
 
 def test_documents_of_the_package_are_those_of_the_repository() -> None:
     """In a clone they are links. flit writes what they lead to into the wheel."""
-    originals = {path.name: path for path in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"))}
-    missing = originals.keys() - {path.name for path in DOCUMENTS.iterdir()}
-    assert not missing, f"cd {DOCUMENTS} && ln -s {' '.join(f'../../../docs/{name}' for name in sorted(missing))} ."
-    for path in DOCUMENTS.iterdir():
-        assert path.resolve() == originals.get(path.name), f"{path} leads nowhere"
+    originals = [ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "images").glob("*.png")]
+    links = [path for path in DOCUMENTS.rglob("*") if not path.is_dir()]
+    for original in originals:
+        link = DOCUMENTS / original.relative_to(ROOT)
+        way = os.path.relpath(original, link.parent)
+        assert link in links, f"ln -s {way} {link.relative_to(ROOT)}"
+        assert link.resolve() == original
+    assert len(links) == len(originals), "a link leads nowhere"
 
 
 def test_workflows_satisfy_actionlint() -> None:

@@ -43,7 +43,7 @@ LIBRARY_OWNERS: dict[str, set[str]] = {
     "requests": {"bybit.transport"},
     "urllib3": {"bybit.connection", "bybit.transport"},
     "prometheus_client": {"metrics"},
-    "cryptography": {"rsa"},
+    "cryptography": {"rsa", "web.server.tls"},
     "starlette": {"web"},
     "uvicorn": {"web.server"},
     "jinja2": {"web"},

@@ -11,7 +11,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, BinaryIO
 
 from ...model import Secret
@@ -131,46 +131,20 @@ def check_ca(pem: str) -> None:
 
 
 def not_after(pem: str) -> datetime:
-    """When the first certificate of the text ends.
-
-    https://www.rfc-editor.org/rfc/rfc5280#section-4.1
+    """When the first certificate of the text expires.
 
     Raises:
         ValueError: there is none, or it cannot be read.
     """
+    from cryptography import x509  # takes a while to import, and is needed with TLS only
+
     match = _CERTIFICATE.search(pem)
     if match is None:
         raise ValueError("contains no certificate in PEM form")
     try:
-        return _not_after(ssl.PEM_cert_to_DER_cert(match[0]))
-    except (ValueError, IndexError):
+        return x509.load_pem_x509_certificate(match[0].encode()).not_valid_after_utc
+    except ValueError:
         raise ValueError("contains a certificate that cannot be read") from None
-
-
-def _not_after(der: bytes) -> datetime:
-    _, at, _ = _element(der, 0)  # Certificate
-    _, at, _ = _element(der, at)  # TBSCertificate
-    if der[at] == 0xA0:
-        _, _, at = _element(der, at)  # version
-    for _ in ("serialNumber", "signature", "issuer"):
-        _, _, at = _element(der, at)
-    _, at, _ = _element(der, at)  # Validity
-    _, _, at = _element(der, at)  # notBefore
-    tag, start, end = _element(der, at)
-    utc_time, text = 0x17, der[start:end].decode("ascii")
-    if tag == utc_time:  # two digits of the year: 1950 to 2049
-        text = ("19" if text[:2] >= "50" else "20") + text
-    return datetime.strptime(text, "%Y%m%d%H%M%SZ").replace(tzinfo=UTC)
-
-
-def _element(der: bytes, at: int) -> tuple[int, int, int]:
-    """Tag, start and end of the value of the DER element at a position."""
-    tag, length, start = der[at], der[at + 1], at + 2
-    if length & 0x80:
-        size = length & 0x7F
-        length = int.from_bytes(der[start : start + size], "big")
-        start += size
-    return tag, start, start + length
 
 
 def _plain_name(kind: str, name: str) -> str | None:

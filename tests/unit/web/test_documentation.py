@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter.web import documentation
 from bybit_exporter.web.documentation import Documents, documents, render
 
 SITE_PATHS = {"README.md": "/-/documentation", "docs/a.md": "/-/documentation/a", "docs/images/x.png": "/x.png"}
@@ -136,15 +135,6 @@ def test_html_in_a_document_is_escaped(text: str) -> None:
 def test_comments_are_left_out() -> None:
     html, _ = render("<!-- metrics -->\na | b\n--|--\n1 | 2\n<!-- /metrics -->\n", "README.md", {})
     assert "metrics" not in html
-
-
-def test_documents_that_are_not_installed_are_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(documentation, "_installed_readme", lambda: "# The README")
-    nothing = Documents(tmp_path)
-    assert "The README" in (nothing.page("/-/documentation") or "")
-    assert nothing.page("/-/runbooks") is None
-    assert nothing.page("/-/documentation/security") is None
-    assert nothing.image("/-/documentation/images/status-page.png") is None
 
 
 def test_documents_of_a_package_are_read_from_it(tmp_path: Path) -> None:
