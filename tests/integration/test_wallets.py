@@ -105,7 +105,14 @@ def test_each_shows_what_the_exchange_holds_for_it() -> None:
         no_margin = {"accrued_interest": 0.0, "unrealised_pnl": 0.0, "initial_margin": 0.0, "maintenance_margin": 0.0}
         assert four.amounts("unified") == {
             "BTC": {"free": 1.5, "frozen": 0.5, "equity": 2.0, "usd_value": 128000.0, "borrowed": 0.0, **no_margin},
-            "XRP": {"free": -100.0, "frozen": 0.0, "equity": -100.0, "usd_value": -52.0, "borrowed": 100.0, **no_margin},
+            "XRP": {
+                "free": -100.0,
+                "frozen": 0.0,
+                "equity": -100.0,
+                "usd_value": -52.0,
+                "borrowed": 100.0,
+                **no_margin,
+            },
         }
         assert four.amounts("fund") == {
             "USDT": {"free": 417.5, "frozen": 2.5, "withdrawing": 4.0, "usd_value": 424 * 0.9995},
