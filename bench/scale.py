@@ -4,7 +4,8 @@ The exporter and the exchange are separate processes. A scrape is an HTTP reques
 byte is read, while the accounts are polled: 50 a second, or each once a second if they are fewer. It is compared with
 the client library's rendering of the same series, in this process and without HTTP: `generate_latest`, and for gzip
 also `gzip.compress`, as that library's own server does. The CPU for a poll is the CPU time of the process without
-scrapes, divided by the number of polls. Memory is the resident memory at the end.
+scrapes, divided by the number of polls. Memory is the resident memory at the end, with `MALLOC_ARENA_MAX=1`, as in the
+image and the systemd unit.
 """
 
 from __future__ import annotations

@@ -78,7 +78,8 @@ FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     _balance(
         "bybit_asset_free",
         "Free balance in units of the coin, what was borrowed subtracted; negative: a debt (Bybit, SPOT: free; UNIFIED:"
-        " walletBalance - spotBorrow - frozen as in bybit_asset_frozen; FUND: transferBalance).",
+        " walletBalance - spotBorrow - frozen as in bybit_asset_frozen, so in cross and portfolio margin the margin of"
+        " positions is not subtracted, see bybit_account_available_balance_usd; FUND: transferBalance).",
         "free",
     ),
     _balance(
@@ -102,7 +103,8 @@ FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     ),
     _balance(
         "bybit_asset_usd_value",
-        "Value of the coin in a unified account, in US dollars, debts subtracted (Bybit, UNIFIED: usdValue).",
+        "Value of all that the account has of the coin, in US dollars, debts subtracted; none without a price (Bybit,"
+        " UNIFIED: usdValue; SPOT, FUND: free + frozen + withdrawing, at bybit_coin_price_usd).",
         "usd_value",
     ),
     _balance(
