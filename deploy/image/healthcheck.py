@@ -36,14 +36,14 @@ def listen_address(arguments: list[str]) -> tuple[str, int]:
 
 
 def answers(connection: HTTPConnection) -> bool:
-    """Whether an exporter is there. One that hangs up after the TLS handshake is: it demands a client certificate."""
+    """Whether an exporter answers. If it closes after the TLS handshake, it requires a client certificate."""
     connected = False
     try:
         connection.connect()
         connected = True
         connection.request("GET", "/-/healthy")
         return connection.getresponse().status == 200
-    except ConnectionError:
+    except (ConnectionError, ssl.SSLError):
         return connected and isinstance(connection, HTTPSConnection)
     except (OSError, HTTPException):
         return False
@@ -52,7 +52,7 @@ def answers(connection: HTTPConnection) -> bool:
 
 
 def _any_certificate() -> ssl.SSLContext:
-    """The certificate is for the name that clients use; here the container asks itself, and tells no secret."""
+    """Accepts any certificate: it has the name that clients use, and no secret is sent to this container's own port."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
