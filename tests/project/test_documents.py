@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter.cli import _parser
+from bybit_exporter.cli.flags import create_parser
 from bybit_exporter.metrics.families import ALL_FAMILIES
 from tools.documents import FAMILIES, ROOT, TABLES, TROUBLESHOOTING, current
 
@@ -32,7 +32,9 @@ def test_metrics_are_each_in_one_table() -> None:
 
 def test_flags_are_documented_with_their_defaults() -> None:
     rows = dict(re.findall(r"^\| `(--[a-z.-]+)` \| (.*?) \|", CONFIGURATION.read_text(), re.MULTILINE))
-    flags = {action.option_strings[-1 if "-h" in action.option_strings else 0]: action for action in _parser()._actions}
+    flags = {
+        action.option_strings[-1 if "-h" in action.option_strings else 0]: action for action in create_parser()._actions
+    }
     assert rows.keys() == flags.keys()
     for flag, action in flags.items():
         if action.default not in (None, argparse.SUPPRESS) and action.default is not False:
