@@ -141,7 +141,7 @@ def test_line_of_some_minutes_has_a_description(browser: Chromium, site: Site) -
         site.clock.now += 60
         site.read("main", {"ETH": amount})
     browser.visit(site.base_url)
-    assert 'img "total in the last hour: lowest 12, highest 1,250,000, known for 3 of 60 minutes"' in browser.tree(
+    assert 'img "total in the last hour: lowest 2, highest 1,250,000, known for 4 of 60 minutes"' in browser.tree(
         "body"
     )
 
@@ -150,7 +150,7 @@ def test_page_kept_by_the_exporter_withdraws_its_figures_in_time(
     browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at_age = Page.at_age
-    monkeypatch.setattr(Page, "at_age", lambda page, _: at_age(page, STALE_AFTER_SECONDS - 2))
+    monkeypatch.setattr(Page, "at_age", lambda page, _: at_age(page, STALE_AFTER_SECONDS + 1))
     browser.visit(site.base_url)
     browser.until("!document.querySelector('table').checkVisibility()")
 
@@ -256,7 +256,7 @@ def test_figures_of_a_dead_exporter_are_marked_then_withdrawn_and_return_with_it
     assert browser.evaluate("document.title").startswith("Not current")
     assert browser.evaluate("document.querySelector('table').checkVisibility()")
     browser.until("!document.querySelector('table').checkVisibility()")
-    assert "These figures are not current any more." in browser.text("section")
+    assert "These figures are no longer current." in browser.text("section")
     assert "Normal" not in browser.text("section")
     site.read("main", {"BTC": "7"})
     with site:

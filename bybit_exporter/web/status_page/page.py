@@ -10,6 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 
 import jinja2
@@ -20,7 +21,7 @@ from ...metrics.store import Store
 from ...sharding import SINGLE_SHARD, Shard
 from ..theme import THEME, csp_hash
 from . import formatting, view
-from .badges import CRITICAL_MARGIN_RATIO, HIGH_MARGIN_RATIO, Level, explanation, margin_level
+from .badges import CRITICAL_MARGIN_RATIO, HIGH_MARGIN_RATIO, Badge, Level, explanation, margin_level
 from .page_cache import Page
 from .query import SORTS, Query
 from .sparkline import HEIGHT, WIDTH
@@ -67,6 +68,23 @@ def render(
         refresh_without_script_seconds=REFRESH_WITHOUT_SCRIPT_SECONDS,
     )
     return Page(html, valid_until)
+
+
+_ICONS = {
+    level.value: Markup(f'<svg class="icon" aria-hidden="true"><use href="#icon-{level}"/></svg>')  # noqa: S704
+    for level in Level
+}
+
+
+@lru_cache(maxsize=256)  # most accounts have the same few
+def _badge_label(badge: Badge) -> Markup:
+    return Markup('<span class="badge {}">{}{}</span>').format(badge.level.value, _ICONS[badge.level], badge.text)
+
+
+def _moment(timestamp: float, words: str) -> Markup:
+    """Renders a time in words, with the Unix time behind it as a tooltip."""
+    text = formatting.utc(timestamp)
+    return Markup(f'<time datetime="{text}" title="{text}">{words}</time>')  # noqa: S704  digits and our own words
 
 
 def _cell(value: Decimal | None) -> Markup:
@@ -117,6 +135,7 @@ _environment = jinja2.Environment(
 _environment.filters |= {"amount": formatting.amount, "usd": formatting.usd, "percent": formatting.percent}
 _environment.filters |= {"cell": _cell, "usd_cell": _usd_cell, "borrowed_cell": _borrowed_cell}
 _environment.filters |= {"visible": formatting.visible, "explanation": explanation, "margin_level": margin_level}
+_environment.filters |= {"badge_label": _badge_label, "moment": _moment}
 _environment.filters |= {"utc": formatting.utc, "ago": formatting.ago, "ahead": formatting.ahead}
 _environment.globals |= {
     "style": Markup(_STYLE),  # noqa: S704  ours, and the hashes are of exactly this
@@ -126,6 +145,7 @@ _environment.globals |= {
     "not_stated": formatting.NOT_STATED,
     "sorts": SORTS,
     "levels": list(Level),
+    "icons": _ICONS,
     "high_ratio": HIGH_MARGIN_RATIO,
     "critical_ratio": CRITICAL_MARGIN_RATIO,
     "max_groups": view.MAX_GROUPS,

@@ -145,10 +145,13 @@ def _view(state: AccountState, store: Store, wall: float) -> AccountView:
 
 def _products(products: Products) -> Sequence[ProductView]:
     """Groups the coins by product. Coins and products of which there is nothing are left out."""
-    equities: dict[str, list[ProductEquity]] = {product: [] for product, value in products.usd.items() if value}
+    equities: dict[str, list[ProductEquity]] = {}
     for each in products.equities:
         if each.equity:
             equities.setdefault(each.product, []).append(each)
+    for product, value in products.usd.items():
+        if value:
+            equities.setdefault(product, [])
     return [ProductView(product, coins, products.usd.get(product)) for product, coins in equities.items()]
 
 

@@ -495,8 +495,8 @@ def test_products_are_grouped_with_the_value_of_each(unified: Site) -> None:
         "EarnUSDT Easy Earn100,000135,000.00",
         "BTC0.5",
         f"CryptoLoansUSDT{MINUS}40,000.50{MINUS}39,996.00",
-        f"Launchpool{DASH}{DASH}12.50",
         f"<b>A1{DASH}",
+        f"Launchpool{DASH}{DASH}12.50",
     ]
     assert page(unified, q="launch").texts("tbody") == [f"Launchpool{DASH}{DASH}12.50"]
     assert page(unified, q="btc").texts("tbody") == ["EarnUSDT Easy Earn100,000135,000.00 BTC0.5"]
