@@ -52,9 +52,7 @@ def close_to(expected: Decimal) -> object:
     return pytest.approx(float(expected), rel=1e-9)
 
 
-def test_sum_of_the_worth_of_all_wallets_is_what_the_exchange_holds(
-    exchange: Exchange, prometheus: Prometheus
-) -> None:
+def test_sum_of_the_worth_of_all_wallets_is_what_the_exchange_holds(exchange: Exchange, prometheus: Prometheus) -> None:
     assert prometheus.query("sum(bybit_asset_usd_value)") == close_to(configured_total_usd(exchange))
 
 
@@ -70,7 +68,9 @@ def test_sum_of_one_account_is_what_it_holds(
 
 
 def test_equity_of_a_unified_account_is_the_sum_of_its_coins(prometheus: Prometheus) -> None:
-    difference = 'sum by (account) (bybit_asset_usd_value{account_type="UNIFIED"}) - on (account) bybit_account_equity_usd'
+    difference = (
+        'sum by (account) (bybit_asset_usd_value{account_type="UNIFIED"}) - on (account) bybit_account_equity_usd'
+    )
     assert prometheus.query(f"max(abs({difference}))") < 0.01
     assert prometheus.query(f"count({difference})") == 6
 

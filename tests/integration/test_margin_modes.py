@@ -10,7 +10,6 @@ from bybit_exporter.sandbox import Account as Held
 from tests.in_process import JumpingClock, Serving, account_for
 from tests.support import eventually
 
-
 POSITION = UnifiedHolding("4271", locked="100", position_im="2300", order_im="60", position_mm="40", bonus="6")
 RATIO = "bybit_account_maintenance_margin_ratio"
 AVAILABLE = "bybit_account_available_balance_usd"

@@ -76,7 +76,9 @@ def test_unlisted_subaccount_whose_uid_is_the_name_of_another_is_left_out() -> N
     serving = serving_a_master()
     serving.main.add_member("1000009", {"USDT": FundingHolding("7")}, uid=1000008)
     created_later = {"uid": 1000009, "stat": 0, "items": [{"type": "ACCOUNT_TYPE_FUND", "origb": "1", "stat": 0}]}
-    serving.main.faults[MEMBERS_ASSETS] = faults.Mutate(lambda envelope: envelope["result"]["list"].append(created_later))
+    serving.main.faults[MEMBERS_ASSETS] = faults.Mutate(
+        lambda envelope: envelope["result"]["list"].append(created_later)
+    )
     with serving:
         serving.wait_for(1.0, UP)
         assert equity(serving) == {**ALL, ("1000009", "FUND"): 7.0, ("1000009", "UNIFIED"): 0.0}
