@@ -12,13 +12,13 @@ from typing import Any
 
 import yaml
 
-from tools.readme import table
+from tools.documents import table
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "prometheus" / "alerts.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 OVERVIEW = ROOT / "docs" / "alerts.md"
-DOCUMENTS = {RUNBOOKS: "", OVERVIEW: "runbooks.md", ROOT / "README.md": "docs/runbooks.md"}
+DOCUMENTS = {RUNBOOKS: "", OVERVIEW: "runbooks.md"}
 """The documents with a table, and the address of docs/runbooks.md from each."""
 
 _PLACE = re.compile(r"(<!-- alerts -->\n).*?(<!-- /alerts -->)", re.DOTALL)

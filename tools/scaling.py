@@ -10,7 +10,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.readme import table, with_tables
+from tools.documents import table, with_tables
 
 SCALING = Path(__file__).parent.parent / "docs" / "scaling.md"
 

@@ -27,7 +27,7 @@ QUOTED_CHARACTERS = 100
 
 
 class RetryPolicy(Enum):
-    """When the request is repeated. The values are texts for the README."""
+    """When the request is repeated. The values are texts for docs/troubleshooting.md."""
 
     RETRY_ONCE = "repeated once immediately, then at the usual interval"
     NEXT_INTERVAL = "repeated at the usual interval"

@@ -108,7 +108,7 @@ FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     _balance(
         "bybit_asset_usd_value",
         "Value of all that the account has of the coin, in US dollars, debts subtracted; none without a price (Bybit,"
-        " UNIFIED: usdValue; SPOT, FUND: free, frozen and withdrawing times bybit_coin_price_usd).",
+        " UNIFIED: usdValue; SPOT, FUND: free + frozen + withdrawing, at bybit_coin_price_usd).",
         "usd_value",
     ),
     _balance(
