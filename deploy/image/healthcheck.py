@@ -1,6 +1,6 @@
 """The image's HEALTHCHECK: exit status 0 if the exporter of this container answers on ``/-/healthy``.
 
-Where it listens stands on the command line of process 1, so the check follows the flags that the container was given,
+It reads the listen address from the command line of process 1, so it follows the flags that the container was given,
 and an init process in front of the exporter (``docker run --init``) as well.
 """
 
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 3
 
 
 def main() -> int:
-    """Tries HTTP, then TLS, whichever the exporter was told to speak."""
+    """Tries HTTP, then TLS."""
     host, port = listen_address(COMMAND_LINE.read_text().split("\0"))
     plain = HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     encrypted = HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=_any_certificate())
