@@ -12,12 +12,13 @@ export BYBIT_EXPORTER_REVISION ?= $(shell git rev-parse --short HEAD 2>/dev/null
 install: .venv/installed
 install-dev: .venv/installed-dev
 
+# `make run FLAGS=--web.listen-address=127.0.0.1:9999` adds flags.
 run: install
 	@if [ -e config.yaml ]; then \
-		echo "Running with config.yaml."; exec $(BIN)/python exporter.py; \
+		echo "Running with config.yaml."; exec $(BIN)/python exporter.py $(FLAGS); \
 	else \
 		echo "There is no config.yaml: running the demo, whose figures are invented. See config.example.yaml."; \
-		exec $(BIN)/python exporter.py --demo; \
+		exec $(BIN)/python exporter.py --demo $(FLAGS); \
 	fi
 
 # One process more than there are cores, since many tests wait. Each file stays in one process, since its tests share
@@ -58,9 +59,9 @@ simulation: install-dev
 fuzz: install-dev
 	$(BIN)/python -m tests.fuzz
 
-# Takes ten minutes.
+# Takes ten minutes. Memory as in the image and the systemd unit.
 soak: install-dev
-	$(BIN)/python -m bench.soak
+	MALLOC_ARENA_MAX=1 $(BIN)/python -m bench.soak
 
 # `make image ENGINE=podman` with podman, whose own image format knows no health check.
 ENGINE ?= docker

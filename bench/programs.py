@@ -90,7 +90,7 @@ class Running:
     def __init__(self, program: Program, exchange_url: str, directory: Path) -> None:
         self._port = _free_port()
         arguments, environ = program.start(Place(exchange_url, self._port, directory))
-        environ = {**os.environ, "PYTHONPYCACHEPREFIX": str(directory / "compiled"), **environ}
+        environ = {**os.environ, "MALLOC_ARENA_MAX": "1", "PYTHONPYCACHEPREFIX": str(directory / "compiled"), **environ}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         self._log = (directory / "log").open("w")
         self._started = time.perf_counter()

@@ -4,7 +4,8 @@ The exporter and the exchange are processes of their own. A scrape goes over HTT
 its last byte is read, while the accounts are polled: 50 a second, or each once a second if they are fewer. It is held
 against the client library's rendering of the same series alone, in this process and without HTTP: `generate_latest`,
 and for gzip `gzip.compress` after it, as that library's own server does. The CPU for a poll is all that the process
-uses while nobody scrapes, divided by the polls. Memory is what is resident after all that.
+uses while nobody scrapes, divided by the polls. Memory is what is resident after all that, with `MALLOC_ARENA_MAX=1`,
+as in the image and the systemd unit.
 """
 
 from __future__ import annotations

@@ -71,6 +71,8 @@ class AssetOverviewResult(msgspec.Struct):
 def read_products(client: Client, account: Account) -> Answer[Products]:
     """Reads what the account has outside its wallets.
 
+    Bybit describes this for the keys of master accounts. The key of a subaccount may get the assets of its master.
+
     Raises:
         BybitError: the request failed; ``account_mode`` where the exchange does not offer this, as on regional hosts.
     """

@@ -82,7 +82,8 @@ FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
     _balance(
         "bybit_asset_free",
         "Free balance in units of the coin, what was borrowed subtracted; negative: a debt (Bybit, SPOT: free; UNIFIED:"
-        " walletBalance - spotBorrow - frozen as in bybit_asset_frozen; FUND: transferBalance).",
+        " walletBalance - spotBorrow - frozen as in bybit_asset_frozen, so in cross and portfolio margin the margin of"
+        " positions is not subtracted, see bybit_account_available_balance_usd; FUND: transferBalance).",
         "free",
     ),
     _balance(

@@ -105,7 +105,10 @@ class TransitionLog:
         if failure.refuses_key and state.account:
             self._record_refused_key(state.account.api_key, failure, result.ended_at, next_in_seconds)
             return
-        if result.subaccount and not failure.is_unavailable:
+        if result.subaccount and failure.is_unavailable:  # that one is gone; the others can be read
+            state.log.debug("a subaccount is gone", subaccount=result.subaccount, error=failure.message)
+            return
+        if result.subaccount:
             already_failing = bool(state.failing_subaccounts)
             state.failing_subaccounts.add(result.subaccount)
             if already_failing:  # logged once, whichever subaccounts fail

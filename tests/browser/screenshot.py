@@ -19,7 +19,7 @@ from bybit_exporter.bybit.subaccounts import read_subaccounts
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.bybit.withdrawals import read_withdrawals
-from bybit_exporter.cli import DEMO_POLL_INTERVAL_SECONDS
+from bybit_exporter.cli.demo import POLL_INTERVAL_SECONDS
 from bybit_exporter.model import STALE_AFTER_INTERVALS, Account, AccountType, Resource, Secret
 from bybit_exporter.sandbox import Exchange, Request, handle
 from bybit_exporter.sandbox.demo import configuration_of, demo_exchange
@@ -51,15 +51,15 @@ class Demo(Site):
     """The demo after so long, had it been polled all the time."""
 
     def __init__(self) -> None:
-        stale_after = STALE_AFTER_INTERVALS * DEMO_POLL_INTERVAL_SECONDS
+        stale_after = STALE_AFTER_INTERVALS * POLL_INTERVAL_SECONDS
         super().__init__(demo=True, earlier=SHOWN_SECONDS, stale_after=stale_after)
         exchange = demo_exchange(self.clock)
         rate_limiter = RateLimiter(1e9, sleep=lambda _: None)
         self.client = Client(InProcess(exchange), ServerClock(5.0, self.clock), rate_limiter, recv_window_seconds=5.0)
         self.accounts = {row["name"]: self._account(row, stale_after) for row in configuration_of(exchange)}
         self.store.replace_accounts(self.accounts.values())
-        for _ in range(round(SHOWN_SECONDS / DEMO_POLL_INTERVAL_SECONDS)):
-            self.clock.now += DEMO_POLL_INTERVAL_SECONDS
+        for _ in range(round(SHOWN_SECONDS / POLL_INTERVAL_SECONDS)):
+            self.clock.now += POLL_INTERVAL_SECONDS
             for account in self.accounts.values():
                 self._poll(account)
         for account in self.accounts.values():

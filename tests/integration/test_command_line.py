@@ -16,8 +16,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
-from bybit_exporter import __version__, cli
+from bybit_exporter import __version__
+from bybit_exporter.cli import main as run_program
 from bybit_exporter.sandbox import (
     ASSET_INFO,
     KEY_INFO,
@@ -56,13 +58,22 @@ def configure(server: SandboxServer, directory: Path) -> None:
 
 LOG_LEVELS = "(choose from 'debug', 'info', 'warn', 'error')"
 BROKEN = [
-    (["--nonsense"], "unknown flag --nonsense"),
-    ([f"--nonsense={CANARY}"], "unknown flag --nonsense"),
-    (["--nonsense", CANARY], "unknown flag --nonsense"),
-    (["-x"], "unknown flag -x"),
+    (["--nonsense"], "unknown flag --nonsense; see --help"),
+    ([f"--nonsense={CANARY}"], "unknown flag --nonsense; see --help"),
+    (["--nonsense", CANARY], "unknown flag --nonsense; see --help"),
+    (["-x"], "unknown flag -x; see --help"),
     ([CANARY], "takes flags only; see --help"),
     (["--once", CANARY], "takes flags only; see --help"),
-    (["--config"], "unknown flag --config"),
+    (["--config"], "unknown flag --config; did you mean --config.file? See --help"),
+    (["-config.file=x"], "unknown flag -config.file; did you mean --config.file? See --help"),
+    (
+        ["--web.listen-adress=:9836"],
+        "unknown flag --web.listen-adress; did you mean --web.listen-address? See --help",
+    ),
+    (
+        ["--web.listen-address=:1", "--web.listen-address=[::1]:1", "--web.listen-address=:1"],
+        "argument --web.listen-address: :1 is given twice",
+    ),
     (["--config.file"], "argument --config.file: expected one argument"),
     (["--log.level=loud"], f"argument --log.level: invalid choice: 'loud' {LOG_LEVELS}"),
     (["--log.level", "INFO"], f"argument --log.level: invalid choice: 'INFO' {LOG_LEVELS}"),
@@ -97,25 +108,31 @@ BROKEN = [
 def test_broken_command_lines(flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In this process, which is the same program: it says so before it sets up anything."""
     with pytest.raises(SystemExit) as ended:
-        cli.main(flags)
+        run_program(flags)
     assert (ended.value.code, *capsys.readouterr()) == (2, "", f"bybit-exporter: {complaint}\n")
 
 
 def test_broken_command_line_ends_the_process(tmp_path: Path) -> None:
     done = run_exporter("--nonsense", cwd=tmp_path)
-    assert (done.returncode, done.stdout, done.stderr) == (2, "", "bybit-exporter: unknown flag --nonsense\n")
+    assert (done.returncode, done.stdout, done.stderr) == (
+        2,
+        "",
+        "bybit-exporter: unknown flag --nonsense; see --help\n",
+    )
 
 
 FLAGS = {
     "--config.file": "config.yaml",
     "--web.listen-address": "127.0.0.1:9836",
     "--web.telemetry-path": "/metrics",
-    "--web.enable-lifecycle": "False",
+    "--web.config.file": None,
+    "--web.max-connections": "256",
+    "--web.enable-lifecycle": "off",
     "--log.level": "info",
     "--log.format": "logfmt",
-    "--check-config": "False",
-    "--once": "False",
-    "--demo": "False",
+    "--check-config": None,
+    "--once": None,
+    "--demo": None,
     "--shard": "0",
     "--total-shards": "1",
     "--version": None,
@@ -127,7 +144,7 @@ def test_help_names_every_flag_and_its_default(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     descriptions = dict(re.findall(r"^  (--[a-z.-]+)((?:.|\n(?!  -))*)", done.stdout, re.MULTILINE))
     for flag, default in FLAGS.items():
-        assert default is None or f"(default: {default})" in descriptions[flag]
+        assert re.findall(r"\(default: (.*?)\)", descriptions[flag]) == ([] if default is None else [default])
 
 
 @pytest.mark.parametrize(
@@ -149,18 +166,31 @@ def test_exporter_py_without_its_libraries_says_how_to_install_them(tmp_path: Pa
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize("library", ["structlog", "requests", "uvicorn", "isal"])
+def test_exporter_py_without_one_library_says_how_to_install_it(library: str, tmp_path: Path) -> None:
+    """Those of the web server are imported only when it starts."""
+    run = "runpy.run_path(sys.argv[0], run_name='__main__')"
+    code = f"import runpy, sys; del sys.argv[0]; sys.modules[{library!r}] = None; {run}"
+    command = [sys.executable, "-c", code, str(ROOT / "exporter.py"), "--demo", "--web.listen-address=127.0.0.1:0"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1
+    assert f"exporter.py: import of {library} halted" in done.stderr
+    assert "`make install`" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_python_m_bybit_exporter_is_the_same_program(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bybit_exporter", "--nonsense"]
     environ = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (2, "bybit-exporter: unknown flag --nonsense\n")
+    assert (done.returncode, done.stderr) == (2, "bybit-exporter: unknown flag --nonsense; see --help\n")
 
 
 def test_the_console_script_is_the_same_program(tmp_path: Path) -> None:
     script = Path(sys.executable).with_name("bybit-exporter")
     require_real(script.exists(), "the package (pip install --no-deps --editable .)")
     done = subprocess.run([script, "--nonsense"], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stderr) == (2, "bybit-exporter: unknown flag --nonsense\n")
+    assert (done.returncode, done.stderr) == (2, "bybit-exporter: unknown flag --nonsense; see --help\n")
 
 
 # --check-config and --once
@@ -221,8 +251,8 @@ def test_once_fails_if_one_account_fails_and_prints_the_rest(
     assert samples["bybit_poll_failures_total", frozenset({*main_labels, ("reason", "auth")})] == 1
     assert samples["bybit_asset_free", frozenset({*other_labels, ("coin", "BTC")})] == 2
     events = [json.loads(line) for line in done.stderr.splitlines()]
-    assert {event["msg"] for event in events} == {"the account cannot be read", "the key cannot be read"}
-    assert {(event["account"], event["reason"]) for event in events} == {("main", "auth")}
+    assert {event["msg"] for event in events} == {"the exchange refuses the key"}
+    assert [(event["accounts"], event["reason"]) for event in events] == [("main", "auth")]
 
 
 def test_once_with_a_reader_that_leaves_early(server: SandboxServer, tmp_path: Path) -> None:
@@ -341,8 +371,37 @@ def test_an_address_in_use(server: SandboxServer, tmp_path: Path) -> None:
     configure(server, tmp_path)
     address = f"127.0.0.1:{server.port}"
     done = run_exporter(f"--web.listen-address={address}", cwd=tmp_path)
-    expected = f"bybit-exporter: cannot listen on {address}: Address already in use\n"
+    flag = "--web.listen-address=127.0.0.1:PORT"
+    advice = f"choose another port with {flag} (with make: make run FLAGS={flag})"
+    expected = f"bybit-exporter: cannot listen on {address}: Address already in use; {advice}\n"
     assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
+
+
+def test_make_run_passes_flags_to_the_exporter(tmp_path: Path) -> None:
+    recipe = subprocess.run(
+        ["make", "--dry-run", "run", "FLAGS=--web.listen-address=:1"], cwd=ROOT, capture_output=True, text=True
+    ).stdout
+    assert recipe.count("exporter.py --web.listen-address=:1;") == 1
+    assert recipe.count("exporter.py --demo --web.listen-address=:1;") == 1
+
+
+def test_several_listen_addresses_are_all_served(server: SandboxServer, tmp_path: Path) -> None:
+    flags = ["--web.listen-address=127.0.0.2:0"]  # beside 127.0.0.1:0
+    with ExporterProcess(config_for(server.exchange, server.base_url), tmp_path, flags) as exporter:
+        eventually(lambda: len(list(exporter.events("listening"))) == 2, 10)
+        urls = [event["url"] for event in exporter.events("listening")]
+        assert [url.rpartition(":")[0] for url in urls] == ["http://127.0.0.1", "http://127.0.0.2"]
+        for url in urls:
+            assert requests.get(f"{url}-/healthy", timeout=10).status_code == 200
+        assert_ends(exporter, signal.SIGTERM)
+
+
+def test_no_configuration_file_says_what_to_do(tmp_path: Path) -> None:
+    done = run_exporter(cwd=tmp_path)
+    problem, advice = done.stderr.splitlines()
+    assert (done.returncode, done.stdout) == (2, "")
+    assert problem == "config.yaml: cannot be read: No such file or directory"
+    assert all(word in advice for word in ("config.example.yaml", "--config.file", "--demo"))
 
 
 def test_an_address_that_nobody_here_has(server: SandboxServer, tmp_path: Path) -> None:
@@ -362,7 +421,7 @@ def test_demo_says_first_and_loudly_that_its_figures_are_invented(tmp_path: Path
         assert exporter.log[0]["level"] == "warn"
         assert "invented" in exporter.log[0]["msg"]
         ups = {dict(labels)["account"]: dict(labels) for name, labels in exporter.samples() if name == "bybit_up"}
-        assert len(ups) == 6
+        assert len(ups) == 10
         assert {labels["account_type"] for labels in ups.values()} == {"SPOT", "UNIFIED", "FUND"}
         assert "invented" in exporter.get("/").text
         assert_ends(exporter, signal.SIGTERM)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter import cli
+from bybit_exporter.cli.flags import parse_flags
 from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer
 from bybit_exporter.sharding import Shard, shard_of
 from tests.exporter_process import ExporterProcess, config_for, parse, run_exporter, write_private
@@ -102,10 +102,10 @@ def test_auto_without_the_variable_asks_for_the_host_s_name(
 ) -> None:
     monkeypatch.setenv("POD_NAME", "")
     monkeypatch.setattr(socket, "gethostname", lambda: "bybit-exporter-2")
-    assert cli._parse(["--shard=auto", "--total-shards=3"]).shard == Shard(2, 3)
+    assert parse_flags(["--shard=auto", "--total-shards=3"]).shard == Shard(2, 3)
     monkeypatch.setattr(socket, "gethostname", lambda: "laptop")
     with pytest.raises(SystemExit, match="2"):
-        cli._parse(["--shard=auto", "--total-shards=3"])
+        parse_flags(["--shard=auto", "--total-shards=3"])
     assert '"laptop" does not end in a number' in capsys.readouterr().err
 
 

@@ -99,14 +99,24 @@ class Four(Serving):
 def test_each_shows_what_the_exchange_holds_for_it() -> None:
     with Four() as four:
         four.are_read()
-        assert four.amounts("spot") == {"ETH": {"free": 11.5, "frozen": 0.5, "withdrawing": 0.25}}
+        assert four.amounts("spot") == {
+            "ETH": {"free": 11.5, "frozen": 0.5, "withdrawing": 0.25, "usd_value": 12.25 * 3101}
+        }
+        no_margin = {"accrued_interest": 0.0, "unrealised_pnl": 0.0, "initial_margin": 0.0, "maintenance_margin": 0.0}
         assert four.amounts("unified") == {
-            "BTC": {"free": 1.5, "frozen": 0.5, "equity": 2.0, "usd_value": 128000.0},
-            "XRP": {"free": -100.0, "frozen": 0.0, "equity": -100.0, "usd_value": -52.0},
+            "BTC": {"free": 1.5, "frozen": 0.5, "equity": 2.0, "usd_value": 128000.0, "borrowed": 0.0, **no_margin},
+            "XRP": {
+                "free": -100.0,
+                "frozen": 0.0,
+                "equity": -100.0,
+                "usd_value": -52.0,
+                "borrowed": 100.0,
+                **no_margin,
+            },
         }
         assert four.amounts("fund") == {
-            "USDT": {"free": 417.5, "frozen": 2.5, "withdrawing": 4.0},
-            "BTC": {"free": 8.25, "frozen": 0.0, "withdrawing": 0.0},
+            "USDT": {"free": 417.5, "frozen": 2.5, "withdrawing": 4.0, "usd_value": 424 * 0.9995},
+            "BTC": {"free": 8.25, "frozen": 0.0, "withdrawing": 0.0, "usd_value": 8.25 * 63950.5},
         }
         assert four.amounts("master")["USDT"]["free"] == 5.0
         for account, account_type in zip(
@@ -232,7 +242,7 @@ def test_a_key_that_may_not_read_withdrawals_has_no_such_series_and_is_told_once
         clock.jump(130.0)
         eventually(lambda: asked() == 2)
         four.wait_for(1.0, "bybit_up", account="fund")
-        assert set(four.amounts("fund")["BTC"]) == {"free", "frozen"}
+        assert set(four.amounts("fund")["BTC"]) == {"free", "frozen", "usd_value"}
         assert four.value("bybit_withdrawals_up") is None
     assert len([event for event in told() if "withdrawals" in event["event"]]) == 1
 
@@ -251,7 +261,8 @@ def test_a_coin_that_is_all_on_its_way_out_is_shown() -> None:
     with Four() as four:
         four.fund.funding.rows = {"BTC": FundingHolding("8.25")}
         four.are_read()
-        eventually(lambda: four.amounts("fund").get("USDT") == {"free": 0.0, "frozen": 0.0, "withdrawing": 4.0})
+        expected = {"free": 0.0, "frozen": 0.0, "withdrawing": 4.0, "usd_value": 4 * 0.9995}
+        eventually(lambda: four.amounts("fund").get("USDT") == expected)
 
 
 def test_the_states_of_subaccounts(monkeypatch: pytest.MonkeyPatch, told: Callable[[], list[dict[str, Any]]]) -> None:

@@ -14,6 +14,7 @@ from bybit_exporter import clock
 from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import (
     IP_RATE_LIMIT,
+    MALFORMED,
     MEMBER_GONE,
     NETWORK,
     RATE_LIMIT,
@@ -313,6 +314,19 @@ def test_equity_is_asked_for_when_the_names_are_known(a_round: Callable[..., Rou
     assert not isinstance(result.outcome, Failure)
     assert [each.subaccount for each in result.outcome] == ["a", "a"]
     assert not job.has_unread
+    assert result.delay_seconds == known.subaccounts.interval_seconds - 0.5
+    assert result.stale_after_seconds == 3 * known.subaccounts.interval_seconds
+
+
+def test_equity_that_cannot_be_read_is_asked_for_as_seldom(a_round: Callable[..., Round], monkeypatch: Any) -> None:
+    def fail(*_: object) -> None:
+        raise BybitError(MALFORMED, "list: missing")
+
+    monkeypatch.setattr(subaccount_equity, "read_subaccount_equity", fail)
+    known = a_round("a")
+    result = SubaccountEquityJob(known.subaccounts).run(CLIENT)
+    assert result
+    assert result.delay_seconds == known.subaccounts.interval_seconds - 0.5
 
 
 # All jobs
@@ -329,7 +343,7 @@ def test_jobs_of_each_kind_of_account() -> None:
     assert jobs(AccountType.FUND) == [poll, ("withdrawals", 90.0), ("funds held back", 300.0), key]
     assert jobs(AccountType.UNIFIED, 5.0) == [poll, ("prices", 5.0), key]
     assert jobs(AccountType.UNIFIED, products=True) == [poll, ("products", 90.0), key]
-    members = [("subaccounts", 90.0), ("equity of subaccounts", 90.0)]
+    members = [("subaccounts", 90.0), ("equity of subaccounts", 1.0)]
     assert jobs(AccountType.UNIFIED, subaccounts=True) == [poll, *members, key]
     with_balances = jobs(AccountType.UNIFIED, subaccounts=True, subaccount_balances=True)
     assert with_balances == [poll, *members, ("balances of subaccounts", 0.4), key]

@@ -1,0 +1,5 @@
+"""The command line: flags, modes, signals, exit status."""
+
+from .program import main
+
+__all__ = ["main"]

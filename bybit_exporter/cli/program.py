@@ -1,0 +1,72 @@
+"""Runs the program in the mode that the flags ask for."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from .. import log
+from ..config import Config, ConfigError
+from ..service import BEFORE_EXPIRY, Service
+from .configuration import filter_by_shard, load_both, load_config
+from .demo import start_demo
+from .exit_status import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
+from .flags import Options, parse_flags
+from .serving import serve
+
+NO_CONFIG_FILE_ADVICE = (
+    "Copy config.example.yaml to config.yaml and enter your keys, name another file with --config.file, "
+    "or try the exporter with --demo, which needs no configuration."
+)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the program and returns its exit status (see `exit_status`)."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `serve` handles it: the process ends without a traceback
+    options = parse_flags(arguments)
+    log.configure(options.log_level, options.log_format)
+    with contextlib.ExitStack() as cleanup:
+        try:
+            load = filter_by_shard(_loader(options, cleanup), options.shard)
+            configuration, web_configuration = load_both(options, load)
+        except ConfigError as error:
+            print(*error.problems, sep="\n", file=sys.stderr)
+            if not options.demo and not Path(options.config_file).exists():
+                print(NO_CONFIG_FILE_ADVICE, file=sys.stderr)
+            return EXIT_USAGE
+        if options.check_config:
+            return _write_result(b"ok\n", EXIT_OK)
+        service = Service(configuration, load, options.shard)
+        return _poll_once(service) if options.once else serve(options, service, web_configuration)
+
+
+def _loader(options: Options, cleanup: contextlib.ExitStack) -> Callable[[], Config]:
+    if options.demo:
+        configuration = start_demo(cleanup)
+        return lambda: configuration
+    return lambda: load_config(options.config_file)
+
+
+def _poll_once(service: Service) -> int:
+    succeeded = service.poll_once()
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # a reader that leaves early ends the process, as with other filters
+    return _write_result(service.store.exposition(now=BEFORE_EXPIRY), EXIT_OK if succeeded else EXIT_FAILURE)
+
+
+def _write_result(content: bytes, status: int) -> int:
+    """Writes to standard output. Returns the status, or `EXIT_FAILURE` if the result cannot be written."""
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        sys.stdout.buffer.write(content)
+        sys.stdout.flush()
+    except OSError as error:
+        print(f"bybit-exporter: cannot write the result: {error.strerror}", file=sys.stderr)
+        sys.stdout = None  # otherwise Python tries to write it again at exit
+        return EXIT_FAILURE
+    return status

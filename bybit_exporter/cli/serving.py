@@ -1,0 +1,113 @@
+"""The usual mode: polls and serves until a signal ends it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import gc
+import ipaddress
+import signal
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from queue import SimpleQueue
+from typing import TYPE_CHECKING
+
+import structlog
+
+from ..config import ConfigError
+from ..service import Service
+from ..web.server.listen import bind, parse_address
+from .exit_status import EXIT_FAILURE, EXIT_OK
+from .flags import Options
+
+if TYPE_CHECKING:
+    from ..web.server.server import WebServer
+    from ..web.server.web_config import WebConfig
+
+OBJECTS_BETWEEN_COLLECTIONS = 10_000
+"""New objects until Python looks for circular garbage. With its default of 700, most scrapes would start a search."""
+
+WITHOUT_AUTHENTICATION = (
+    "anyone who can reach this address can read all balances: neither a password nor a client certificate is required"
+)
+WITHOUT_TLS = (
+    "the connection is not encrypted: anyone who can listen on the network can read all balances and passwords"
+)
+
+_WEB_SERVER_ENDED = -1
+"""Stands in the queue of signal numbers for the end of the web server."""
+
+_log = structlog.get_logger()
+
+
+def serve(options: Options, service: Service, web_configuration: WebConfig) -> int:
+    """Polls and serves until SIGTERM, SIGINT, or the end of the web server; SIGHUP reloads. Returns the exit status."""
+    listeners = []
+    for address in options.listen_addresses:
+        try:
+            listeners.append(bind(*parse_address(address)))
+        except OSError as error:
+            print(f"bybit-exporter: cannot listen on {address}: {_bind_problem(error, address)}", file=sys.stderr)
+            return EXIT_FAILURE
+    events: SimpleQueue[int] = SimpleQueue()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, lambda signum, _: events.put(signum))
+    service.start()  # before the web server, whose modules take a moment to load
+    web = _start_web(options, service, listeners, web_configuration, lambda: events.put(_WEB_SERVER_ENDED))
+    for listener in listeners:
+        announce(listener, web_configuration)
+    _collect_garbage_less_often()
+    while (event := events.get()) == signal.SIGHUP:
+        with contextlib.suppress(ConfigError):  # the service has logged it
+            service.reload()
+    _log.info("stopping")
+    web.stop()
+    service.stop()
+    return EXIT_FAILURE if event == _WEB_SERVER_ENDED else EXIT_OK
+
+
+def _bind_problem(error: OSError, address: str) -> str:
+    if error.errno != errno.EADDRINUSE:
+        return error.strerror or str(error)
+    flag = f"--web.listen-address={address.rpartition(':')[0]}:PORT"
+    return f"{error.strerror}; choose another port with {flag} (with make: make run FLAGS={flag})"
+
+
+def _start_web(
+    options: Options,
+    service: Service,
+    listeners: Sequence[socket.socket],
+    web_configuration: WebConfig,
+    on_end: Callable[[], None],
+) -> WebServer:
+    from ..web.app import WebOptions, create_app
+    from ..web.server.reloader import WebConfigReloader
+    from ..web.server.server import WebServer
+
+    web_options = WebOptions(options.telemetry_path, options.demo, options.lifecycle, options.shard)
+    app = create_app(service.store, web_options, service.reload)
+    reloader = WebConfigReloader(options.web_config_file, web_configuration)
+    web = WebServer(app, listeners, on_end, reloader, options.max_connections)
+    web.start()
+    return web
+
+
+def _collect_garbage_less_often() -> None:
+    """Keeps scrapes from waiting for searches through all objects, which take 50 ms with a thousand accounts."""
+    gc.collect()
+    gc.freeze()  # objects that exist now are not searched again
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
+
+
+def announce(listener: socket.socket, web_configuration: WebConfig) -> None:
+    """Logs the URL, and warns if others than this machine can read balances there."""
+    host, port = listener.getsockname()[:2]
+    address = ipaddress.ip_address(host)
+    shown_host = "localhost" if address.is_unspecified else f"[{host}]" if address.version == 6 else host
+    url = f"{'https' if web_configuration.tls else 'http'}://{shown_host}:{port}/"
+    if not address.is_loopback and not web_configuration.requires_authentication:
+        _log.warning(WITHOUT_AUTHENTICATION, url=url)
+    if not address.is_loopback and web_configuration.tls is None:
+        _log.warning(WITHOUT_TLS, url=url)
+    _log.info("listening", url=url)
