@@ -12,7 +12,7 @@ import sys
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from pathlib import Path
 
-from bybit_exporter.listen import parse_address
+from bybit_exporter.web.server.listen import parse_address
 
 COMMAND_LINE = Path("/proc/1/cmdline")
 TIMEOUT_SECONDS = 3

@@ -217,6 +217,8 @@ RETRIED = ("network", "timeout", "server")
 SELDOM = ("auth", "account_mode", "region")
 WALLETS = {"SPOT": ASSET_INFO, "UNIFIED": WALLET_BALANCE, "FUND": COINS_BALANCE}
 WELL = ("well 1", "well 2")
+ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
+"""As in the image and the systemd unit."""
 
 _SAMPLE = re.compile(r'(\w+)\{account="([^"]*)"(?:,account_type="(?:SPOT|UNIFIED|FUND)")?(?:,(\w+)="([^"]*)")?\} (\S+)')
 
@@ -285,7 +287,7 @@ def history(tmp_path_factory: pytest.TempPathFactory) -> Iterator[History]:
         types = {name: cause.wallet for name, cause in CAUSES.items()}
         config = config_for(exchange, server.base_url, top, account_types=types)
         config = config.replace("api:\n", f"api:\n  timeout: {TIMEOUT:g}s\n  max_requests_per_second: 1000\n")
-        with ExporterProcess(config, tmp_path_factory.mktemp("faults")) as exporter:
+        with ExporterProcess(config, tmp_path_factory.mktemp("faults"), environ=ONE_ARENA) as exporter:
             history = History(exporter, exchange)
             stop = threading.Event()
             scraper = threading.Thread(target=scrape_until, args=(history, stop))

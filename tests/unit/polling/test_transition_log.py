@@ -248,6 +248,15 @@ def test_refused_key_is_one_line_whatever_is_read_with_it(log: Log, events: Even
     assert len(events) == 4
 
 
+def test_wrong_secret_of_one_account_is_not_mixed_up_with_others_of_the_key(log: Log, events: Events) -> None:
+    twin = dataclasses.replace(MAIN, name="twin", api_secret=Secret("wrong"))
+    log.log.retain([MAIN, twin])
+    for moment in (0.0, 10.0):
+        log.failed(twin, refusal(10004), moment)
+        log.succeeded(MAIN, NORMAL, moment)
+    assert [(event["event"], event["accounts"]) for event in events] == [("the exchange refuses the key", "twin")]
+
+
 def test_failure_of_some_subaccounts_is_logged_once_until_none_fails(log: Log, events: Events) -> None:
     job = SubaccountBalancesJob(SUBACCOUNTS)
 
