@@ -92,6 +92,13 @@ class Serving:
         assert len(found) <= 1, f"{name} {labels} is ambiguous"
         return found[0] if found else None
 
+    def series(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
+        """The values of a metric by these of its labels; fails if they do not tell its series apart."""
+        found = [(dict(its_labels), value) for (series, its_labels), value in self.samples().items() if series == name]
+        values = {tuple(its_labels.get(label, "") for label in labels): value for its_labels, value in found}
+        assert len(values) == len(found), f"{name} has more labels than {labels}"
+        return values
+
     def wait_for(self, expected: float | None, name: str, within: float = 10.0, **labels: str) -> None:
         eventually(lambda: self.value(name, **labels) == expected, within)
 

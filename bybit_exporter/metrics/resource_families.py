@@ -1,4 +1,4 @@
-"""The metrics of everything that is read besides the wallets, one row each; rendered when a result changes them."""
+"""The metrics of all resources but the wallets, one row each. They are rendered when a result changes them."""
 
 from __future__ import annotations
 
@@ -167,12 +167,14 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
     Resource.RISK_FROZEN: (
         _value_of(
             "bybit_account_risk_frozen_usd",
-            "US dollars that the exchange keeps from being withdrawn because of risk (Bybit, FUND: limitAmountUsd).",
+            "US dollars of the whole account that the exchange keeps from being withdrawn because of risk (Bybit, FUND:"
+            " limitAmountUsd).",
             float,
         ),
         _up(
             "bybit_risk_frozen_up",
-            "1 if the latest reading of the funds held back succeeded, else 0; none where the key may not read it.",
+            "1 if the latest reading of the funds held back succeeded, else 0; none where the exchange does not offer"
+            " it, or not to this key.",
             "account",
         ),
     ),

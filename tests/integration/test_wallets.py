@@ -100,15 +100,23 @@ def test_each_shows_what_the_exchange_holds_for_it() -> None:
     with Four() as four:
         four.are_read()
         assert four.amounts("spot") == {
-            "ETH": {"free": 11.5, "frozen": 0.5, "withdrawing": 0.25, "usd_value": 37987.25}
+            "ETH": {"free": 11.5, "frozen": 0.5, "withdrawing": 0.25, "usd_value": 12.25 * 3101}
         }
+        no_margin = {"accrued_interest": 0.0, "unrealised_pnl": 0.0, "initial_margin": 0.0, "maintenance_margin": 0.0}
         assert four.amounts("unified") == {
-            "BTC": {"free": 1.5, "frozen": 0.5, "equity": 2.0, "usd_value": 128000.0},
-            "XRP": {"free": -100.0, "frozen": 0.0, "equity": -100.0, "usd_value": -52.0},
+            "BTC": {"free": 1.5, "frozen": 0.5, "equity": 2.0, "usd_value": 128000.0, "borrowed": 0.0, **no_margin},
+            "XRP": {
+                "free": -100.0,
+                "frozen": 0.0,
+                "equity": -100.0,
+                "usd_value": -52.0,
+                "borrowed": 100.0,
+                **no_margin,
+            },
         }
         assert four.amounts("fund") == {
-            "USDT": {"free": 417.5, "frozen": 2.5, "withdrawing": 4.0, "usd_value": pytest.approx(423.788)},
-            "BTC": {"free": 8.25, "frozen": 0.0, "withdrawing": 0.0, "usd_value": 527591.625},
+            "USDT": {"free": 417.5, "frozen": 2.5, "withdrawing": 4.0, "usd_value": 424 * 0.9995},
+            "BTC": {"free": 8.25, "frozen": 0.0, "withdrawing": 0.0, "usd_value": 8.25 * 63950.5},
         }
         assert four.amounts("master")["USDT"]["free"] == 5.0
         for account, account_type in zip(
@@ -234,7 +242,7 @@ def test_a_key_that_may_not_read_withdrawals_has_no_such_series_and_is_told_once
         clock.jump(130.0)
         eventually(lambda: asked() == 2)
         four.wait_for(1.0, "bybit_up", account="fund")
-        assert set(four.amounts("fund")["BTC"]) - {"usd_value"} == {"free", "frozen"}
+        assert set(four.amounts("fund")["BTC"]) == {"free", "frozen", "usd_value"}
         assert four.value("bybit_withdrawals_up") is None
     assert len([event for event in told() if "withdrawals" in event["event"]]) == 1
 
@@ -254,7 +262,7 @@ def test_a_coin_that_is_all_on_its_way_out_is_shown() -> None:
         four.fund.funding.rows = {"BTC": FundingHolding("8.25")}
         four.are_read()
         expected = {"free": 0.0, "frozen": 0.0, "withdrawing": 4.0, "usd_value": 4 * 0.9995}
-        eventually(lambda: four.amounts("fund").get("USDT") == pytest.approx(expected))
+        eventually(lambda: four.amounts("fund").get("USDT") == expected)
 
 
 def test_the_states_of_subaccounts(monkeypatch: pytest.MonkeyPatch, told: Callable[[], list[dict[str, Any]]]) -> None:
@@ -408,18 +416,23 @@ def test_every_limit_is_kept_with_fifty_accounts_and_a_thousand_subaccounts(monk
             of_type(
                 held,
                 kinds[number % 5],
+                poll_interval_seconds=2.0,  # once a second is the limit of the spot wallet
                 stale_after_seconds=60.0,
                 subaccounts=True,
                 subaccount_balances=number % 10 == 4,
+                products=True,
             )
         )
     master = exchange.add_account("master", unified=UNIFIED)
     for member in range(1000):
         master.add_member(f"desk-{member}", {"USDT": FundingHolding(str(member))})
-    accounts.append(of_type(master, AccountType.UNIFIED, subaccounts=True, subaccount_balances=True))
+    accounts.append(of_type(master, AccountType.UNIFIED, subaccounts=True, subaccount_balances=True, products=True))
     with Serving(exchange, *accounts) as serving:
         eventually(lambda: len(every(serving, "bybit_subaccount_status")) == 4 * 2000, 60.0)
         eventually(lambda: len(every(serving, "bybit_api_key_up")) == 51, 60.0)
         eventually(lambda: len(every(serving, "bybit_subaccount_balances_up")) >= 60, 60.0)
+        eventually(lambda: len(every(serving, "bybit_subaccount_equity_usd")) >= 2 * 2000 - 500, 60.0)
+        eventually(lambda: len(every(serving, "bybit_products_up")) == 51, 60.0)
         assert set(every(serving, "bybit_up")) == {1.0}
+        assert exchange.exceeded == {}
         assert exchange.refused == {}, Counter(recorded.request.path for recorded in exchange.requests)

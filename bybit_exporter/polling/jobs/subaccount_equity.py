@@ -1,4 +1,4 @@
-"""What the wallets of all subaccounts are worth."""
+"""The job that reads the value of all subaccounts."""
 
 from __future__ import annotations
 
@@ -7,20 +7,24 @@ from collections.abc import Sequence
 from msgspec.structs import replace
 
 from ...bybit.client import Answer, Client
+from ...bybit.errors import BybitError
 from ...bybit.subaccount_equity import read_subaccount_equity
-from ...model import FailureReason, JobResult, Resource, SubaccountEquity
+from ...model import STALE_AFTER_INTERVALS, FailureReason, JobResult, Resource, Subaccount, SubaccountEquity
 from .job import Job
 from .subaccounts import IDLE_SECONDS, SubaccountsJob
 
 
 class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
-    """Reads the worth of every wallet of every subaccount in one request. Regional accounts do not have this."""
+    """Reads the value of every wallet of every subaccount in one request, as often as their list.
+
+    Regional accounts do not have this. Until the list is known, the job checks every second whether it is.
+    """
 
     resource = Resource.SUBACCOUNT_EQUITY
     unavailable_if = frozenset({FailureReason.ACCOUNT_MODE, FailureReason.REGION})
 
     def __init__(self, subaccounts: SubaccountsJob) -> None:
-        super().__init__(subaccounts.account, subaccounts.interval_seconds)
+        super().__init__(subaccounts.account, IDLE_SECONDS)
         self._subaccounts = subaccounts
         self._has_run = False
 
@@ -29,15 +33,39 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
         return self._subaccounts.is_current and not self._has_run
 
     def run(self, client: Client) -> JobResult[Sequence[SubaccountEquity]] | None:
-        if not self._subaccounts.is_current:  # the answer has no names
+        if not self._subaccounts.is_current:  # the answer has UIDs only, and the list has the names
             return None
         self._has_run = True
         return super().run(client)
 
-    def idle_seconds(self) -> float:
-        return IDLE_SECONDS
+    def stale_after_seconds(self, answer: Answer[Sequence[SubaccountEquity]]) -> float:
+        return STALE_AFTER_INTERVALS * self._subaccounts.interval_seconds
+
+    def delay_after_success(self, answer: Answer[Sequence[SubaccountEquity]]) -> float:
+        return self._delay_seconds
+
+    def delay_after_failure(self, error: BybitError, server_now: float) -> float:
+        return max(self._delay_seconds, super().delay_after_failure(error, server_now))
+
+    @property
+    def _delay_seconds(self) -> float:
+        """Less than the interval by a part of a second, since a run is late by the time that its request takes."""
+        return self._subaccounts.interval_seconds - self.interval_seconds / 2
 
     def read(self, client: Client) -> Answer[Sequence[SubaccountEquity]]:
         answer = read_subaccount_equity(client, self.account)
-        names = {each.uid: each.name for each in self._subaccounts.current}
-        return answer.with_result([replace(each, subaccount=names.get(each.uid, each.uid)) for each in answer.result])
+        return answer.with_result(_named(answer.result, self._subaccounts.current))
+
+
+def _named(equities: Sequence[SubaccountEquity], listed: Sequence[Subaccount]) -> Sequence[SubaccountEquity]:
+    """The same with the name of each subaccount. One that is not listed yet has its UID as its name.
+
+    Where that is the name of another one, it is left out: two series must not have the same labels.
+    """
+    names = {each.uid: each.name for each in listed}
+    taken = set(names.values())
+    return [
+        replace(each, subaccount=names.get(each.uid, each.uid))
+        for each in equities
+        if each.uid in names or each.uid not in taken
+    ]

@@ -34,7 +34,7 @@ from bybit_exporter.bybit.errors import (
     rule_for_ret_code,
 )
 from bybit_exporter.model import AccountType, FailureReason
-from tools import readme
+from tools import documents
 
 RET_CODES = {
     **dict.fromkeys(
@@ -254,9 +254,8 @@ def test_error_without_received_text_shows_its_detail() -> None:
     assert str(error) == "no complete answer"
 
 
-def test_readme_has_this_table() -> None:
-    text = readme.README.read_text()
-    assert f"<!-- troubleshooting -->\n\n{readme.troubleshooting()}\n\n<!-- /troubleshooting -->" in text
+def test_troubleshooting_has_this_table() -> None:
+    text = documents.TROUBLESHOOTING.read_text()
     for rule in ERROR_RULES:
-        assert rule.advice in text
-        assert f"`{rule.reason}`" in text
+        assert f"| `{rule.reason}` |" in text
+        assert f"| {rule.advice} |" in text

@@ -1,0 +1,61 @@
+"""What the documents repeat of the code is what the code says, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from bybit_exporter.cli.flags import create_parser
+from bybit_exporter.metrics.families import ALL_FAMILIES
+from tools.documents import FAMILIES, ROOT, TABLES, TROUBLESHOOTING, current
+
+README = ROOT / "README.md"
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+DOCUMENTS = [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "tests" / "README.md"]
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+
+
+@pytest.mark.parametrize("document", TABLES, ids=lambda path: path.name)
+def test_tables_of_a_document_are_those_of_the_code(document: Path) -> None:
+    assert document.read_text() == current(document), "run: python -m tools.documents"
+
+
+def test_metrics_are_each_in_one_table() -> None:
+    listed = Counter(family.name for families in FAMILIES.values() for family in families)
+    assert listed == Counter(family.name for family in ALL_FAMILIES)
+
+
+def test_flags_are_documented_with_their_defaults() -> None:
+    rows = dict(re.findall(r"^\| `(--[a-z.-]+)` \| (.*?) \|", CONFIGURATION.read_text(), re.MULTILINE))
+    flags = {
+        action.option_strings[-1 if "-h" in action.option_strings else 0]: action for action in create_parser()._actions
+    }
+    assert rows.keys() == flags.keys()
+    for flag, action in flags.items():
+        if action.default not in (None, argparse.SUPPRESS) and action.default is not False:
+            assert rows[flag] == f"`{action.default}`", flag
+
+
+def test_messages_of_the_log_are_those_of_the_code() -> None:
+    section = TROUBLESHOOTING.read_text().partition("## What the log says")[2].partition("## Report a fault")[0]
+    rows = re.findall(r"^\| (`.*?`) \| ", section, re.MULTILINE)
+    messages = re.findall(r"`([^`]+)`", " ".join(rows))
+    assert len(messages) > 10
+    code = "".join(path.read_text() for path in (ROOT / "bybit_exporter").rglob("*.py"))
+    assert [each for each in messages if each.replace("…", "{what}") not in code] == []
+
+
+@each_document
+def test_links_within_the_repository_lead_somewhere(document: Path) -> None:
+    text = re.sub(r"^```.*?^```|`[^`\n]*`", "", document.read_text(), flags=re.MULTILINE | re.DOTALL)
+    links = {link.partition("#")[0] for link in re.findall(r"\]\(([^)\s]+)\)", text)}
+    assert [link for link in links if link and "://" not in link and not (document.parent / link).exists()] == []
+
+
+def test_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= 150
