@@ -21,6 +21,7 @@ MAX_PER_SECOND = 100.0
 KEY_SECONDS = 3600.0
 PRICES_SECONDS = 60.0
 WITHDRAWALS_SECONDS = 60.0
+RISK_FROZEN_SECONDS = 300.0
 PROCESS_ACCOUNTS = 1000
 CPU_SECONDS = 0.0015
 
@@ -29,8 +30,9 @@ INTERVALS = (10, 30, 60)
 
 
 def per_account(interval: float, *, fund: bool = False) -> float:
-    """Requests a second for one account: wallet, key, and a FUND account's withdrawals."""
-    return 1 / interval + 1 / KEY_SECONDS + (1 / max(WITHDRAWALS_SECONDS, interval) if fund else 0)
+    """Requests a second for one account: wallet, key, and a FUND account's withdrawals and funds held back."""
+    of_fund = 1 / max(WITHDRAWALS_SECONDS, interval) + 1 / max(RISK_FROZEN_SECONDS, interval)
+    return 1 / interval + 1 / KEY_SECONDS + (of_fund if fund else 0)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,7 +126,7 @@ class Client:
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
-            self._observe_clock(envelope.time, sent, received)
+            self._observe_clock(envelope.time, sent, received, asked_at)
             decoded = _decode(envelope.result, result, "result")
         except BybitError as error:
             error.rate_limits = rate_limits
@@ -142,9 +142,9 @@ class Client:
         finally:
             self._observe_request(path, clock.now() - started)
 
-    def _observe_clock(self, time_ms: int | None, sent: float, received: float) -> None:
+    def _observe_clock(self, time_ms: int | None, sent: float, received: float, asked_at: float) -> None:
         if time_ms is not None and time_ms.bit_length() <= _MAX_TIME_BITS:
-            self.clock.observe(time_ms / 1000, sent, received)
+            self.clock.observe(time_ms / 1000, sent, received, asked_at)
 
     def _synchronise_clock(self) -> None:
         try:
@@ -154,7 +154,7 @@ class Client:
                 raise
             detail = f"the exchange refuses our timestamp, and its own clock cannot be read: {error.detail}"
             raise BybitError(CLOCK, detail, code=SERVER_TIME_PATH) from error
-        self.clock.synchronise(int(answer.result.time_nano) / 1e9, answer.sent, answer.received)
+        self.clock.synchronise(int(answer.result.time_nano) / 1e9, answer.sent, answer.received, answer.asked_at)
 
     def _signature(self, query: str, signer: Account) -> dict[str, str]:
         key, timestamp = signer.api_key.reveal(), str(int(self.clock.now() * 1000))

@@ -6,6 +6,7 @@ machine's clock is one second ahead. Every answer contains the exchange's time, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from .. import clock
@@ -23,23 +24,33 @@ class ServerClock:
         self._correction = 0.0
         self.offset_seconds: float | None = None
         """The exchange's clock minus ours, by the latest answer; None before the first."""
+        self.asked_at = -math.inf
+        """When the answer that the timestamps follow was asked for (staleness clock)."""
 
     def now(self) -> float:
         """Unix time by the exchange's clock."""
         return self._wall() + self._correction
 
-    def observe(self, server_time: float, sent: float, received: float) -> None:
+    def observe(self, server_time: float, sent: float, received: float, asked_at: float) -> None:
         """Updates the estimate from an accepted request: the answer's time, and when it was sent and received.
 
-        ``server_time`` is Unix time of the exchange, the others are of our wall clock. The true offset lies between
-        ``server_time - received`` and ``server_time - sent``. An estimate within these bounds does not change, so the
-        noise of the network does not move it. The exchange does not accept requests with an offset beyond its
-        tolerance, so such an offset is wrong (a proxy may have cached the answer). It is shown, but not used.
+        ``server_time`` is Unix time of the exchange, ``sent`` and ``received`` are of our wall clock, and ``asked_at``
+        is of the staleness clock. The answer to a request that was sent before the latest adopted one is ignored.
+
+        The true offset lies between ``server_time - received`` and ``server_time - sent``. An estimate within these
+        bounds does not change, so the noise of the network does not move it. An offset beyond what the exchange
+        tolerates contradicts that it accepted the request (a proxy may have cached the answer): it is shown, but our
+        timestamps do not follow it.
         """
+        if asked_at < self.asked_at:
+            return
         self.offset_seconds = min(max(self._correction, server_time - received), server_time - sent)
         if -MAX_AHEAD_SECONDS <= self.offset_seconds - self._correction <= self._recv_window:
-            self._correction = self.offset_seconds
+            self._correction, self.asked_at = self.offset_seconds, asked_at
 
-    def synchronise(self, server_time: float, sent: float, received: float) -> None:
-        """Replaces the estimate by the exchange's clock, after the exchange has refused our timestamp."""
+    def synchronise(self, server_time: float, sent: float, received: float, asked_at: float) -> None:
+        """Adopts the exchange's clock, after it has refused our timestamp. Arguments as those of `observe`."""
+        if asked_at < self.asked_at:
+            return
+        self.asked_at = asked_at
         self._correction = self.offset_seconds = server_time - (sent + received) / 2

@@ -173,8 +173,8 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
         ),
         _up(
             "bybit_risk_frozen_up",
-            "1 if the latest reading of the funds held back succeeded, else 0; none where the exchange does not offer it,"
-            " or not to this key.",
+            "1 if the latest reading of the funds held back succeeded, else 0; none where the exchange does not offer"
+            " it, or not to this key.",
             "account",
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -29,6 +30,9 @@ from ..model import (
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Log = structlog.stdlib.BoundLogger
+
+Credentials = tuple[Secret, Secret]
+"""Key and secret. With one key, a wrong secret concerns only the accounts that have it."""
 
 
 @dataclass(slots=True)
@@ -65,8 +69,10 @@ class TransitionLog:
 
     def __init__(self) -> None:
         self._states: dict[tuple[Resource, str], LoggedState] = {}
-        self._names_by_key: dict[Secret, list[str]] = {}
-        self._refused_keys: dict[Secret, LoggedKey] = {}
+        self._names_by_key: dict[Credentials, list[str]] = {}
+        self._refused_keys: dict[Credentials, LoggedKey] = {}
+        self._refused_keys_lock = threading.Lock()
+        """Several jobs use one key, at the same time."""
         self._market_coins: frozenset[str] | None = None
         """The coins of the spot market; None before they have been read."""
 
@@ -75,7 +81,7 @@ class TransitionLog:
         known, self._names_by_key = {""}, {}
         for account in accounts:
             known.add(account.name)
-            self._names_by_key.setdefault(account.api_key, []).append(account.name)
+            self._names_by_key.setdefault(_credentials_of(account), []).append(account.name)
         self._refused_keys = {key: each for key, each in self._refused_keys.items() if key in self._names_by_key}
         self._states = {key: each for key, each in list(self._states.items()) if key[1] in known}
 
@@ -103,7 +109,7 @@ class TransitionLog:
         self, state: LoggedState, result: JobResult[Any], failure: Failure, next_in_seconds: float
     ) -> None:
         if failure.refuses_key and state.account:
-            self._record_refused_key(state.account.api_key, failure, result.ended_at, next_in_seconds)
+            self._record_refused_key(state, state.account, failure, result.ended_at, next_in_seconds)
             return
         if result.subaccount and failure.is_unavailable:  # that one is gone; the others can be read
             state.log.debug("a subaccount is gone", subaccount=result.subaccount, error=failure.message)
@@ -115,7 +121,7 @@ class TransitionLog:
                 return
         current = (failure.reason, failure.code, state.account)
         if current == state.failure:
-            state.log.debug("still failing", reason=failure.reason.value, error=failure.message)
+            _log_still_failing(state, failure)
             return
         if state.failure is None:
             state.failed_at = result.ended_at
@@ -127,18 +133,24 @@ class TransitionLog:
             log = state.log.error if failure.needs_operator else state.log.warning
             log(f"the {name} cannot be read", **_fields_of(failure, next_in_seconds))
 
-    def _record_refused_key(self, key: Secret, failure: Failure, now: float, next_in_seconds: float) -> None:
-        """Logs one line for a refused key, for all its accounts and jobs together."""
-        logged = self._refused_keys.get(key)
-        if logged and logged.code == failure.code:
-            return
-        self._refused_keys[key] = LoggedKey(failure.code, logged.failed_at if logged else now)
+    def _record_refused_key(
+        self, state: LoggedState, account: Account, failure: Failure, now: float, next_in_seconds: float
+    ) -> None:
+        """Logs one line for a key, whatever is read with it and for however many accounts."""
+        key = _credentials_of(account)
+        with self._refused_keys_lock:
+            logged = self._refused_keys.get(key)
+            if logged and logged.code == failure.code:
+                _log_still_failing(state, failure)
+                return
+            self._refused_keys[key] = LoggedKey(failure.code, logged.failed_at if logged else now)
         names = ", ".join(self._names_by_key.get(key, ()))
         _log.error("the exchange refuses the key", accounts=names, **_fields_of(failure, next_in_seconds))
 
     def _record_success(self, state: LoggedState, result: JobResult[Any]) -> None:
-        if state.account and (refused := self._refused_keys.pop(state.account.api_key, None)):
-            names = ", ".join(self._names_by_key.get(state.account.api_key, ()))
+        key = _credentials_of(state.account) if state.account else None
+        if key and (refused := self._refused_keys.pop(key, None)):
+            names = ", ".join(self._names_by_key.get(key, ()))
             lasted = durations.show(round(result.ended_at - refused.failed_at))
             _log.info("the exchange accepts the key again", accounts=names, lasted=lasted)
         state.failing_subaccounts.discard(result.subaccount)
@@ -258,6 +270,14 @@ def _fields_of(failure: Failure, next_in_seconds: float) -> dict[str, Any]:
         "next_poll_in": durations.show(round(next_in_seconds) or next_in_seconds),
     }
     return fields | ({"exc_info": failure.cause} if failure.cause else {})
+
+
+def _log_still_failing(state: LoggedState, failure: Failure) -> None:
+    state.log.debug("still failing", reason=failure.reason.value, error=failure.message)
+
+
+def _credentials_of(account: Account) -> Credentials:
+    return account.api_key, account.api_secret
 
 
 def _logger_of(account: Account | None) -> Log:

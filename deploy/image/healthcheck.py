@@ -27,7 +27,7 @@ def main() -> int:
 
 
 def listen_address(arguments: list[str]) -> tuple[str, int]:
-    """Host and port to connect to, as the exporter reads its flags: the last one counts."""
+    """Host and port to connect to. Of several addresses, the last one."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--web.listen-address", dest="listen_address", default="127.0.0.1:9836")
     options, _ = parser.parse_known_args([argument for argument in arguments if argument != "--"])  # an init's
@@ -36,15 +36,13 @@ def listen_address(arguments: list[str]) -> tuple[str, int]:
 
 
 def answers(connection: HTTPConnection) -> bool:
-    """Whether an exporter answers. If it closes after the TLS handshake, it requires a client certificate."""
-    connected = False
+    """Whether an exporter answers. A TLS alert is an answer, too: it requires a client certificate."""
     try:
         connection.connect()
-        connected = True
         connection.request("GET", "/-/healthy")
         return connection.getresponse().status == 200
-    except (ConnectionError, ssl.SSLError):
-        return connected and isinstance(connection, HTTPSConnection)
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")
     except (OSError, HTTPException):
         return False
     finally:
@@ -52,7 +50,7 @@ def answers(connection: HTTPConnection) -> bool:
 
 
 def _any_certificate() -> ssl.SSLContext:
-    """Accepts any certificate: it has the name that clients use, and no secret is sent to this container's own port."""
+    """The certificate is for the name that clients use; here the container asks itself, and tells no secret."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE

@@ -62,7 +62,7 @@ def test_every_account_is_silent_and_the_metrics_say_until_when(clock: JumpingCl
             assert until == pytest.approx(time.time() + 600, abs=5)
 
 
-def test_the_silence_lasts_ten_minutes(clock: JumpingClock) -> None:
+def test_the_pause_lasts_ten_minutes(clock: JumpingClock) -> None:
     with Running(*NAMES) as running:
         block(running, BLOCKS["access too frequent"])
         clock.jump(595.0)
@@ -123,7 +123,7 @@ def test_a_block_that_something_beside_the_polls_has_met_first_is_counted_by_one
         eventually(lambda: all_up(running))
 
 
-def test_nothing_bursts_when_the_silence_ends(clock: JumpingClock) -> None:
+def test_nothing_bursts_when_the_pause_ends(clock: JumpingClock) -> None:
     with Running(*(f"a{number}" for number in range(20)), poll_interval_seconds=2.0) as running:
         block(running, faults.access_too_frequent())
         clock.jump(598.0)
@@ -133,7 +133,7 @@ def test_nothing_bursts_when_the_silence_ends(clock: JumpingClock) -> None:
     assert most_within(moments, 0.4) <= 10  # twice the even flow of ten a second
 
 
-def test_nothing_bursts_when_a_reload_ends_the_silence(clock: JumpingClock) -> None:
+def test_nothing_bursts_when_a_reload_ends_the_pause(clock: JumpingClock) -> None:
     names = (f"a{number}" for number in range(20))
     running = Running(*names, poll_interval_seconds=60.0, api={"max_requests_per_second": 20.0})
     running.exchange.fault = faults.Times(1, faults.access_too_frequent())
@@ -169,7 +169,7 @@ def test_who_was_never_asked_waits_too(clock: JumpingClock) -> None:
 
 
 @pytest.mark.parametrize("way", ["SIGHUP", "POST"])
-def test_the_operator_can_end_the_silence(way: str, tmp_path: Path) -> None:
+def test_the_operator_can_end_the_pause(way: str, tmp_path: Path) -> None:
     exchange = Exchange(limits=UNLIMITED)
     for name in NAMES:
         exchange.add_account(name, HOLDINGS)
@@ -179,9 +179,9 @@ def test_the_operator_can_end_the_silence(way: str, tmp_path: Path) -> None:
     ):
         eventually(lambda: exporter.get("/-/ready").status_code == 200, 20.0)
         exchange.fault = faults.Times(1, faults.access_too_frequent())
-        eventually(lambda: list(exporter.events("the exchange shuts out this address: no account is asked")))
-        (told,) = exporter.events("the exchange shuts out this address: no account is asked")
-        assert (told["level"], told["silence"]) == ("error", "10m")
+        eventually(lambda: list(exporter.events("the exchange blocks this address: all requests are paused")))
+        (told,) = exporter.events("the exchange blocks this address: all requests are paused")
+        assert (told["level"], told["pause"]) == ("error", "10m")
         time.sleep(0.2)
         before = exchange.request_count
         time.sleep(1.5)
@@ -194,7 +194,7 @@ def test_the_operator_can_end_the_silence(way: str, tmp_path: Path) -> None:
         assert exchange.request_count > before
 
 
-def test_a_broken_file_does_not_end_the_silence(tmp_path: Path) -> None:
+def test_a_broken_file_does_not_end_the_pause(tmp_path: Path) -> None:
     exchange = Exchange(limits=UNLIMITED)
     exchange.add_account("main", HOLDINGS)
     with (

@@ -23,6 +23,7 @@ from bybit_exporter.sandbox import (
     Holding,
     Response,
     SandboxServer,
+    Ticker,
     faults,
 )
 from bybit_exporter.sandbox.messages import Recorded, Wire
@@ -32,7 +33,9 @@ from tests.support import bybit_headers, eventually, polls_of
 
 @pytest.fixture
 def exchange() -> Exchange:
-    return Exchange(limits=UNLIMITED)
+    exchange = Exchange(limits=UNLIMITED)
+    exchange.tickers.update({"ETHUSDT": Ticker("3100")})
+    return exchange
 
 
 @pytest.fixture
@@ -108,11 +111,19 @@ def test_the_status_follows_the_exchange(server: SandboxServer, main: Account, d
 def test_every_metric_is_there(server: SandboxServer, main: Account, directory: Path) -> None:
     with exporter(server, directory) as running:
         running.wait_for(1, "bybit_up")
+        eventually(lambda: running.value("bybit_asset_usd_value", coin="ETH"), 20)
         names = {name for name, _ in running.samples()}
-    of_other_wallets = {"bybit_asset_equity", "bybit_asset_usd_value", "bybit_withdrawals_up"}
-    assert {family.name for family in ACCOUNT_FAMILIES} - of_other_wallets <= names
+    of_spot = {family.name for family in ACCOUNT_FAMILIES if not is_of_other_wallets(family.name)}
+    assert len(of_spot) > 10
+    assert of_spot <= names
     assert {family.name for family in EXPORTER_FAMILIES} <= names
     assert {"process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"} <= names
+
+
+def is_of_other_wallets(name: str) -> bool:
+    kinds = ("equity", "borrowed", "accrued_interest", "unrealised_pnl", "initial_margin", "maintenance_margin")
+    of_account = name.startswith("bybit_account_") and name != "bybit_account_status"
+    return of_account or name == "bybit_withdrawals_up" or name in {f"bybit_asset_{kind}" for kind in kinds}
 
 
 def test_before_the_first_poll_has_ended_nothing_is_claimed(
@@ -148,7 +159,7 @@ def test_timestamps_are_of_now(server: SandboxServer, main: Account, directory: 
 def test_a_coin_that_is_not_listed_any_more(server: SandboxServer, main: Account, directory: Path) -> None:
     """Among all coins it is gone; a configured one is 0, for an alert on a low balance must have a series."""
     configured = server.exchange.add_account("configured", main.holdings)
-    config = with_line(config_for(server.exchange, server.base_url), configured, "coins: [BTC, ETH]")
+    config = with_line(config_for(server.exchange, server.base_url), configured, "coins: [BTC, ETH, ETHH]")
     with ExporterProcess(config, directory) as running:
         running.wait_for(11.53485, "bybit_asset_free", account="main", coin="ETH")
         running.wait_for(11.53485, "bybit_asset_free", account="configured", coin="ETH")
@@ -162,8 +173,8 @@ def test_a_coin_that_is_not_listed_any_more(server: SandboxServer, main: Account
         assert running.value("bybit_asset_free", account="main", coin="BTC") == 0.5
         polls = running.value("bybit_polls_total", account="configured") or 0
         eventually(lambda: (running.value("bybit_polls_total", account="configured") or 0) > polls + 1, 20)
-        unlisted = [event for event in running.log if "does not list" in event["msg"]]
-        assert [(event["account"], event["coin"]) for event in unlisted] == [("configured", "ETH")]
+        unknown = [event for event in running.log if "does not know this coin" in event["msg"]]
+        assert [(event["account"], event["coin"]) for event in unknown] == [("configured", "ETHH")]
 
 
 # Requests

@@ -22,6 +22,7 @@ from bybit_exporter.sandbox import (
     Exchange,
     FundingHolding,
     Holding,
+    Product,
     SandboxServer,
     Ticker,
     UnifiedHolding,
@@ -105,7 +106,7 @@ def add_other_wallets(exchange: Exchange) -> None:
     """Accounts of the names by which the demo's configuration knows their types, with a debt and a withdrawal."""
     margin = {
         "BTC": UnifiedHolding("2", "0.5", usd_value="128000"),
-        "USDT": UnifiedHolding("-1000", usd_value="-500", borrow_amount="1000"),
+        "USDT": UnifiedHolding("-1000", usd_value="-500", borrow_amount="1000", accrued_interest="0.05"),
     }
     exchange.add_account("margin", unified=margin)
     vault = {"USDT": FundingHolding("420", "417.5"), "GIFT": FundingHolding("2500")}
@@ -115,6 +116,8 @@ def add_other_wallets(exchange: Exchange) -> None:
     group = exchange.add_account("group", unified={"USDT": UnifiedHolding("5")})
     group.add_member("desk", {"USDT": FundingHolding("8", "6")})
     group.add_member("lent", {"BTC": FundingHolding("1")}).status = MEMBER_FROZEN
+    earn = exchange.add_account("earn", unified={"USDT": UnifiedHolding("7")})
+    earn.products.update({"Earn": Product(categories={"Easy Earn": {"USDT": "3000"}})})
     exchange.tickers.update(TICKERS)
 
 
@@ -187,7 +190,7 @@ def test_every_query_answers_with_series(trouble: World) -> None:
 
 
 def test_the_status_of_each_account_is_told_apart(trouble: World) -> None:
-    expected = {"holder": 1, "spender": 3, "locked-out": 0, "margin": 1, "vault": 1, "group": 1}
+    expected = {"holder": 1, "spender": 3, "locked-out": 0, "margin": 1, "vault": 1, "group": 1, "earn": 1}
     eventually(
         lambda: {name: trouble.value("Status", account=name) for name in expected} == expected,
         DEADLINE_SECONDS,
@@ -283,7 +286,7 @@ def test_the_variables_offer_every_account_and_coin(trouble: World) -> None:
         if variable["type"] == "query"
     }
     for label, expected in {
-        "account": ["group", "holder", "locked-out", "margin", "spender", "vault"],
+        "account": ["earn", "group", "holder", "locked-out", "margin", "spender", "vault"],
         "job": ["bybit"],
         "cluster": [],
         "account_type": ["FUND", "SPOT", "UNIFIED"],

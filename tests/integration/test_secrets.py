@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import pytest
 
-from bybit_exporter.sandbox import Account, Exchange, Holding, Refusal, SandboxServer, faults
+from bybit_exporter.sandbox import UNLIMITED, Account, Exchange, Holding, Refusal, SandboxServer, faults
 from bybit_exporter.sandbox.messages import Fault
 from tests.exporter_process import ROOT, ExporterProcess, config_for, run_exporter, write_private
 from tests.support import eventually
@@ -79,7 +79,9 @@ def test_what_the_exchange_repeats_of_a_request_is_not_repeated(tmp_path: Path) 
         write_private(tmp_path / "config.yaml", config_for(exchange, server.base_url))
         done = run_exporter("--once", "--log.level=debug", cwd=tmp_path)
     assert done.returncode == 1
-    assert done.stderr.count('msg="the account cannot be read"') == len(exchange.accounts)
+    failures = [line for line in done.stderr.splitlines() if "the account cannot be read" in line]
+    refusals = [line for line in done.stderr.splitlines() if "the exchange refuses the key" in line]
+    assert len(failures) + len(refusals) == len(exchange.accounts)
     assert "origin_string[1658384314791" in done.stderr  # the rest of it is told
     assert_silent(done.stdout, done.stderr)
 
@@ -99,7 +101,7 @@ def test_nothing_that_is_logged_or_served_tells_them(server: SandboxServer, main
         served += everything_that_is_served(exporter)
         process = Path(f"/proc/{exporter.process.pid}")
         command_line = (process / "cmdline").read_text()
-    assert any(event["msg"] == "the account cannot be read" for event in exporter.log)
+    assert any(event["msg"] == "the exchange refuses the key" for event in exporter.log)
     assert any("not reloaded" in event["msg"] for event in exporter.log)
     assert any(event.get("level") == "debug" for event in exporter.log)
     assert_silent(exporter.raw_log, command_line, *served)
@@ -111,14 +113,14 @@ def test_the_traceback_of_a_fault_of_ours_does_not_tell_them(
     """An exception whose text is everything that the failing function has at hand."""
     broken = textwrap.dedent("""
         import sys
-        from bybit_exporter import tasks
         from bybit_exporter.cli import main
+        from bybit_exporter.polling.jobs import wallet
 
         def read_wallet(client, account, account_type):
             headers = client._signature("accountType=SPOT", account).keys()
             raise KeyError(repr(account), str(account.api_secret), repr(vars(client)), f"{account.api_key}", headers)
 
-        tasks.read_wallet = read_wallet
+        wallet.read_wallet = read_wallet
         sys.exit(main())
     """)
     program = tmp_path / "broken.py"
@@ -131,6 +133,24 @@ def test_the_traceback_of_a_fault_of_ours_does_not_tell_them(
     assert "Traceback" in exporter.raw_log
     assert "Secret(***)" in exporter.raw_log
     assert_silent(exporter.raw_log, *served)
+
+
+def test_wrong_secret_of_two_accounts_is_one_error_line_that_names_both(tmp_path: Path) -> None:
+    """Polls, the check of the key and the withdrawals are all refused."""
+    exchange = Exchange(limits=UNLIMITED)
+    account = exchange.add_account("main", {"ETH": Holding("1")}, api_key=KEY, api_secret=SECRET)
+    key = f'api_key: "{KEY}", api_secret: "another-secret"'
+    accounts = f"[{{name: main, account_type: SPOT, {key}}}, {{name: vault, account_type: FUND, {key}}}]"
+    with SandboxServer(exchange) as server:
+        config = f"poll_interval: 1s\napi: {{base_url: '{server.base_url}'}}\naccounts: {accounts}\n"
+        with ExporterProcess(config, tmp_path) as exporter:
+            for up in ("bybit_api_key_up", "bybit_up"):
+                for name in ("main", "vault"):
+                    exporter.wait_for(0.0, up, account=name)
+            exporter.wait_for(0.0, "bybit_withdrawals_up", account="vault")
+            (error,) = [event for event in exporter.log if event["level"] in ("warn", "error")]
+    assert account.request_count >= 5
+    assert (error["level"], error["msg"], error["accounts"]) == ("error", "the exchange refuses the key", "main, vault")
 
 
 def test_secrets_from_the_environment_and_from_files_are_as_silent(

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from bybit_exporter.cli import _parser
+from bybit_exporter.cli import main
 from bybit_exporter.metrics.families import ALL_FAMILIES
 from tools.documents import FAMILIES, ROOT, TABLES, TROUBLESHOOTING, current
 
@@ -30,13 +29,18 @@ def test_metrics_are_each_in_one_table() -> None:
     assert listed == Counter(family.name for family in ALL_FAMILIES)
 
 
-def test_flags_are_documented_with_their_defaults() -> None:
-    rows = dict(re.findall(r"^\| `(--[a-z.-]+)` \| (.*?) \|", CONFIGURATION.read_text(), re.MULTILINE))
-    flags = {action.option_strings[-1 if "-h" in action.option_strings else 0]: action for action in _parser()._actions}
-    assert rows.keys() == flags.keys()
-    for flag, action in flags.items():
-        if action.default not in (None, argparse.SUPPRESS) and action.default is not False:
-            assert rows[flag] == f"`{action.default}`", flag
+@pytest.mark.usefixtures("restored_process")
+def test_flags_are_documented_with_their_defaults(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    sections = re.split(r"\n  (?=-)", capsys.readouterr().out)[1:]
+    flags = [found[0] for section in sections if (found := re.search(r"--[a-z][a-z.-]+", section))]
+    defaults = [found[1] if (found := re.search(r"\(default:\s+(.+?)\)", each)) else "" for each in sections]
+    rows = dict(re.findall(r"^\| `(--[a-z.-]+)` \| (.*?) ?\|", CONFIGURATION.read_text(), re.MULTILINE))
+    assert rows.keys() == set(flags)
+    for flag, default in zip(flags, defaults, strict=True):
+        if default not in ("", "None", "False"):
+            assert rows[flag].strip("`") == default, flag
 
 
 def test_messages_of_the_log_are_those_of_the_code() -> None:

@@ -23,8 +23,8 @@ def test_the_figures_are_the_exporter_s_and_the_exchange_s() -> None:
 
 def test_what_an_account_asks() -> None:
     assert per_account(30) == pytest.approx(1 / 30 + 1 / 3600)
-    assert per_account(30, fund=True) == pytest.approx(1 / 30 + 1 / 3600 + 1 / 60)
-    assert per_account(120, fund=True) == pytest.approx(2 / 120 + 1 / 3600)
+    assert per_account(30, fund=True) == pytest.approx(1 / 30 + 1 / 3600 + 1 / 60 + 1 / 300)
+    assert per_account(120, fund=True) == pytest.approx(2 / 120 + 1 / 3600 + 1 / 300)
 
 
 @each_plan
