@@ -40,7 +40,7 @@ def make_balance(coin: str, free: str, frozen: str = "0", withdrawing: str | Non
 
 
 def make_snapshot(*balances: Balance, **changes: Any) -> AccountSnapshot:
-    """What a successful poll of a normal account says."""
+    """The snapshot of a successful poll of a normal account."""
     return AccountSnapshot(**{"status": AccountStatus.NORMAL, "balances": balances, **changes})
 
 

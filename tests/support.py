@@ -1,4 +1,4 @@
-"""What tests of every kind share."""
+"""Helpers for tests of every kind."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def polls_of(account: Account) -> list[Recorded]:
 
 
 class FakeClock:
-    """A clock that stands still until it is told otherwise."""
+    """A clock that only the test changes."""
 
     def __init__(self, now: float = 1_700_000_000.0) -> None:
         self.now = now

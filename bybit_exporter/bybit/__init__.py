@@ -1,1 +1,1 @@
-"""Everything that knows the exchange: how it is asked, and what its answers mean."""
+"""All code that is specific to Bybit: requests, errors, and the readers of answers."""

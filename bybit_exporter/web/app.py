@@ -26,15 +26,15 @@ FAST_COMPRESSION = 1
 """igzip's level that makes expositions smallest, at 2 GB/s."""
 
 GZIP = 16 + isal_zlib.MAX_WBITS
-"""The format, as zlib's functions are told of it."""
+"""The gzip format, for the ``wbits`` of zlib's functions."""
 
 LARGE_BYTES = 1 << 20
-"""Bodies from this size are not held as a whole, and compressed in a thread: it is half a millisecond's work."""
+"""Bodies from this size are sent in parts, and compressed in a thread, since that takes half a millisecond."""
 
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
-    """What the command line says of the web side."""
+    """The options of the command line for the web application."""
 
     telemetry_path: str = "/metrics"
     demo: bool = False
@@ -43,7 +43,7 @@ class WebOptions:
 
 
 def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) -> Starlette:
-    """The ASGI application, to be guarded. ``reload`` raises an exception that says why it failed."""
+    """Makes the ASGI application, without access control. ``reload`` raises an exception if it fails."""
     endpoints = _Endpoints(store, options, reload, PageCache(lambda query: _render(store, options, query), store.now))
     app = Starlette(
         routes=[
@@ -69,7 +69,7 @@ class _Endpoints:
     reload_configuration: Callable[[], None]
     pages: PageCache
     rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
-    """One page at a time: however many people look, a scrape competes with one thread at most."""
+    """Renders one page at a time, so that scrapes compete with one thread at most."""
 
     async def metrics(self, request: Request) -> Response:
         openmetrics = prefers_openmetrics(request.headers.get("Accept", ""))
@@ -81,7 +81,7 @@ class _Endpoints:
             return Response(await _compressed(families), headers=headers)
         if _size(families) < LARGE_BYTES:
             return Response(_joined(families), headers=headers)
-        return _JoinedAsItIsRead(families, headers)
+        return _PartsResponse(families, headers)
 
     async def status_page(self, request: Request) -> Response:
         async with self.rendering:
@@ -132,7 +132,7 @@ def _render(store: Store, options: WebOptions, query: Query) -> Page:
 
 def _document(path: str) -> tuple[str | None, str]:
     """The page at a path, if there is one, and its Content-Security-Policy."""
-    from .documentation import CONTENT_SECURITY_POLICY, documents  # only loaded when somebody reads it
+    from .documentation import CONTENT_SECURITY_POLICY, documents  # only loaded when needed
 
     return documents().page(path), CONTENT_SECURITY_POLICY
 
@@ -141,8 +141,8 @@ def _text(status: int, text: str) -> Response:
     return PlainTextResponse(text + "\n", status)
 
 
-class _JoinedAsItIsRead(Response):
-    """A body that is joined as it is read, so that no client makes the process hold a copy of everything."""
+class _PartsResponse(Response):
+    """Joins the parts of the body one after the other, so that slow clients do not need a copy of the whole body."""
 
     def __init__(self, parts: Sequence[Sequence[bytes]], headers: Mapping[str, str]) -> None:
         super().__init__(headers={**headers, "Content-Length": str(_size(parts))})
@@ -175,12 +175,12 @@ def _compress(parts: Sequence[Sequence[bytes]]) -> bytes:
 
 
 def prefers_openmetrics(accept: str) -> bool:
-    """Whether to answer in OpenMetrics: it is asked for, and the text format is not preferred to it."""
+    """Whether to answer in OpenMetrics: it is accepted, and the text format is not preferred."""
     return 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain")
 
 
 def quality(header: str, *names: str) -> float:
-    """How much an Accept or Accept-Encoding header wants what has these names; the first that it knows counts.
+    """The weight that an Accept or Accept-Encoding header gives to the first of these names that it contains.
 
     https://www.rfc-editor.org/rfc/rfc9110#field.accept
     """

@@ -197,10 +197,10 @@ def test_network_failure_after_a_refused_timestamp_is_reported_alone() -> None:
 
 
 @pytest.mark.parametrize(
-    "silencing", [status(403, b"access too frequent"), status(429), reply(10018), status(403, b'{"retCode":10018}')]
+    "refusal", [status(403, b"access too frequent"), status(429), reply(10018), status(403, b'{"retCode":10018}')]
 )
-def test_blocked_address_blocks_the_rate_limiter(silencing: Reply) -> None:
-    bench = Bench(silencing)
+def test_blocked_address_blocks_the_rate_limiter(refusal: Reply) -> None:
+    bench = Bench(refusal)
     assert bench.fails().reason == "ip_rate_limit"
     assert bench.fails().reason == "ip_rate_limit"
     assert len(bench.script.asked) == 1
@@ -248,15 +248,15 @@ def date(seconds_ahead: float) -> str:
     ],
 )
 def test_retry_after_is_respected_if_longer_and_valid(retry_after: str, seconds: float) -> None:
-    assert silence_after(retry_after) == pytest.approx(seconds, abs=5)
+    assert pause_after(retry_after) == pytest.approx(seconds, abs=5)
 
 
 @pytest.mark.parametrize(("ahead", "seconds"), [(1800.0, 1800.0), (-1800.0, 600.0), (60.0, 600.0)])
 def test_retry_after_as_a_date_is_respected(ahead: float, seconds: float) -> None:
-    assert silence_after(date(ahead)) == pytest.approx(seconds, abs=5)
+    assert pause_after(date(ahead)) == pytest.approx(seconds, abs=5)
 
 
-def silence_after(retry_after: str) -> float:
+def pause_after(retry_after: str) -> float:
     bench = Bench(status(429, headers={"Retry-After": retry_after}))
     bench.fails()
     return bench.rate_limiter.blocked_until - time.clock_gettime(time.CLOCK_BOOTTIME)

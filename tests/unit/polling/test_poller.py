@@ -119,8 +119,8 @@ def test_exception_in_the_exporter_is_a_failed_poll_and_logged_once(
     bench.read = lambda _: SNAPSHOT
     eventually(lambda: bench.state().up)
     bench.poller.stop(5.0)
-    told = [event for event in events if event.get("account") == "main" and event["log_level"] != "debug"]
-    begun, ended = told
+    logged = [event for event in events if event.get("account") == "main" and event["log_level"] != "debug"]
+    begun, ended = logged
     assert (begun["reason"], begun["log_level"]) == ("internal", "error")
     assert begun["exc_info"] is error
     assert ended["event"] == "the account can be read again"
@@ -157,12 +157,12 @@ def test_polls_continue_if_a_result_cannot_be_stored(bench: Bench, monkeypatch: 
 def test_polls_continue_if_no_more_threads_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads do the work of ten accounts."""
     allowed = iter([True, True])
-    honest = threading.Thread.start
+    original = threading.Thread.start
 
     def start(thread: threading.Thread) -> None:
         if thread.name.startswith("poll-") and not next(allowed, False):
             raise RuntimeError("can't start new thread")
-        honest(thread)
+        original(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
     names = [f"a{number}" for number in range(10)]
@@ -207,14 +207,14 @@ def test_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatch:
     """Otherwise older figures could replace newer ones."""
     storing = threading.Event()
     overtaken: list[str] = []
-    honest = Store.apply
+    original = Store.apply
 
     def apply(store: Store, result: JobResult[Any], next_run_timestamp: float) -> None:
         if result.account and result.account.name == "main":
             storing.set()
             pause.wait(0.1)
             storing.clear()
-        honest(store, result, next_run_timestamp)
+        original(store, result, next_run_timestamp)
 
     def read(asked: Account) -> AccountSnapshot:
         if asked.name == "main" and storing.is_set():
