@@ -1,8 +1,8 @@
-"""Whether the time of a refusal tells which user names exist: `python -m bench.auth_timing`.
+"""Measures whether the duration of a refusal reveals which user names exist: `python -m bench.auth_timing`.
 
-Asks a running exporter in turns as a user that there is and as one that there is not, each time with a wrong password,
-over one connection. If the two distributions are the same, the Mann-Whitney statistic below is normal with mean 0 and
-deviation 1; beyond ±3 the names would show.
+Sends requests to a running exporter on one connection, with a wrong password, in turns as an existing
+and as an unknown user. If both distributions are the same, the Mann-Whitney statistic below is normally distributed
+with mean 0 and deviation 1. Beyond ±3, the duration would reveal the names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ import bcrypt
 
 ROUNDS = 200
 COST = 8
-"""Lower than what one would use: less of the time is bcrypt's, so differences of the rest would stand out more."""
+"""Lower than in practice: with less time spent in bcrypt, differences in the rest are easier to see."""
 
 ROOT = Path(__file__).parent.parent
 

@@ -1,7 +1,7 @@
-"""``python -m bench.exchange [ACCOUNTS]``: the embedded exchange with what is polled; prints its base URL.
+"""``python -m bench.exchange [ACCOUNTS]``: the embedded exchange with accounts to poll. Prints its base URL.
 
-Without a number, one account of four coins whose figures stay. With one, so many accounts of 20 coins each, whose
-figures all change between any two answers, so that nothing can be gained by remembering them.
+Without a number, it has one account of four coins with constant figures. With a number, it also has that number of
+accounts of 20 coins. All their figures change between two answers, so that a cache is of no use.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ COINS = (
 )
 
 RECORDED = 1000
-"""The exchange remembers no more of the past than this: it runs for minutes here, and nobody reads it."""
+"""Number of requests that the exchange keeps. They are not read, and it runs for minutes."""
 
 
 def credentials(index: int) -> tuple[str, str, str]:
-    """Name, key and secret of an account, so that both sides know them."""
+    """Name, key and secret of an account, the same for the exchange and its clients."""
     return f"subaccount-{index:04}", f"key{index:015}", f"secret{index:030}"
 
 
 @contextlib.contextmanager
 def running_exchange(accounts: int = 0) -> Iterator[str]:
-    """The base URL of an exchange in a process of its own, so that what is measured does not wait for it."""
+    """Runs an exchange in a separate process, so that it does not slow down what is measured. Yields its base URL."""
     command = [sys.executable, "-m", "bench.exchange", str(accounts)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -52,7 +52,7 @@ def running_exchange(accounts: int = 0) -> Iterator[str]:
 
 
 def _move(held: Held, _: float) -> None:
-    """Figures as an account has them: eight decimals, a part of them in orders, now and then one on its way out."""
+    """Realistic figures: eight decimals, some of them frozen in orders, a few in withdrawal."""
     figures = random.choices(range(1, 10**13), k=2 * len(COINS))  # noqa: S311
     held.holdings = {
         coin: Holding(f"{free / 1e8:.8f}", f"{frozen / 1e10:.8f}" if frozen % 2 else "0", "1.5" if not free % 9 else "")

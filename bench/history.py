@@ -1,7 +1,7 @@
-"""A Prometheus that has an hour of an exporter's metrics in memory, within a few minutes.
+"""Runs a Prometheus that has an hour of an exporter's metrics in memory after a few minutes.
 
-Prometheus takes samples with timestamps. So one scrape can bring several minutes of the past, and the samples are
-stored where real scrapes put them: in the part of the storage that rules read.
+Prometheus accepts samples with timestamps. So one scrape can contain several minutes of the past, and the samples are
+stored where those of real scrapes are: in the part of the storage that rules read.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ OLDEST_SECONDS = 3500
 """Prometheus refuses samples that are more than an hour older than its latest one."""
 
 Series = tuple[str, float, float]
-"""A series as it stands in an exposition, its value, and how much the value varies, as a share of it."""
+"""Name and labels as in an exposition, the value, and the variation of the value as a share of it."""
 
 
 def series_of(accounts: int, now: float) -> list[Series]:
-    """The series of an exporter with so many healthy accounts of 20 coins."""
+    """The series of an exporter with this number of healthy accounts of 20 coins."""
     chance = random.Random(1)  # noqa: S311, figures for a measurement
     found: list[Series] = [
         ("bybit_prices_up", 1, 0),
@@ -80,21 +80,21 @@ def exposition(series: Sequence[Series], times: Sequence[int]) -> bytes:
 
 
 class _Past:
-    """What an exporter would have shown every 15 seconds. Each scrape gets the next steps."""
+    """The expositions of an exporter every 15 seconds in the past. Each scrape gets the next ones."""
 
     def __init__(self, series: Sequence[Series], first: int) -> None:
         self._series, self._first, self._next = series, first, first
         self._lock = threading.Lock()
 
     def scrape(self, send: Callable[[bytes], object]) -> None:
-        """Sends the next steps. If that fails, the next scrape gets them once more."""
+        """Sends the next steps. If that fails, the next scrape gets the same steps again."""
         with self._lock:
             times = list(range(self._next, int(time.time()) + 1, STEP_SECONDS))[:STEPS_PER_SCRAPE]
             send(exposition(self._series, times))
             self._next += len(times) * STEP_SECONDS
 
     def is_complete(self, seconds: float) -> bool:
-        """Whether everything up to now was scraped, and that is at least so many seconds."""
+        """Whether everything up to now was scraped, and covers at least these seconds."""
         with self._lock:
             return self._next > time.time() - STEP_SECONDS and time.time() > self._first + seconds
 
@@ -107,7 +107,7 @@ class Prometheus:
         self._configuration = configuration
 
     def get(self, path: str, **parameters: Any) -> Any:
-        """The data of an answer of the HTTP API."""
+        """Sends a request to the HTTP API. Returns the data of the answer."""
         answer = requests.get(f"{self._url}/api/v1/{path}", params=parameters, timeout=120).json()
         if answer["status"] != "success":
             raise RuntimeError(f"{path}: {answer}")
@@ -128,7 +128,7 @@ class Prometheus:
 
 @contextmanager
 def prometheus_with_history(directory: Path, series: Sequence[Series], seconds: int) -> Iterator[Prometheus]:
-    """Yields once Prometheus has the samples of so many seconds up to now; new ones follow."""
+    """Yields when Prometheus has the samples of the last ``seconds``. New ones follow."""
     past = _Past(series, int(time.time()) - min(seconds, OLDEST_SECONDS))
     with _served(past) as target:
         configuration = directory / "prometheus.yml"
@@ -156,7 +156,7 @@ def prometheus_with_history(directory: Path, series: Sequence[Series], seconds: 
 def _served(past: _Past) -> Iterator[str]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            with suppress(ConnectionError):  # Prometheus had no more time
+            with suppress(ConnectionError):  # Prometheus has closed the connection after its timeout
                 past.scrape(self._send)
 
         def _send(self, body: bytes) -> None:

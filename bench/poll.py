@@ -1,8 +1,8 @@
-"""CPU for a poll, against what a script pays for the same poll: `python -m bench poll`.
+"""Compares the CPU time for a poll with that of a script for the same poll: `python -m bench poll`.
 
 Both poll 1,000 accounts of 20 coins, 50 a second, at the same time and from the same exchange. The exporter's figure
-is all the CPU of its process divided by its polls: scheduling, decoding and rendering included, while nobody scrapes.
-The script's is that of `bench/script.py`: `requests.get`, a signature and `json.loads`.
+is the CPU time of its process divided by its polls, without scrapes: it includes scheduling, decoding and rendering.
+The script is `bench/script.py`: `requests.get`, a signature and `json.loads`.
 """
 
 from __future__ import annotations

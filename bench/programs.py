@@ -1,4 +1,4 @@
-"""The two programs as processes: started, asked over HTTP, weighed, ended."""
+"""Runs the two programs as processes, and measures start, scrapes, CPU and memory."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ THIRTY_LINES = Program("thirty lines", _thirty_lines)
 
 
 class Running:
-    """A program that runs. Compiled modules are kept in the directory, so that every start but the first has them."""
+    """A running program. Compiled modules are kept in the directory, so that only the first start compiles them."""
 
     def __init__(self, program: Program, exchange_url: str, directory: Path) -> None:
         self._port = _free_port()
@@ -106,15 +106,15 @@ class Running:
 
     @property
     def age_seconds(self) -> float:
-        """Since the process was started."""
+        """Seconds since the process was started."""
         return time.perf_counter() - self._started
 
     def seconds_to_first_figures(self) -> float:
-        """Waits until ``/metrics`` shows every coin; the time that took from the start of the process."""
+        """Waits until ``/metrics`` shows every coin. Returns the seconds since the start of the process."""
         return self._seconds_until(self._shows_figures)
 
     def seconds_to_ready(self) -> float:
-        """Waits until every account has been polled; the time that took from the start of the process."""
+        """Waits until every account has been polled. Returns the seconds since the start of the process."""
         return self._seconds_until(self._is_ready)
 
     def _seconds_until(self, condition: Callable[[], bool]) -> float:
@@ -159,7 +159,7 @@ class Running:
         return HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)
 
     def cpu_seconds(self) -> float:
-        """What the process has used, in its own code and in the system's."""
+        """CPU seconds of the process, in its own code and in the kernel."""
         return time.clock_gettime(~self._process.pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
 
     def memory_bytes(self) -> Mapping[str, int]:
@@ -170,7 +170,7 @@ class Running:
 
 
 def _scrape(connection: HTTPConnection) -> None:
-    """Asks as Prometheus does and reads to the last byte. A connection that the server has closed is opened again."""
+    """Scrapes as Prometheus does, to the last byte. Opens the connection again if the server has closed it."""
     connection.request("GET", "/metrics", headers={"Accept": ACCEPT, "Accept-Encoding": "gzip"})
     response = connection.getresponse()
     if response.status != 200 or not response.read():

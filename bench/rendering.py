@@ -1,4 +1,4 @@
-"""The same series rendered by the exporter's store and by the client library, in this process."""
+"""Compares the exporter's store with the client library: both render the same series, in this process."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ROUNDS, RENDERINGS_A_ROUND = 30, 20
 
 
 def compare_rendering() -> Iterator[tuple[float, float]]:
-    """Seconds for one rendering by the store and by the client library, pair by pair."""
+    """Yields pairs: seconds for one rendering by the store, and by the client library."""
     store = _store()
     registry = registry_of(store.exposition().decode())
     check_same_series(store.exposition(), generate_latest(registry))
@@ -47,7 +47,7 @@ def _store() -> Store:
 
 
 def registry_of(exposition: str) -> CollectorRegistry:
-    """A registry whose metrics, of the client library, have every sample of the exposition."""
+    """Makes a registry of the client library that has every sample of the exposition."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
@@ -65,6 +65,6 @@ def registry_of(exposition: str) -> CollectorRegistry:
 
 
 def check_same_series(ours: bytes, theirs: bytes) -> None:
-    """The two shall not differ in work: same families, same samples."""
+    """Checks that both expositions have the same families and samples, so that the comparison is fair."""
     first, second = ({line.partition(b" ")[0] for line in text.splitlines()} for text in (ours, theirs))
     assert first == second, first ^ second

@@ -1,11 +1,11 @@
-"""What one process carries, from one account to a thousand, of 20 coins each: `python -m bench scale`.
+"""Measures one process with 1 to 1,000 accounts of 20 coins each: `python -m bench scale`.
 
-The exporter and the exchange are processes of their own. A scrape goes over HTTP, on one connection kept alive, until
-its last byte is read, while the accounts are polled: 50 a second, or each once a second if they are fewer. It is held
-against the client library's rendering of the same series alone, in this process and without HTTP: `generate_latest`,
-and for gzip `gzip.compress` after it, as that library's own server does. The CPU for a poll is all that the process
-uses while nobody scrapes, divided by the polls. Memory is what is resident after all that, with `MALLOC_ARENA_MAX=1`,
-as in the image and the systemd unit.
+The exporter and the exchange are separate processes. A scrape is an HTTP request on a kept connection, until its last
+byte is read, while the accounts are polled: 50 a second, or each once a second if they are fewer. It is compared with
+the client library's rendering of the same series, in this process and without HTTP: `generate_latest`, and for gzip
+also `gzip.compress`, as that library's own server does. The CPU for a poll is the CPU time of the process without
+scrapes, divided by the number of polls. Memory is the resident memory at the end, with `MALLOC_ARENA_MAX=1`, as in the
+image and the systemd unit.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from .side_by_side import scrape_ratios
 SIZES = (1, 10, 100, 1000)
 POLLS_A_SECOND = 50
 STRETCHES, WATCHED_SECONDS = 3, 12.0
-"""Polls are watched for so long at least, and for one interval in each stretch."""
+"""Polls are watched for at least this time, and for one interval in each stretch."""
 SLACK_SECONDS = 1.0
 SCRAPES, PAUSE_SECONDS = 500, 0.01
 READ_BYTES = 1 << 20
@@ -46,7 +46,7 @@ ROUNDS = 5
 
 @dataclass(frozen=True, slots=True)
 class Scrapes:
-    """Seconds of each, and of the client library's rendering of the same series."""
+    """The duration of each scrape, and of the client library's rendering of the same series."""
 
     seconds: list[float]
     library: float
@@ -61,7 +61,7 @@ class Scrapes:
 
     @property
     def faster(self) -> float:
-        """So many times as fast as the client library."""
+        """The duration of the client library, divided by ours."""
         return self.library / self.median
 
     @property
@@ -74,11 +74,11 @@ class Scrapes:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """What was measured with so many accounts."""
+    """The figures that were measured with this number of accounts."""
 
     accounts: int
     read_seconds: float
-    """For the configuration."""
+    """The time to read the configuration."""
     ready_seconds: float
     poll_seconds: float
     missed: int
@@ -122,9 +122,9 @@ def measure(accounts: int, directory: Path) -> Scale:
 
 
 def _watch_polls(running: Running, connection: HTTPConnection, interval: float) -> tuple[float, int]:
-    """CPU seconds for a poll while nobody scrapes, and how many accounts were not polled once in each interval.
+    """CPU seconds for a poll without scrapes, and how many accounts were not polled once in each interval.
 
-    Of the CPU the lowest of some stretches: what else the machine does can only make it more.
+    The CPU time is the lowest of several stretches, since other load on the machine can only increase it.
     """
     intervals = max(STRETCHES, round(WATCHED_SECONDS / interval))
     first = _polls(connection)
@@ -136,7 +136,7 @@ def _watch_polls(running: Running, connection: HTTPConnection, interval: float) 
 
 
 def poll_seconds(running: Running, connection: HTTPConnection, stretch: float) -> float:
-    """CPU seconds of the process for each poll during some seconds in which nobody scrapes."""
+    """CPU seconds of the process for each poll, during some seconds without scrapes."""
     before, cpu_before = _polls(connection).total(), running.cpu_seconds()
     time.sleep(stretch)
     cpu = running.cpu_seconds() - cpu_before
@@ -149,7 +149,7 @@ def _polls(connection: HTTPConnection) -> Counter[bytes]:
 
 
 def _scrape_seconds(connection: HTTPConnection, encoding: str) -> Iterator[float]:
-    buffer = bytearray(READ_BYTES)  # of its own, since memory that is new takes this process longer than the reading
+    buffer = bytearray(READ_BYTES)  # one buffer for all, since allocating memory takes longer than reading
     for _ in range(SCRAPES):
         time.sleep(PAUSE_SECONDS)
         started = time.perf_counter()
@@ -172,7 +172,7 @@ def _ask(connection: HTTPConnection, encoding: str) -> HTTPResponse:
 
 
 def _library_seconds(exposition: bytes) -> tuple[float, float]:
-    """What the client library takes for these series, plain and compressed."""
+    """Seconds of the client library for these series, plain and compressed."""
     registry = registry_of(exposition.decode())
     check_same_series(exposition, generate_latest(registry))
     return (
@@ -192,7 +192,7 @@ def _seconds(action: Callable[[], object]) -> float:
 
 
 def _verdicts(most: Scale, kept_alive: float, new: float) -> Iterator[str]:
-    """The lines of the table of what must be true, with the largest size."""
+    """The lines of the table of goals, for the largest size."""
     worst = max(most.plain.spread, most.compressed.spread)
     yield _at_least(
         "plain scrape, against `generate_latest` on the same series", most.plain.faster, 60, "times as fast"
@@ -232,7 +232,7 @@ def _machine() -> str:
 
 
 def _warm_up(directory: Path) -> None:
-    """Compiles the modules, which the first start would otherwise be measured with."""
+    """Compiles the modules, so that the first measurement does not include it."""
     with running_exchange(1) as url, Running(exporter(1, [credentials(0)], COINS), url, directory) as running:
         running.seconds_to_ready()
 

@@ -1,7 +1,6 @@
-"""What a script pays for polls: `python -m bench.script URL ACCOUNTS POLLS`.
+"""A script that only polls: `python -m bench.script URL ACCOUNTS POLLS`. Prints its CPU seconds for a poll.
 
-It asks for one account after the other, 50 a second, with `requests.get`, a signature and `json.loads`, and nothing
-else. Prints the CPU seconds for a poll.
+It polls one account after the other, 50 a second, with `requests.get`, a signature and `json.loads`.
 """
 
 from __future__ import annotations

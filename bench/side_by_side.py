@@ -1,9 +1,9 @@
-"""The exporter against the thirty lines that a user would otherwise write: `python -m bench thirty-lines`.
+"""Compares the exporter with the thirty lines that a user would otherwise write: `python -m bench thirty-lines`.
 
-Start: from the start of the process until every coin is on ``/metrics``. Scrapes: asked as Prometheus asks, on one
-connection kept alive (which the thirty lines' server closes each time) and on a new one each time. Memory: after those
-scrapes and as many polls as a minute brings at an interval of ten seconds. Both programs take turns in everything, and
-each ratio is the median of the ratios of neighbours, so that what else the machine does disturbs both alike.
+Start: from the start of the process until every coin is on ``/metrics``. Scrapes: with the headers of Prometheus, on
+one connection kept alive (which the server of the thirty lines closes each time), and on a new connection each time.
+Memory: after those scrapes and six polls. Both programs are measured in turns. Each ratio is the median of the ratios
+of neighbouring measurements, so that other load on the machine affects both programs equally.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Row:
 
     @property
     def ratio(self) -> float:
-        """Of the pairs, the median."""
+        """The median of the pairs' ratios."""
         return statistics.median(our / their for our, their in self.pairs)
 
     def __str__(self) -> str:
@@ -50,7 +50,7 @@ class Row:
 
 
 class Bench:
-    """Fills the rows of the table, in turns of the exporter and the thirty lines."""
+    """Fills the rows of the table. Measures the exporter and the thirty lines in turns."""
 
     def __init__(self, exchange_url: str, directory: Path) -> None:
         self._exchange_url = exchange_url
@@ -81,7 +81,7 @@ class Bench:
             return running.seconds_to_first_figures()
 
     def run_side_by_side(self, turn: int, polls: int) -> None:
-        """Both at once: first figures, scrapes, and memory after so many polls."""
+        """Runs both programs at the same time: first figures, scrapes, and memory after these polls."""
         with self._running(EXPORTER) as ours, self._running(THIRTY_LINES) as theirs:
             _in_turns(turn, Running.seconds_to_first_figures, ours, theirs)
             for scrape_turn in range(SCRAPE_TURNS):
@@ -94,7 +94,7 @@ class Bench:
 
 
 def _in_turns(turn: int, measure: Callable[[T], float], ours: T, theirs: T) -> tuple[float, float]:
-    """Both measured, now one first and now the other."""
+    """Measures both. In odd turns the second one is measured first."""
     if turn % 2:
         their_value = measure(theirs)
         return measure(ours), their_value
@@ -111,7 +111,7 @@ def main() -> None:
 
 
 def scrape_ratios() -> tuple[float, float]:
-    """Our time for a scrape over that of the client library's server, on a kept connection and on new ones."""
+    """Our time for a scrape, divided by that of the client library's server: on a kept connection, and on new ones."""
     with running_exchange() as exchange_url, tempfile.TemporaryDirectory() as directory:
         bench = Bench(exchange_url, Path(directory))
         bench.run_side_by_side(0, polls=0)

@@ -1,9 +1,9 @@
 """``python -m bench.simulation``: four shards share 5,000 accounts, against an exchange that limits each address.
 
-Everything is as in production but for the network: each shard is a process of its own, with the whole configuration and
-a loopback address of its own; the exchange is another process, which enforces the limit of 600 requests in 5 s by the
-address they come from; each shard is scraped every 15 s. What the exchange has seen says who was asked by whom and
-when. Ends with status 1 if an account was refused, missing, late, or asked by two shards.
+Everything except the network is as in production. Each shard is its own process, with the whole configuration and its
+own loopback address. The exchange is another process, and enforces the limit of 600 requests in 5 s for each address.
+Each shard is scraped every 15 s. The exchange records which shard asked for which account, and when. Ends with status 1
+if an account was refused, missing, late, or asked for by two shards.
 """
 
 from __future__ import annotations
@@ -38,13 +38,13 @@ LIMIT = RateLimit(600, 5.0)
 """https://bybit-exchange.github.io/docs/v5/rate-limit"""
 
 WALLET = "/v5/asset/transfer/query-asset-info"
-"""The request that is a poll; keys and prices are asked for besides."""
+"""The path of polls. Other paths are those of keys and prices."""
 
 HOLDINGS = {f"COIN{number}": Holding("1.5", "0.5") for number in range(5)}
 
 
 class Asked(NamedTuple):
-    """A request as the exchange saw it; ``at`` is Unix time."""
+    """A request that the exchange has received. ``at`` is Unix time."""
 
     at: float
     path: str
@@ -63,9 +63,9 @@ class Plan:
     rounds: int = 3
     limit: RateLimit = LIMIT
     addresses: bool = True
-    """Whether each shard has an address of its own."""
-    patience_seconds: float = 180.0
-    """So long the shards may take until they are ready."""
+    """Whether each shard has its own address."""
+    ready_within_seconds: float = 180.0
+    """The maximum time until all shards are ready."""
 
     @property
     def names(self) -> Sequence[str]:
@@ -75,7 +75,7 @@ class Plan:
         return f"127.0.0.{2 + shard}" if self.addresses else "127.0.0.2"
 
     def configuration(self, shard: int, base_url: str) -> str:
-        """The same for all shards but for the address."""
+        """The configuration of a shard. Only the address differs between shards."""
         source = self.source_address(shard)
         top = f"poll_interval: {self.interval_seconds}s\napi: {{base_url: '{base_url}', source_address: {source}}}\n"
         accounts = (
@@ -87,14 +87,14 @@ class Plan:
 
 @dataclass(slots=True)
 class Result:
-    """What came of it: the exchange's record and the shards' own last words."""
+    """The result: the exchange's record, and the last scrape of each shard."""
 
     plan: Plan
     ready_seconds: float | None
     end: float
     asked: Sequence[Asked]
     samples: Sequence[Mapping[str, float]]
-    """Of each shard, what it exposed in the end."""
+    """The last scrape of each shard."""
 
     by_account: dict[str, list[Asked]] = field(init=False)
     """The polls of each account; ``keys`` are the requests for its key."""
@@ -122,7 +122,7 @@ class Result:
 
     @property
     def keys_asked_again(self) -> list[str]:
-        """Accounts whose key was asked for more than once, which is an hour's work."""
+        """Accounts whose key was checked more than once, although the interval is an hour."""
         return [name for name, asked in self.keys.items() if len(asked) > 1]
 
     def _gaps(self) -> list[float]:
@@ -132,12 +132,12 @@ class Result:
 
     @property
     def longest_gap(self) -> float:
-        """Without a request of an account, in seconds."""
+        """The longest time without a request for an account, in seconds."""
         return max(self._gaps(), default=math.inf)
 
     @property
     def shortest_gap(self) -> float:
-        """From one request of an account to its next, in seconds."""
+        """The shortest time from one request for an account to the next, in seconds."""
         pairs = itertools.chain.from_iterable(map(itertools.pairwise, self.by_account.values()))
         return min((later.at - earlier.at for earlier, later in pairs), default=math.inf)
 
@@ -150,7 +150,7 @@ class Result:
         return sum(value for shard in self.samples for name, value in shard.items() if re.match(rf"{metric}\b", name))
 
     def busiest(self, *sources: str) -> int:
-        """The most requests that these addresses made together in any period of the limit."""
+        """The maximum number of requests from these addresses together in any period of the limit."""
         moments = sorted(asked.at for asked in self.asked if asked.source in sources)
         first = most = 0
         for last, at in enumerate(moments):
@@ -161,21 +161,21 @@ class Result:
 
 
 class Recording(Exchange):
-    """An exchange that remembers every request and whether it was refused."""
+    """An exchange that records every request and whether it was refused."""
 
     def __init__(self, limits: Limits) -> None:
         super().__init__(limits=limits, history=0)
         self.asked: list[Asked] = []
-        self.observer = self._remember
+        self.observer = self._record
 
-    def _remember(self, request: Request, response: Response) -> None:
+    def _record(self, request: Request, response: Response) -> None:
         refused = response.status != 200 or not response.body.startswith(b'{"retCode":0,')
         account = request.headers.get("x-bapi-api-key", "").removeprefix("key-") or None
         self.asked.append(Asked(time.time(), request.path, account, request.source, refused))
 
 
 def _serve(parent: Connection, plan: Plan) -> None:
-    """The exchange's process: says where it is, and when told to end what it has seen."""
+    """The exchange's process. Sends its base URL; after the next message, sends its record and ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     exchange = Recording(Limits(ip=plan.limit))
     for name in plan.names:
@@ -188,7 +188,7 @@ def _serve(parent: Connection, plan: Plan) -> None:
 
 @contextmanager
 def running_exchange(plan: Plan) -> Iterator[tuple[str, Callable[[], list[Asked]]]]:
-    """The base URL of the exchange, and what ends it and returns its record."""
+    """Yields the base URL of the exchange, and a function that ends it and returns its record."""
     ours, theirs = multiprocessing.Pipe()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(theirs, plan))
     process.start()
@@ -232,7 +232,7 @@ class ShardProcess:
         self._process.wait()
 
     def ready(self) -> bool:
-        """Whether it has asked for all of its accounts."""
+        """Whether the shard has polled all of its accounts."""
         if self._process.poll() is not None:
             raise RuntimeError(f"a shard has ended:\n{self.log.read_text()}")
         if not self._url:
@@ -253,13 +253,13 @@ class ShardProcess:
 
 
 def simulate(plan: Plan) -> Result:
-    """Runs it. Takes as long as the rounds, and the first one before."""
+    """Runs the simulation. Takes one round more than the plan has."""
     with ExitStack() as stack:
         directory = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         base_url, finish = stack.enter_context(running_exchange(plan))
         started = time.time()
         shards = [stack.enter_context(ShardProcess(plan, shard, base_url, directory)) for shard in range(plan.shards)]
-        ready = _wait_for(shards, plan.patience_seconds)
+        ready = _wait_for(shards, plan.ready_within_seconds)
         begin = time.time()
         end = begin + plan.rounds * plan.interval_seconds
         while (left := end - time.time()) > 0:
@@ -270,10 +270,10 @@ def simulate(plan: Plan) -> Result:
         return Result(plan, begin - started if ready else None, end, finish(), samples)
 
 
-def _wait_for(shards: Iterable[ShardProcess], patience_seconds: float) -> bool:
-    """Whether all are ready in time."""
-    deadline = time.monotonic() + patience_seconds
-    while [shard for shard in shards if not shard.ready()]:  # each is asked
+def _wait_for(shards: Iterable[ShardProcess], timeout_seconds: float) -> bool:
+    """Waits until all shards are ready. Returns False if they are not ready in time."""
+    deadline = time.monotonic() + timeout_seconds
+    while [shard for shard in shards if not shard.ready()]:  # a list, so that every shard is checked
         if time.monotonic() > deadline:
             return False
         time.sleep(0.1)
@@ -281,7 +281,7 @@ def _wait_for(shards: Iterable[ShardProcess], patience_seconds: float) -> bool:
 
 
 def problems(result: Result) -> list[str]:
-    """What was not as it should be."""
+    """Returns a sentence for each condition that does not hold."""
     plan, failures = result.plan, result.total("bybit_poll_failures_total")
     exposed, sources = sum(result.sizes()), len({asked.source for asked in result.asked})
     checks = {
@@ -296,11 +296,11 @@ def problems(result: Result) -> list[str]:
         f"an account was not asked for {result.longest_gap:.1f} s": result.longest_gap < 1.5 * plan.interval_seconds,
         f"an account was asked after {result.shortest_gap:.1f} s": result.shortest_gap > 0.5 * plan.interval_seconds,
     }
-    return [problem for problem, fine in checks.items() if not fine]
+    return [problem for problem, holds in checks.items() if not holds]
 
 
 def report(result: Result) -> str:
-    """What was measured."""
+    """Formats the measured figures."""
     plan, polls = result.plan, result.total("bybit_polls_total")
     sources = [plan.source_address(shard) for shard in range(plan.shards)]
     busiest = f"{[result.busiest(source) for source in sources]}, of all {result.busiest(*sources)}"

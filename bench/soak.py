@@ -1,9 +1,9 @@
 """``python -m bench.soak``: many polls of an exchange that fails at random, under concurrent scrapes.
 
-The exchange is a process of its own. Each of its answers states figures that only it can make: the number of the
-answer, and what a keyed hash makes of that number, the account and the coin. So every figure that is scraped proves by
-itself that the exchange has served it, for this account, together with the others beside it. Ends with status 1 if
-one does not, if figures go back, or if memory, threads or descriptors have grown.
+The exchange is a separate process. Each of its answers contains the number of the answer, and keyed hashes of that
+number, the account and the coin. So each scrape can be checked: every figure was served by the exchange, for this
+account, and in the same answer as the others. Ends with status 1 if a figure was not served, if figures become older,
+or if memory, threads or descriptors have grown.
 """
 
 from __future__ import annotations
@@ -40,10 +40,10 @@ COINS = ("BTC", "ETH", "SOL", "XRP", "USDT")
 INTERVAL = 0.05
 TIMEOUT = 0.5
 RELOAD_SECONDS, OFTEN_SECONDS = 2.0, 0.2
-"""Reloads end the long waits that some refusals ask for; often while all refusals are equally likely."""
+"""Reloads end the long delays after some refusals. They are more frequent while all refusals are equally likely."""
 
 SPARE = 3
-"""Descriptors that are open for a moment while a process looks at itself."""
+"""Descriptors that are open only while this process measures itself."""
 
 FAULTS: tuple[tuple[float, Fault], ...] = (
     (0.02, faults.Reset()),
@@ -70,7 +70,7 @@ FAULTS: tuple[tuple[float, Fault], ...] = (
 
 
 class AtRandom:
-    """Faults as often as their shares say, or, to begin with, one kind as often as the other."""
+    """Plays faults at random: with equal probability at first, later by their shares."""
 
     def __init__(self, seed: int) -> None:
         self.evenly = True
@@ -89,13 +89,13 @@ class AtRandom:
 
 
 def figure(number: int, account: str, coin: str) -> str:
-    """What only the exchange's process says of this coin in this answer, with 15 digits at most."""
+    """The keyed hash for this coin in this answer, as an amount of at most 15 digits."""
     digest = hmac.digest(PROOF, f"{number}/{account}/{coin}".encode(), hashlib.sha256)
     return f"{int.from_bytes(digest[:5])}.{int.from_bytes(digest[5:6]):03d}"
 
 
 def holdings(number: int, account: str) -> dict[str, Holding]:
-    """What the account holds in its answer of this number."""
+    """The account's holdings in the answer of this number."""
     return {
         coin: Holding(f"{number}", figure(number, account, coin), figure(number, account, coin + "/withdraw"))
         for coin in COINS
@@ -103,7 +103,7 @@ def holdings(number: int, account: str) -> dict[str, Holding]:
 
 
 def hold(held: Held, number: int) -> None:
-    """Put that into the wallet that is read; in those of unified accounts what is frozen is a part of the whole."""
+    """Puts these holdings into the wallets. In unified and funding wallets the total contains the frozen part."""
     held.holdings = holdings(number, held.name)
     whole = {coin: (str(number + Decimal(holding.frozen)), holding) for coin, holding in held.holdings.items()}
     held.unified.rows = {coin: UnifiedHolding(all_, holding.frozen) for coin, (all_, holding) in whole.items()}
@@ -111,7 +111,7 @@ def hold(held: Held, number: int) -> None:
 
 
 def account_type(account: str) -> AccountType:
-    """One in three of each, by the number in its name."""
+    """The account types in turn, by the number in the name."""
     return (AccountType.SPOT, AccountType.UNIFIED, AccountType.FUND)[int(account.split()[1]) % 3]
 
 
@@ -139,7 +139,7 @@ def _count(held: Held, _: float) -> None:
 
 
 def kinds(account: str) -> tuple[str, ...]:
-    """The figures that are of one answer; withdrawals of other wallets have an answer of their own, or none."""
+    """The figures that come from one answer. Only spot wallets state withdrawals in it."""
     return ("free", "frozen", "withdrawing") if account_type(account) is AccountType.SPOT else ("free", "frozen")
 
 
@@ -192,7 +192,7 @@ class Scraper:
 
 @dataclass(frozen=True)
 class Size:
-    """Of this process, after so many polls."""
+    """The size of this process after this number of polls."""
 
     polls: int
     resident: int
@@ -201,7 +201,7 @@ class Size:
 
 
 def size_after(polls: int) -> Size:
-    """The size now, less what is free already: how much of that the allocator keeps depends on the worst moment."""
+    """The size now, without free memory that the allocator keeps: that depends on the largest peak."""
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # of glibc
     if trim is not None:
         trim(0)
@@ -212,7 +212,7 @@ def size_after(polls: int) -> Size:
 
 @contextmanager
 def exchange_process(accounts: int) -> Iterator[tuple[str, list[tuple[str, str, str]], Connection]]:
-    """Base URL, names with keys and secrets, and a wire, on which each word ends a phase of `serve`."""
+    """Yields the base URL, the names with keys and secrets, and a pipe. Each message on it ends a phase of `serve`."""
     ours, its = multiprocessing.get_context("fork").Pipe()
     process = multiprocessing.get_context("fork").Process(target=serve, args=(accounts, its), daemon=True)
     process.start()
@@ -225,7 +225,7 @@ def exchange_process(accounts: int) -> Iterator[tuple[str, list[tuple[str, str, 
 
 
 def service_for(base_url: str, keys: list[tuple[str, str, str]]) -> Service:
-    """The exporter, less what the configuration file would not allow."""
+    """The exporter, with intervals shorter than the configuration file allows."""
     accounts = tuple(
         Account(name, account_type(name), None, Secret(key), Secret(secret), INTERVAL, 1.0)
         for name, key, secret in keys
@@ -235,12 +235,12 @@ def service_for(base_url: str, keys: list[tuple[str, str, str]]) -> Service:
 
 
 def polls_of(service: Service) -> int:
-    """All polls that have ended."""
+    """The number of polls that have ended."""
     return sum(state.polls for state in service.store.accounts())
 
 
 def soak(polls: int, accounts: int) -> bool:
-    """Returns whether everything held; prints its figures."""
+    """Runs the soak and prints its figures. Returns whether all conditions held."""
     with exchange_process(accounts) as (base_url, keys, wire):
         service = service_for(base_url, keys)
         scrapers = [Scraper(service, False), Scraper(service, True)]
@@ -250,7 +250,7 @@ def soak(polls: int, accounts: int) -> bool:
         service.start()
         for thread in threads:
             thread.start()
-        watch(service, polls // 25, OFTEN_SECONDS)  # until every thread has met the worst: what it takes then, it keeps
+        watch(service, polls // 25, OFTEN_SECONDS)  # warm-up with all faults, until memory use is stable
         wire.send(None)
         started = time.monotonic()
         sizes = watch(service, polls)
@@ -266,7 +266,7 @@ def soak(polls: int, accounts: int) -> bool:
 
 
 def watch(service: Service, polls: int, reload_seconds: float = RELOAD_SECONDS) -> list[Size]:
-    """Measures, and ends long waits, until so many more polls have ended."""
+    """Measures, and reloads regularly, until this number of further polls have ended."""
     sizes, reload_at, before = [], time.monotonic() + reload_seconds, polls_of(service)
     while (done := polls_of(service) - before) < polls:
         sizes.append(size_after(done))
@@ -278,12 +278,12 @@ def watch(service: Service, polls: int, reload_seconds: float = RELOAD_SECONDS) 
 
 
 def all_up(service: Service) -> bool:
-    """The exchange is honest again: everybody is back soon."""
+    """Whether all accounts are up within 10 s after the faults have ended."""
     service.reload()
     deadline = time.monotonic() + 10
     while not all(state.up for state in service.store.accounts()):
         if time.monotonic() > deadline:
-            print("not every account came back")
+            print("not every account is up again")
             return False
         time.sleep(0.05)
     return True
@@ -292,7 +292,7 @@ def all_up(service: Service) -> bool:
 def report(
     service: Service, start: Size, sizes: list[Size], scrapers: list[Scraper], seconds: float, requests: int
 ) -> bool:
-    """Prints all figures. Returns whether they are as they should be."""
+    """Prints all figures. Returns whether they are within their limits."""
     done = sizes[-1].polls
     first = [size for size in sizes if size.polls < done * 0.1]
     last = [size for size in sizes if size.polls >= done * 0.9]
@@ -323,7 +323,7 @@ def main() -> int:
     with Path(os.devnull).open("w") as nowhere, redirect_stderr(nowhere):
         log.configure("info", "logfmt")
         held = soak(options.polls, options.accounts)
-    print("everything held" if held else "something did not hold")
+    print("all conditions held" if held else "FAILED")
     return 0 if held else 1
 
 

@@ -1,4 +1,4 @@
-"""What a user would otherwise write: pybit, the client library's gauges and server, one request a coin."""
+"""The script that a user would otherwise write: pybit, the client library's gauges and server, one request a coin."""
 
 import logging
 import os

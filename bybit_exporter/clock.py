@@ -1,7 +1,7 @@
 """The two clocks of the exporter.
 
-`wall` is Unix time: for timestamps that people and the exchange read. `now` decides what is stale and
-what is due: a change of the system's time does not move it, and it goes on while the machine sleeps.
+`wall` is Unix time, for timestamps that people and the exchange read. `now` is the staleness clock: it decides what is
+stale and what is due. Changes of the system time do not affect it, and it counts the time while the machine sleeps.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ wall = time.time
 if hasattr(time, "CLOCK_BOOTTIME"):  # Linux: unlike CLOCK_MONOTONIC it counts the time spent asleep
 
     def now() -> float:
-        """Seconds of the staleness clock; only differences mean anything."""
+        """Seconds of the staleness clock. Only the difference between two readings has a meaning."""
         return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 else:

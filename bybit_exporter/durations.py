@@ -9,7 +9,7 @@ _DURATION = re.compile("".join(rf"(?:([0-9]{{1,12}}){unit})?" for unit in _UNITS
 
 
 def parse(text: str) -> float:
-    """Seconds.
+    """Parses a duration. Returns seconds.
 
     Raises:
         ValueError: if the text is not a duration.
@@ -21,7 +21,7 @@ def parse(text: str) -> float:
 
 
 def show(seconds: float) -> str:
-    """The duration as a person would write it, to the millisecond."""
+    """Formats a duration, rounded to the millisecond."""
     rest, parts = round(seconds * 1000), []
     for unit, size in _UNITS.items():
         count, rest = divmod(rest, round(size * 1000))

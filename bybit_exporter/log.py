@@ -1,4 +1,4 @@
-"""Logs to stderr: logfmt or JSON, one line an event."""
+"""Logs to stderr, in logfmt or JSON, one line for each event."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WARNING,
 FORMATS = ("logfmt", "json")
 
 _NOISY = ("uvicorn", "asyncio", "urllib3")
-"""Their news below an error is what a client or the exchange did wrong; they quote it without limit."""
+"""Libraries of which only errors are logged. Their other messages are about faults of clients and of the exchange, and
+quote received data of any length."""
 
 
 def configure(level: str, log_format: str) -> None:
-    """Sets up the loggers of the exporter, and passes on what libraries log."""
+    """Sets up the exporter's loggers, and forwards the log records of libraries."""
     render = structlog.processors.JSONRenderer() if log_format == "json" else _logfmt
     structlog.configure(
         processors=[
@@ -49,7 +50,7 @@ def _prometheus_level(_: Any, __: str, event: MutableMapping[str, Any]) -> Mutab
 
 
 def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Texts may come from outside: nothing in them shall steer a terminal."""
+    """Replaces control characters: texts may come from outside, and must not control a terminal."""
     for key, value in event.items():
         if isinstance(value, str) and not value.isprintable():
             event[key] = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in value)
@@ -57,7 +58,7 @@ def _printable(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMappi
 
 
 class _Stderr:
-    """What cannot be written is lost: a full disk, a closed pipe or no stderr at all must not stop a poll."""
+    """Writes to stderr and ignores errors: a full disk, a closed pipe or a missing stderr must not stop a poll."""
 
     def write(self, text: str) -> None:
         with contextlib.suppress(OSError, ValueError, AttributeError):  # sys.stderr is None if it was closed
@@ -69,7 +70,7 @@ class _Stderr:
 
 
 class _Forward(logging.Handler):
-    """Hands what a library logs to our logger."""
+    """Forwards the log records of libraries to our logger."""
 
     def emit(self, record: logging.LogRecord) -> None:
         logger = structlog.get_logger(library=record.name)

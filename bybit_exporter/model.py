@@ -22,13 +22,13 @@ STALE_AFTER_INTERVALS = 3
 
 
 class AccountType(StrEnum):
-    """The wallet that is read, in the exchange's own words."""
+    """The type of the wallet that is polled. The values are the exchange's names, except that of `AUTO`."""
 
     SPOT = "SPOT"
     UNIFIED = "UNIFIED"
     FUND = "FUND"
     AUTO = "auto"
-    """SPOT or UNIFIED, whichever the exchange says that the account has."""
+    """SPOT or UNIFIED: the exchange is asked which of the two the account has."""
 
 
 class AccountStatus(StrEnum):
@@ -68,7 +68,7 @@ class FailureReason(StrEnum):
 
 
 class Secret:
-    """A text that no log, traceback, format string or pickle shows. `reveal` is the only way to it."""
+    """A text that logs, tracebacks, format strings and pickles do not show. Only `reveal` returns it."""
 
     __slots__ = ("_text",)
 
@@ -108,13 +108,13 @@ class Account:
     subaccounts: bool = False
     """Whether the subaccounts of this master account are listed."""
     subaccount_balances: bool = False
-    """Whether the funding balances of those are read, too."""
+    """Whether the funding balances of the subaccounts are read, too."""
     products: bool = False
     """Whether the assets outside the wallets are read: Earn, trading bots, copy trading, loans and so on."""
 
 
 class Balance(Struct, frozen=True, gc=False):
-    """What an account has of one coin, in units of the coin unless the name says USD. None: not stated, no series."""
+    """Balance of one coin, in units of the coin unless the name says USD. None: the exchange does not state it."""
 
     coin: str
     free: Decimal
@@ -131,12 +131,12 @@ class Balance(Struct, frozen=True, gc=False):
 
     @property
     def total(self) -> Decimal:
-        """Everything that the account has of the coin, debts subtracted."""
+        """The sum of free, frozen and withdrawing. Debts are subtracted."""
         return self.free + self.frozen + (self.withdrawing or 0)
 
 
 class MarginSummary(Struct, frozen=True, gc=False):
-    """The totals of a unified account, as the exchange states them. None: not stated, no series."""
+    """The totals of a unified account. None: the exchange does not state it."""
 
     equity_usd: Decimal | None = None
     wallet_balance_usd: Decimal | None = None
@@ -151,7 +151,7 @@ class MarginSummary(Struct, frozen=True, gc=False):
 
 
 class AccountSnapshot(Struct, frozen=True):
-    """What one successful poll says about an account."""
+    """The outcome of one successful poll of an account."""
 
     status: AccountStatus
     balances: tuple[Balance, ...]
@@ -163,12 +163,12 @@ class AccountSnapshot(Struct, frozen=True):
 
 
 EXPIRES_SOON_SECONDS = 14 * 86_400.0
-"""So long before a key expires, it is time to make another."""
+"""A key that expires within this time causes a warning."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """What the exchange says of a key."""
+    """Properties of an API key."""
 
     read_only: bool
     ip_bound: bool
@@ -188,14 +188,14 @@ class Subaccount:
 
 
 class RateLimit(Struct, frozen=True, gc=False):
-    """What the exchange last said of its limit on one endpoint for one account (in requests)."""
+    """The limit on one endpoint for one account, in requests, as the exchange last reported it."""
 
     limit: int
     remaining: int
 
 
 class Resource(Enum):
-    """What is read from the exchange. The value is its name in the log."""
+    """A kind of data that is read from the exchange. The value is its name in the log."""
 
     WALLET = "account"
     WITHDRAWALS = "withdrawals"
@@ -209,31 +209,31 @@ class Resource(Enum):
 
 
 class Failure(Struct, frozen=True):
-    """Why something could not be read, in words for people."""
+    """Why a job failed, in words for people."""
 
     reason: FailureReason
     message: str
-    """What was seen."""
+    """What happened."""
     advice: str
     """What to do about it."""
     code: str = ""
-    """Tells apart the cases of one reason, such as ``retCode 10003``."""
+    """Distinguishes the cases of one reason, such as ``retCode 10003``."""
     needs_operator: bool = False
-    """Whether it lasts until a person does something."""
+    """Whether the failure lasts until a person acts."""
     refuses_key: bool = False
-    """Whether the exchange refuses the key, whatever it asks for."""
+    """Whether the exchange refuses the key for every request."""
     is_unavailable: bool = False
-    """Whether the exchange does not offer this here, or not to this key. That is no fault: no series is shown."""
+    """Whether the exchange does not offer this here, or not to this key. This is not a fault: no series is shown."""
     cause: BaseException | None = None
     """The exception in the exporter, for ``internal``."""
 
 
 class JobResult(Struct, Generic[T], frozen=True):
-    """How one run of a job ended: with a value, or with the failure because of which there is none."""
+    """The result of one run of a job: a value or a failure."""
 
     resource: Resource
     account: Account | None
-    """None: it is about the whole exporter."""
+    """None: the result belongs to no account."""
     outcome: T | Failure
     observed_at: float
     """The outcome was true at this moment or later."""
@@ -241,14 +241,14 @@ class JobResult(Struct, Generic[T], frozen=True):
     ended_timestamp: float
     duration_seconds: float
     stale_after_seconds: float = 0.0
-    """The value expires so long after ``observed_at``."""
+    """The value expires this long after ``observed_at``."""
     delay_seconds: float = 0.0
     """The job must not run again before this time has passed; 0: it runs at its next interval."""
     pauses_all: bool = False
-    """Whether the exchange blocks this address, so that nothing may be asked for a while."""
+    """Whether the exchange blocks this address, so that all requests must pause."""
     rate_limits: Mapping[str, RateLimit] = field(default_factory=dict)
     account_type: AccountType | None = None
-    """For a wallet: its type, as far as it is known."""
+    """For a wallet: its type."""
     subaccount: str = ""
 
     @property
@@ -258,7 +258,7 @@ class JobResult(Struct, Generic[T], frozen=True):
 
 
 class MarketPrices(Struct, frozen=True):
-    """The prices of the spot market, and which coins it knows."""
+    """The prices and the coins of the spot market."""
 
     usd: Mapping[str, Decimal]
     """The price of each coin in US dollars. Coins without a price are left out."""
@@ -295,4 +295,4 @@ class SubaccountEquity(Struct, frozen=True, gc=False):
     """The exchange's name of the wallet, such as ``FUND`` or ``UNIFIED``."""
     usd: Decimal
     subaccount: str = ""
-    """The name of the subaccount, where it is known."""
+    """The name of the subaccount; ``""`` if it is not known."""

@@ -19,7 +19,7 @@ def private_key(pem: str) -> RSAPrivateKey:
     """Reads a private key from a PEM text.
 
     Raises:
-        ValueError: the key cannot be used. The message quotes nothing of it.
+        ValueError: the key cannot be used. The message does not quote it.
     """
     from cryptography.exceptions import UnsupportedAlgorithm
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey

@@ -1,1 +1,1 @@
-"""For maintainers."""
+"""Tools for maintainers."""

@@ -1,6 +1,6 @@
 """Writes the tables of alerts in the documentation: ``python -m tools.alerts``.
 
-Each stands between ``<!-- alerts -->`` and ``<!-- /alerts -->``; a test compares them with the rules.
+Each table is between ``<!-- alerts -->`` and ``<!-- /alerts -->``. A test compares it with the rules.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ Rule = dict[str, Any]
 
 
 def rules() -> list[Rule]:
-    """The rules of alerts in their order; an alert has a rule for each severity."""
+    """The alerting rules in their order. An alert has a rule for each severity."""
     all_rules = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
     return [rule for rule in all_rules if "alert" in rule]
 
 
 def alerts(runbooks: str) -> str:
-    """The table; ``runbooks`` is the address of docs/runbooks.md from its document."""
+    """The table of alerts. ``runbooks`` is the relative address of docs/runbooks.md."""
     rows = []
     for name, its_rules in groupby(rules(), lambda rule: str(rule["alert"])):
         same = list(its_rules)
-        summaries = list(dict.fromkeys(_says(rule) for rule in same))
-        alike = _beginning(summaries)
-        says = alike + ", then ".join(summary.removeprefix(alike) for summary in summaries)
+        summaries = list(dict.fromkeys(_summary(rule) for rule in same))
+        beginning = _common_beginning(summaries)
+        meaning = beginning + ", then ".join(summary.removeprefix(beginning) for summary in summaries)
         severities = ", then ".join(rule["labels"]["severity"] for rule in same)
         after = ", then ".join(dict.fromkeys(rule.get("for", "at once") for rule in same))
-        rows.append((f"[{name}]({runbooks}#{name.lower()})", severities, says, after))
+        rows.append((f"[{name}]({runbooks}#{name.lower()})", severities, meaning, after))
     return table(("alert", "severity", "meaning", "for"), rows)
 
 
-def _says(rule: Rule) -> str:
+def _summary(rule: Rule) -> str:
     return _LABEL.sub(lambda label: label[1].upper(), _OPTIONAL.sub("", rule["annotations"]["summary"]))
 
 
-def _beginning(texts: list[str]) -> str:
+def _common_beginning(texts: list[str]) -> str:
     """The longest common beginning."""
     letters = zip(*texts, strict=False)
     return "".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, letters))
 
 
 def current(document: Path) -> str:
-    """The document's text with the table of the rules; unchanged if it has no place for one."""
+    """The document's text with the current table; unchanged if it has no place for one."""
     body = alerts(DOCUMENTS[document])
     return _PLACE.sub(lambda place: f"{place[1]}\n{body}\n\n{place[2]}", document.read_text())
 

@@ -1,7 +1,7 @@
-"""Installs the wheel of dist/ and tries what its users do: ``python -m tools.release_check``, after ``make dist``.
+"""Installs the wheel of dist/ and runs it as users do: ``python -m tools.release_check``, after ``make dist``.
 
-Each supported Python that this machine has gets an environment of its own, into which pip installs the wheel and the
-newest libraries that it admits, as pipx does. Everything runs in an empty directory, on loopback.
+For each supported Python on this machine, pip installs the wheel into a new environment, with the newest libraries that
+it allows, as pipx does. Everything runs in an empty directory, on loopback.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.st
 
 
 def interpreters(version: str) -> Iterator[str]:
-    """Where a Python of this version may be: on the path, among pyenv's, among uv's."""
+    """Paths at which this version of Python may be: on the PATH, of pyenv, of uv."""
     if found := shutil.which(f"python{version}"):
         yield found
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
@@ -41,7 +41,7 @@ def interpreters(version: str) -> Iterator[str]:
 
 
 def works(python: str, version: str) -> bool:
-    """Whether this is that Python, with what ``python -m venv`` needs; a shim of pyenv may be neither."""
+    """Whether this Python has this version and can make environments. A shim of pyenv may do neither."""
     code = "import ensurepip, sys; print('%d.%d' % sys.version_info[:2])"
     with contextlib.suppress(OSError):
         done = subprocess.run([python, "-c", code], capture_output=True, text=True, check=False)
@@ -50,7 +50,7 @@ def works(python: str, version: str) -> bool:
 
 
 class Installed:
-    """The wheel in an environment of its own, and an empty directory to run it in."""
+    """An environment with the wheel, and an empty directory to run it in."""
 
     def __init__(self, python: str, wheel: Path, directory: Path) -> None:
         self._home = directory / "home"
@@ -70,7 +70,7 @@ class Installed:
 
     @contextlib.contextmanager
     def running(self, *command: str) -> Iterator[subprocess.Popen[str]]:
-        """A process with its output in a pipe. It is killed at the end, and after a minute in any case."""
+        """Runs a process with its output in a pipe. It is killed at the end, or after a minute."""
         process = subprocess.Popen(
             command, cwd=self._home, env=_ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
@@ -84,12 +84,13 @@ class Installed:
             process.communicate()
 
     def check_version(self, version: str) -> None:
-        told = self.run(self.script, "--version")
-        check(re.fullmatch(rf"bybit-exporter {re.escape(version)} \(revision [0-9a-f]+, Python [\d.]+\)\n", told), told)
-        check(self.run(self.python, "-m", "bybit_exporter", "--version") == told, "python -m bybit_exporter differs")
+        output = self.run(self.script, "--version")
+        expected = rf"bybit-exporter {re.escape(version)} \(revision [0-9a-f]+, Python [\d.]+\)\n"
+        check(re.fullmatch(expected, output), output)
+        check(self.run(self.python, "-m", "bybit_exporter", "--version") == output, "python -m bybit_exporter differs")
 
     def check_once(self) -> None:
-        """Against the embedded exchange, which prints the configuration that asks it."""
+        """Runs --once against the embedded exchange, with the configuration that the exchange prints."""
         with self.running(self.python, "-m", "bybit_exporter.sandbox") as exchange:
             config = self._home / "config.yaml"
             config.touch(0o600)
@@ -98,7 +99,7 @@ class Installed:
         config.unlink()
 
     def check_demo(self) -> None:
-        """The pages, and with them the templates and documents that must be in the wheel."""
+        """Reads the pages, which need the templates and documents of the wheel."""
         flags = ["--demo", "--web.listen-address=127.0.0.1:0", "--log.format=json"]
         with self.running(self.script, *flags) as exporter:
             *_, listening = lines_until(exporter, '"listening"')
@@ -109,7 +110,7 @@ class Installed:
 
 
 def lines_until(process: subprocess.Popen[str], expected: str) -> list[str]:
-    """What the process prints, up to the line with the expected text."""
+    """The output of the process, up to the line with the expected text."""
     lines: list[str] = []
     for line in process.stdout or ():
         lines.append(line)
@@ -125,7 +126,7 @@ def check(condition: object, problem: str) -> None:
 
 
 def documents(wheel: Path) -> None:
-    """Every document that a clone has is in the wheel, as a file with content."""
+    """Checks that the wheel contains every document of the clone, and that none is empty."""
     inside = zipfile.ZipFile(wheel)
     for document in (ROOT / "README.md", *(ROOT / "docs").glob("*.md"), *(ROOT / "docs" / "images").glob("*.png")):
         name = f"bybit_exporter/web/documents/{document.relative_to(ROOT)}"
@@ -133,7 +134,7 @@ def documents(wheel: Path) -> None:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Tries the wheel of dist/ on each of these Pythons, by default on each that is supported."""
+    """Checks the wheel of dist/ with each of these Python versions, by default with all supported ones."""
     (wheel,) = (ROOT / "dist").glob("*.whl")
     version = wheel.name.split("-")[1]
     documents(wheel)

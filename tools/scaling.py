@@ -1,6 +1,6 @@
-"""Writes the tables of docs/scaling.md, which follow from a few figures: ``python -m tools.scaling``.
+"""Writes the tables of docs/scaling.md, computed from a few figures: ``python -m tools.scaling``.
 
-Each stands between ``<!-- name -->`` and ``<!-- /name -->``; a test compares them.
+Each table is between ``<!-- name -->`` and ``<!-- /name -->``. A test compares it with the computed one.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from tools.documents import table, with_tables
 SCALING = Path(__file__).parent.parent / "docs" / "scaling.md"
 
 ADDRESS_PER_SECOND = 80.0
-"""Requests that an address is planned with. The exchange allows 120, the exporter sends 100 at most."""
+"""The planned rate of requests of one address. The exchange allows 120; the exporter sends at most 100."""
 
 MAX_PER_SECOND = 100.0
 KEY_SECONDS = 3600.0
@@ -49,7 +49,7 @@ class Plan:
 
     @property
     def addresses(self) -> int:
-        """The fewest of which each sends no more than it is planned with."""
+        """The smallest number of addresses of which each sends at most the planned rate."""
         return next(count for count in itertools.count(1) if self._per_second(count) <= ADDRESS_PER_SECOND * count)
 
     def _shards(self, addresses: int) -> int:
@@ -61,7 +61,7 @@ class Plan:
 
     @property
     def shards(self) -> int:
-        """As many behind one address as behind another, so that they can share its limit evenly."""
+        """The same number for each address, so that the shards of an address can share its limit evenly."""
         return self._shards(self.addresses)
 
     @property
@@ -79,7 +79,7 @@ class Plan:
 
     @property
     def fullest(self) -> int:
-        """Accounts of the shard that happens to have most, three standard deviations above the mean."""
+        """Accounts of the largest shard: three standard deviations above the mean."""
         mean = self.accounts / self.shards
         return math.ceil(mean + (3 * math.sqrt(mean) if self.shards > 1 else 0))
 
@@ -115,7 +115,7 @@ def plan() -> str:
 
 
 def shard() -> str:
-    """What the fullest shard of each plan is like."""
+    """Load and start time of the largest shard of each plan."""
     head = ("accounts", "every", "accounts of the fullest shard", "its requests/s", "its CPU", "ready after")
     rows = [
         (
@@ -135,7 +135,7 @@ TABLES = {"plan": plan, "shard": shard}
 
 
 def current(text: str) -> str:
-    """The text with every table as it follows from the figures."""
+    """The text with current tables."""
     return with_tables(text, TABLES)
 
 

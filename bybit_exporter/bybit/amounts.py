@@ -1,4 +1,4 @@
-"""Decimal strings of the exchange, and exact arithmetic with them."""
+"""Parses the exchange's decimal strings, and adds and subtracts them exactly."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ ZERO = Decimal(0)
 _EXACT = Context(prec=100)
 """More digits than any amount has."""
 _MAX_SAFE_EXPONENT = 307
-"""Of the first digit. The largest float is 1.8e308."""
+"""The maximum exponent of the first digit. The largest float is 1.8e308."""
 _PLAIN = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?").fullmatch
-"""What nearly all amounts look like. A number of so few digits is a finite float."""
+"""The form of nearly all amounts. With at most 100 digits before the point, a number is always a finite float."""
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 OptionalText = str | msgspec.UnsetType

@@ -1,4 +1,4 @@
-"""What the exchange says of a key: what it may do besides reading, and when it expires."""
+"""Properties of an API key: its permissions, its IP addresses and its expiry."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .errors import MALFORMED, BybitError
 API_KEY_PATH = "/v5/user/query-api"
 
 ANY_ADDRESS = "*"
-"""The only address in the list of a key that is not bound to any."""
+"""The only entry in the address list of a key that is not bound to addresses."""
 
 WITHDRAW = "Withdraw"
 """The name of the permission to withdraw."""
@@ -36,7 +36,7 @@ class ApiKeyResult(msgspec.Struct, rename="camel"):
 
 @redacts_key
 def read_api_key(client: Client, account: Account) -> Answer[ApiKey]:
-    """Reads what the exchange says of the account's key.
+    """Reads the properties of the account's key.
 
     Raises:
         BybitError: the request failed.

@@ -68,7 +68,7 @@ class _ServerTime(msgspec.Struct, rename="camel"):
 
 
 class Client:
-    """Asks one exchange for any number of accounts; safe for any number of threads.
+    """Sends requests to one exchange, for any number of accounts and from any number of threads.
 
     ``observe_request`` is called once for each HTTP request, failed ones included, with the path of the endpoint and
     the seconds from sending to the last byte.
@@ -94,13 +94,13 @@ class Client:
         self._transport.close()
 
     def get(self, path: str, params: Mapping[str, str], result: type[T], signer: Account | None = None) -> Answer[T]:
-        """Asks, and validates the answer. Signs the request if there is a signer.
+        """Sends a request, signed if there is a signer, and validates the answer.
 
-        A failure that may be temporary is followed by one more request with a new signature. If the exchange refuses
-        our timestamp, its clock is read before that.
+        After a failure that may be temporary, the request is repeated once with a new signature. If the exchange
+        refuses our timestamp, its clock is read before that.
 
         Raises:
-            BybitError: the request failed, or the answer is not what was expected.
+            BybitError: the request failed, or the answer is not valid.
         """
         query = _query(tuple(params.items()))
         try:
@@ -114,7 +114,7 @@ class Client:
         return self._get(path, query, result, signer)
 
     def pause(self, seconds: float) -> None:
-        """Waits between the requests of one reading."""
+        """Waits between two requests of one job."""
         self.rate_limiter.sleep(seconds)
 
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:

@@ -2,7 +2,7 @@
 
 `requests` limits each single wait, so an answer that arrives byte by byte can last for ever. Here the time left until
 the deadline limits every wait: for each address of the host, for the TLS handshake, for a proxy, and for each part of
-the answer. Only the lookup of the host's name has limits of its own, those of the system's resolver.
+the answer. The only exception is the DNS lookup, which the system's resolver limits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Deadline(threading.local):
         """Seconds left.
 
         Raises:
-            TimeoutError: none is left.
+            TimeoutError: no time is left.
         """
         seconds = self.at - clock.now()
         if seconds <= 0:
@@ -103,7 +103,7 @@ class _Connection(HTTPConnection):
 class _TLSConnection(_Connection, HTTPSConnection):
     def connect(self) -> None:
         if not self.proxy:
-            self.server_hostname = self.host  # the name to check, although an address is connected to
+            self.server_hostname = self.host  # the certificate is checked for the name, not for the address
         super().connect()
 
 

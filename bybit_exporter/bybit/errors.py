@@ -14,7 +14,7 @@ from ..model import AccountType, RateLimit
 from ..model import FailureReason as Reason
 
 SLOW_RETRY_SECONDS = 300.0
-"""Time to the next attempt after a refusal that only a person can end."""
+"""Time to the next attempt after a refusal that lasts until a person acts."""
 
 PAUSE_ALL_SECONDS = 600.0
 """The exchange unblocks an IP address after ten minutes without a request."""
@@ -47,7 +47,7 @@ class ErrorRule:
     ret_codes: tuple[int, ...] = ()
     http_statuses: tuple[int, ...] = ()
     seen: str = ""
-    """How the failure shows, if not by a code."""
+    """How the failure is recognised, if not by a code."""
 
 
 NETWORK = ErrorRule(
@@ -93,7 +93,7 @@ CLOCK = ErrorRule(
     ret_codes=(10002, -1),
 )
 BANNED_ADVICE = "the exchange has banned the account: contact its support"
-"""For a poll that is refused, and for a status that says so in an answer."""
+"""For a refused poll, and for a status in an answer."""
 
 UNKNOWN_STATUS_ADVICE = "log in at Bybit and look whether the account can trade and withdraw"
 """What to do about a status that Bybit does not document."""
@@ -143,7 +143,7 @@ NOT_FOUND = ErrorRule(
     ret_codes=(10017, 10404),
     http_statuses=(404,),
 )
-"""Does not say which of the three is wrong."""
+"""The answer does not say which of the three is wrong."""
 MALFORMED = ErrorRule(
     Reason.MALFORMED,
     RetryPolicy.NEXT_INTERVAL,
@@ -209,12 +209,11 @@ _BY_HTTP_STATUS = {status: rule for rule in ERROR_RULES for status in rule.http_
 
 
 class BybitError(Exception):
-    """A request without a result: the rule that applies, and what was received.
+    """A failed request: the rule that applies, and what was received.
 
-    The message (``str``) is the detail, followed by the beginning of `seen`, a text from outside made fit for a log.
-    `code` names the exchange's refusal, such as ``retCode 10003``; ``""`` if it was none. `rate_limits` are those that
-    the answer, if there was one, reported. `reset_at_ms` (Unix time by the exchange's clock) and `retry_after_seconds`
-    are as the exchange sent them.
+    The message (``str``) is the detail, then the beginning of `seen`, quoted. `seen` is a text from outside. `code`
+    names the exchange's refusal, such as ``retCode 10003``; ``""`` if there was none. `rate_limits`, `reset_at_ms`
+    (Unix time by the exchange's clock) and `retry_after_seconds` are as the exchange sent them.
     """
 
     def __init__(
@@ -240,11 +239,11 @@ class BybitError(Exception):
         return self.detail if self.seen is None else f"{self.detail}: {quote(self.seen)}"
 
     def prefix_path(self, path: str) -> None:
-        """Puts the path of the enclosing object before the field that the detail begins with."""
+        """Adds the path of the enclosing object to the field at the beginning of the detail."""
         self.detail = f"{path}.{self.detail}"
 
     def redact(self, text: str) -> None:
-        """Removes a text from what was received."""
+        """Replaces a text in the received text by ``***``."""
         if self.seen is not None:
             self.seen = self.seen.replace(text, "***")
 
@@ -296,7 +295,7 @@ def advice(error: BybitError, account_type: AccountType) -> str:
 
 
 def resource_advice(error: BybitError) -> str:
-    """What to tell the user about a failure to read anything but a wallet. Only polls say if account_type is right."""
+    """What to tell the user about a failure to read anything but a wallet. It never blames account_type."""
     if error.reason is Reason.ACCOUNT_MODE:
         return (
             "the exchange does not offer this to this account on this host: check api.base_url, api.environment and any"
@@ -331,7 +330,7 @@ def rule_for_http_status(status: int, body: bytes) -> ErrorRule:
 
 
 def _rule_for_forbidden(body: bytes) -> ErrorRule:
-    """403 has many causes; the body tells which."""
+    """Status 403 has many causes. The body distinguishes them."""
     if b"too frequent" in body.lower():
         return IP_RATE_LIMIT
     code = re.search(rb'"retCode"\s*:\s*(-?[0-9]{1,9})\b', body)
@@ -340,5 +339,5 @@ def _rule_for_forbidden(body: bytes) -> ErrorRule:
 
 def quote(text: str) -> str:
     """Quotes the beginning of a text from outside for a log: printable, on one line, at most 100 characters."""
-    shown = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: QUOTED_CHARACTERS + 1])
-    return f'"{shown}"' if len(shown) <= QUOTED_CHARACTERS else f'"{shown[: QUOTED_CHARACTERS - 1]}…"'
+    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text[: QUOTED_CHARACTERS + 1])
+    return f'"{printable}"' if len(printable) <= QUOTED_CHARACTERS else f'"{printable[: QUOTED_CHARACTERS - 1]}…"'

@@ -1,4 +1,4 @@
-"""Answers that come in pages."""
+"""Reads answers that have several pages."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def read_pages(
 ) -> Answer[list[T]]:
     """Reads all pages. The answer has the age of the first page and the rate limits of the last.
 
-    ``cursor`` is the name of the parameter that asks for a further page. ``next_cursor`` reads its value off a page:
-    None, ``""`` or ``"0"`` after the last.
+    ``cursor`` is the name of the parameter for a further page. ``next_cursor`` gets its value from the page before; it
+    is None, ``""`` or ``"0"`` after the last.
 
     Raises:
         BybitError: for any failure of any page, and ``malformed`` if the pages do not end.

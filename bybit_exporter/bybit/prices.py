@@ -40,7 +40,7 @@ class TickersResult(msgspec.Struct):
 
 
 def read_prices(client: Client) -> Answer[MarketPrices]:
-    """Reads the prices of all coins of the spot market, and which coins there are.
+    """Reads the prices and the names of all coins of the spot market.
 
     Raises:
         BybitError: the request failed.
@@ -85,8 +85,8 @@ def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
 def known_coins(symbols: Iterable[str]) -> frozenset[str]:
     """Every coin that may be the base or the quote of a pair.
 
-    Where a symbol can be split in several ways, the coins of all of them count: the log would otherwise call a coin
-    unknown that the exchange knows.
+    If a symbol can be split in several ways, the coins of all splits are included. Otherwise the log could report an
+    existing coin as unknown.
     """
     return frozenset(coin for symbol in symbols for split in possible_splits(symbol) for coin in split)
 
@@ -94,7 +94,7 @@ def known_coins(symbols: Iterable[str]) -> frozenset[str]:
 def split_symbol(symbol: str) -> tuple[str, str]:
     """The base and the quote of a pair; two empty texts if there is more than one way to split the symbol, or none.
 
-    ``AVAXUSD`` may be AVAX in USD or AVA in XUSD. A price is never given to a coin by a guess.
+    ``AVAXUSD`` may be AVAX in USD or AVA in XUSD. No coin gets the price of an ambiguous symbol.
     """
     splits = possible_splits(symbol)
     return splits[0] if len(splits) == 1 else ("", "")

@@ -16,7 +16,7 @@ from .errors import MALFORMED, BybitError
 ASSET_OVERVIEW_PATH = "/v5/asset/asset-overview"
 
 WALLETS = frozenset({"FundingAccount", "UnifiedTradingAccount"})
-"""Entries of the answer that have metrics of their own, and are therefore no products."""
+"""Entries of the answer that are not products, since they have their own metrics."""
 
 _MAX_TIMESTAMP_DIGITS = 15
 
@@ -69,7 +69,7 @@ class AssetOverviewResult(msgspec.Struct):
 
 @redacts_key
 def read_products(client: Client, account: Account) -> Answer[Products]:
-    """Reads what the account has outside its wallets.
+    """Reads the account's assets outside its wallets.
 
     Bybit describes this for the keys of master accounts. The key of a subaccount may get the assets of its master.
 
@@ -81,9 +81,10 @@ def read_products(client: Client, account: Account) -> Answer[Products]:
 
 
 def products(result: AssetOverviewResult) -> Products:
-    """Converts a valid answer. A figure that the answer leaves empty is left out.
+    """Converts a valid answer. Empty figures are left out.
 
-    A coin that is listed twice in the same part of a product is summed, as is a product that is listed twice.
+    Amounts of a coin that is listed twice in the same part of a product are added. So are products that are listed
+    twice.
 
     Raises:
         BybitError: ``malformed``, if an amount is not a finite decimal number or a time is not a number.
@@ -114,7 +115,7 @@ def products(result: AssetOverviewResult) -> Products:
 
 
 def _coins(entry: Product) -> Iterator[tuple[str, str, Decimal, str]]:
-    """Category, coin, amount, and path of the amount. A product that has parts lists its coins in them."""
+    """Category, coin, amount, and path of the amount. If a product has parts, they list its coins."""
     if not entry.categories:
         yield from _amounts("", entry.coin_detail, "coinDetail")
     for index, part in enumerate(entry.categories or ()):

@@ -11,7 +11,7 @@ from .errors import IP_RATE_LIMIT, BybitError
 
 
 class RateLimiter:
-    """Spaces requests evenly, ``requests_per_second`` of them, over all threads."""
+    """Spaces the requests of all threads evenly, at ``requests_per_second``."""
 
     def __init__(
         self,

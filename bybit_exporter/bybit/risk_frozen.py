@@ -1,4 +1,4 @@
-"""The amount that the exchange keeps from being withdrawn because of risk."""
+"""The amount that cannot be withdrawn because the exchange has frozen it for risk."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class WithdrawableAmountResult(msgspec.Struct, rename="camel"):
 def read_risk_frozen(client: Client, account: Account) -> Answer[Decimal]:
     """Reads the amount frozen because of risk, in US dollars, over all coins and wallets of the account.
 
-    The request must name a coin, but this figure of the answer is the same for every coin.
+    The request must name a coin, but the amount is the same for every coin.
 
     Raises:
         BybitError: the request failed; ``auth`` where the key may not read this; ``malformed`` if the amount is not a

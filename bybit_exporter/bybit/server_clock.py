@@ -1,7 +1,7 @@
 """An estimate of the exchange's clock.
 
-The exchange accepts ``server_time - recv_window <= timestamp < server_time + 1 s``, so every request of a machine
-whose clock is one second ahead fails. Every answer carries the exchange's time, which keeps the estimate up to date.
+The exchange accepts ``server_time - recv_window <= timestamp < server_time + 1 s``. So all requests fail if this
+machine's clock is one second ahead. Every answer contains the exchange's time, which keeps the estimate up to date.
 """
 
 from __future__ import annotations

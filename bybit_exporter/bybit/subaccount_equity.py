@@ -15,7 +15,7 @@ from .errors import MALFORMED, BybitError
 MEMBERS_ASSETS_PATH = "/v5/asset/total-members-assets"
 
 COMPLETE = 0
-"""The ``stat`` of a figure for which the exchange could read everything."""
+"""The ``stat`` of a complete value."""
 
 Name = Annotated[str, msgspec.Meta(min_length=1)]
 
@@ -60,7 +60,7 @@ def read_subaccount_equity(client: Client, account: Account) -> Answer[Sequence[
 def subaccount_equity(result: MembersAssetsResult) -> Sequence[SubaccountEquity]:
     """Converts a valid answer. Wallets that the exchange marks as incomplete, and those of the master, are left out.
 
-    A total that is incomplete says nothing against the wallets in it that are complete: each states that for itself.
+    Each wallet states itself whether it is complete. The totals are not considered.
 
     Raises:
         BybitError: ``malformed``, if a value is not a finite decimal number or a wallet is listed twice.

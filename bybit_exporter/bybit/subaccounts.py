@@ -49,9 +49,11 @@ def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subacc
 def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
     """Converts valid answers. Each subaccount is listed once, under a unique name.
 
-    The name is the user name, or the UID if the user name is empty, or is the user name or the UID of another.
+    The name is the user name. It is the UID if the user name is empty, or equals a user name or UID of another one.
     """
-    by_uid = {member.uid: member for member in members}  # one created between two requests moves others to another page
+    by_uid = {
+        member.uid: member for member in members
+    }  # a member may be on two pages, if another was created meanwhile
     named = Counter([*(member.username for member in by_uid.values()), *by_uid])
     return [
         Subaccount(

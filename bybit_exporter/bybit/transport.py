@@ -1,8 +1,8 @@
 """HTTP GET with a deadline for the whole exchange.
 
-It uses the adapter of `requests`, with a request that is built by hand: `requests.Session` would spend more time on
-files, forms, cookies, hooks and redirects, none of which exist here, than on the request, and would quote the query
-anew, which is signed.
+It uses the adapter of `requests`, with a request that is built by hand. `requests.Session` would spend more time on
+files, forms, cookies, hooks and redirects, which are not used here, than on the request. It would also quote the signed
+query again, which could change it.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ class Transport:
         self._proxies, self._verify = settings["proxies"], settings["verify"]
 
     def get(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
-        """Sends exactly this query string. Follows no redirect, sends no body, keeps no cookie.
+        """Sends exactly this query string. Does not follow redirects, and does not keep cookies.
 
         Raises:
             BybitError: ``network``, ``timeout``, or ``malformed`` for a body of more than 1 MiB.
         """
         request = requests.PreparedRequest()
         request.method, request.url = "GET", self._base_url + path + ("?" + query if query else "")
-        request.headers = dict(headers)  # type: ignore[assignment]  # nothing looks for a name in another case
+        request.headers = dict(headers)  # type: ignore[assignment]  # no code looks up names in another case
         deadline.start(self._timeout_seconds)
         try:
             with self._adapter.send(
@@ -66,7 +66,7 @@ class Transport:
             ) as response:
                 body = _read(response.raw)
             received_at = clock.now()
-            deadline.remaining()  # an answer that waited while the process was stopped is out of date
+            deadline.remaining()  # the answer is out of date if the process was stopped meanwhile
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
             raise self._failure(error) from error
         if len(body) > MAX_BODY_BYTES:
@@ -79,7 +79,7 @@ class Transport:
             return BybitError(TIMEOUT, f"no complete answer within {self._timeout_seconds:g} s")
         is_cut_off = isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead | IncompleteRead)
         is_malformed = isinstance(cause, http.client.HTTPException | DecodeError | zlib.error) and not is_cut_off
-        # A proxy's URL may hold a password and stand in other errors: only these are quoted.
+        # Only these errors are quoted: others may contain the URL of a proxy, with its password.
         seen = str(cause) if isinstance(cause, OSError | http.client.HTTPException | zlib.error) else None
         return BybitError(MALFORMED if is_malformed else NETWORK, type(cause).__name__, seen=seen)
 

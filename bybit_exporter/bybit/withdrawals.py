@@ -1,4 +1,4 @@
-"""The withdrawals under way of a funding wallet, over all pages of the last 30 days. Keys of master accounts only."""
+"""The withdrawals in progress of a funding wallet, over all pages of the last 30 days. Keys of master accounts only."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PAGE_SIZE = 50
 """The most that the exchange allows."""
 
 ENDED = frozenset({"success", "BlockchainConfirmed", "CancelByUser", "Reject", "Fail"})
-"""With any other status, documented or not, the coins may still be on their way."""
+"""The statuses of withdrawals that have ended. With any other status, the coins may still be in transfer."""
 
 
 class Withdrawal(msgspec.Struct):
@@ -44,7 +44,7 @@ class WithdrawalsPage(msgspec.Struct, rename="camel"):
 
 @redacts_key
 def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, Decimal]]:
-    """Reads the sum of what is being withdrawn, by coin.
+    """Reads the sum of the withdrawals in progress, by coin.
 
     Raises:
         BybitError: for any failure; ``auth`` if the key may not read withdrawals.

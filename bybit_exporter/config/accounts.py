@@ -21,17 +21,17 @@ def read_account(section: Section, secrets: SecretReader, interval: float, stale
     ``interval`` is the global poll interval; ``stale_after`` is 0 if the configuration does not say it. Both are in
     seconds.
     """
-    interval = section.take("poll_interval", schema.duration(1.0), interval)
+    interval = section.optional("poll_interval", schema.duration(1.0), interval)
     account = Account(
         name=section.require("name", _name, ""),
         account_type=AccountType(section.require("account_type", schema.one_of(ACCOUNT_TYPES), ACCOUNT_TYPES[0])),
-        coins=section.take("coins", _coins(section), None),
+        coins=section.optional("coins", _coins(section), None),
         api_key=secrets.read_key(),
         api_secret=secrets.read_secret(),
         poll_interval_seconds=interval,
         stale_after_seconds=stale_after or STALE_AFTER_INTERVALS * interval,
         **_subaccounts(section),
-        products=section.take("products", schema.boolean, False),
+        products=section.optional("products", schema.boolean, False),
     )
     section.finish()
     return account
@@ -49,16 +49,16 @@ def missing_in_demo(account: Account) -> dict[str, str]:
 
 def _name(value: Any) -> str:
     if not schema.text(value).isprintable():
-        raise ValueError(f"{schema.shown(value)} contains a line break or another character that is not printable")
+        raise ValueError(f"{schema.quote(value)} contains a line break or another character that is not printable")
     return str(value)
 
 
 def _subaccounts(section: Section) -> dict[str, bool]:
     """Reads ``subaccounts``, which is true or false, or a mapping that says which of their balances are read."""
     if not section.is_section("subaccounts"):
-        return {"subaccounts": section.take("subaccounts", schema.boolean, False)}
+        return {"subaccounts": section.optional("subaccounts", schema.boolean, False)}
     subaccounts = section.section("subaccounts")
-    balances = subaccounts.take("balances", schema.one_of([AccountType.FUND]), "")
+    balances = subaccounts.optional("balances", schema.one_of([AccountType.FUND]), "")
     subaccounts.finish()
     return {"subaccounts": True, "subaccount_balances": bool(balances)}
 
@@ -73,9 +73,9 @@ def _coins(section: Section) -> Callable[[Any], tuple[str, ...]]:
             if not isinstance(coin, str):
                 section.report(f"coins[{index}]", "must be a single value")
             elif not is_coin_name(coin):
-                section.report(f"coins[{index}]", f"{schema.shown(coin)} is not an upper-case coin name")
+                section.report(f"coins[{index}]", f"{schema.quote(coin)} is not an upper-case coin name")
             elif coin in value[:index]:
-                section.report(f"coins[{index}]", f"{schema.shown(coin)} is listed twice")
+                section.report(f"coins[{index}]", f"{schema.quote(coin)} is listed twice")
         return tuple(sys.intern(str(coin)) for coin in value)  # all accounts share one text
 
     return convert

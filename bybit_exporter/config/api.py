@@ -43,14 +43,14 @@ def read_api(section: Section) -> ApiConfig:
     """Reads the section. What is wrong is reported to it."""
     if section.has("environment") and section.has("base_url"):
         section.report("base_url", "stands instead of environment; give one of the two")
-    environment = section.take("environment", schema.one_of(ENVIRONMENTS), "mainnet")
+    environment = section.optional("environment", schema.one_of(ENVIRONMENTS), "mainnet")
     default = ApiConfig()
     api = ApiConfig(
-        section.take("base_url", _base_url, ENVIRONMENTS[environment]),
-        section.take("recv_window", schema.duration(0.001, 60.0), default.recv_window_seconds),
-        section.take("timeout", schema.duration(0.001, 600.0), default.timeout_seconds),
-        section.take("max_requests_per_second", _positive_number, default.max_requests_per_second),
-        section.take("source_address", _source_address, default.source_address),
+        section.optional("base_url", _base_url, ENVIRONMENTS[environment]),
+        section.optional("recv_window", schema.duration(0.001, 60.0), default.recv_window_seconds),
+        section.optional("timeout", schema.duration(0.001, 600.0), default.timeout_seconds),
+        section.optional("max_requests_per_second", _positive_number, default.max_requests_per_second),
+        section.optional("source_address", _source_address, default.source_address),
     )
     section.finish()
     return api
@@ -58,7 +58,7 @@ def read_api(section: Section) -> ApiConfig:
 
 def _positive_number(value: Any) -> float:
     if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", schema.text(value)) or float(value) <= 0:
-        raise ValueError(f"{schema.shown(value)} is not a number greater than 0")
+        raise ValueError(f"{schema.quote(value)} is not a number greater than 0")
     return float(value)
 
 
@@ -69,7 +69,7 @@ def _source_address(value: Any) -> str:
     except ValueError:
         address = None
     if address is None or address.is_unspecified or address.is_multicast or "%" in given:
-        raise ValueError(f"{schema.shown(given)} is not the IP address of a machine, such as 192.0.2.1 or 2001:db8::1")
+        raise ValueError(f"{schema.quote(given)} is not the IP address of a machine, such as 192.0.2.1 or 2001:db8::1")
     return str(address)
 
 

@@ -43,8 +43,8 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
 
 
 def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
-    interval = top.take("poll_interval", schema.duration(1.0), 30.0)
-    stale_after = top.take("stale_after", schema.duration(1.0), 0.0)
+    interval = top.optional("poll_interval", schema.duration(1.0), 30.0)
+    stale_after = top.optional("stale_after", schema.duration(1.0), 0.0)
     api = read_api(top.section("api"))
     prices_interval = _prices(top.section("prices"))
     sections = top.items("accounts")
@@ -65,8 +65,8 @@ def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
 
 
 def _prices(section: Section) -> float | None:
-    enabled = section.take("enabled", schema.boolean, True)
-    interval = section.take("interval", schema.duration(1.0), DEFAULT_PRICES_INTERVAL_SECONDS)
+    enabled = section.optional("enabled", schema.boolean, True)
+    interval = section.optional("interval", schema.duration(1.0), DEFAULT_PRICES_INTERVAL_SECONDS)
     section.finish()
     return interval if enabled else None
 
@@ -75,7 +75,7 @@ def _report_duplicate_names(sections: Sequence[Section], accounts: Sequence[Acco
     first: dict[str, str] = {}
     for section, account in zip(sections, accounts, strict=True):
         if account.name and first.setdefault(account.name, section.path) != section.path:
-            section.report("name", f"{schema.shown(account.name)} is the name of {first[account.name]} already")
+            section.report("name", f"{schema.quote(account.name)} is the name of {first[account.name]} already")
 
 
 def _report_short_stale_after(
@@ -92,7 +92,7 @@ def _warn_of_shared_keys(accounts: Iterable[Account], key: str, is_wanted: Calla
     """A warning for each API key for which several accounts read the same: it would be asked for and counted twice."""
     names: dict[Secret, list[str]] = {}
     for account in filter(is_wanted, accounts):
-        names.setdefault(account.api_key, []).append(schema.shown(account.name))
+        names.setdefault(account.api_key, []).append(schema.quote(account.name))
     return [
         f"the accounts {', '.join(each)} have the same key: write {key} in one of them only"
         for each in names.values()

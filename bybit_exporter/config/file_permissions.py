@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def warnings_of(paths: Iterable[Path]) -> list[str]:
-    """A warning for each file that every user of the machine can read. Files that are missing give none."""
+    """Returns a warning for each file that every user of the machine can read. Missing files are ignored."""
     return [
         f"{path} holds a secret, and every user of this machine can read it; try: chmod o-r {path}"
         for path in dict.fromkeys(paths)

@@ -1,4 +1,4 @@
-"""The common part of all configuration files: reads mappings key by key, and collects every problem."""
+"""The common part of all configuration files: reads mappings key by key, and collects all problems."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ class Section:
     def is_section(self, key: str) -> bool:
         return isinstance(self._values.get(key), dict)
 
-    def take(self, key: str, convert: Callable[[Any], T], default: T) -> T:
+    def optional(self, key: str, convert: Callable[[Any], T], default: T) -> T:
         """The converted value; the default if the key is absent or its value wrong (which is reported)."""
         self._known.append(key)
         if key not in self._values:
@@ -97,10 +97,10 @@ class Section:
             return default
 
     def require(self, key: str, convert: Callable[[Any], T], default: T) -> T:
-        """Like `take`; an absent key is a problem."""
+        """Like `optional`; an absent key is a problem."""
         if key not in self._values:
             self.report(key, "missing")
-        return self.take(key, convert, default)
+        return self.optional(key, convert, default)
 
     def section(self, key: str) -> Section:
         self._known.append(key)
@@ -120,15 +120,15 @@ class Section:
         return [section for section in sections if section.is_mapping]
 
     def finish(self) -> None:
-        """Reports the keys that were not read. They are unknown."""
+        """Reports the keys that were not read, as unknown."""
         for key in (key for key in self._values if key not in self._known):
             similar = difflib.get_close_matches(key, self._known, n=1)
             hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(self._known)}"
-            self.report(strict_yaml.shown_key(key), f"unknown key; {hint}")
+            self.report(strict_yaml.safe_key(key), f"unknown key; {hint}")
 
 
 def text(value: Any) -> str:
-    """Converter of a text that must not be empty. All converters raise ValueError with the problem."""
+    """Converter of a text that must not be empty. All converters raise ValueError, with the problem as its message."""
     if value is None or value == "":
         raise ValueError("is empty")
     if not isinstance(value, str):
@@ -137,10 +137,10 @@ def text(value: Any) -> str:
 
 
 def boolean(value: Any) -> bool:
-    """Converter of true and false, and of the other words for them in YAML 1.1."""
+    """Converter of true and false, and of the other words that YAML 1.1 has for them."""
     word = text(value).lower()
     if word not in ("true", "yes", "on", "false", "no", "off"):
-        raise ValueError(f"{shown(value)} is neither true nor false")
+        raise ValueError(f"{quote(value)} is neither true nor false")
     return word in ("true", "yes", "on")
 
 
@@ -152,10 +152,10 @@ def duration(shortest: float, longest: float = 86_400.0) -> Callable[[Any], floa
         try:
             seconds = durations.parse(given)
         except ValueError:
-            raise ValueError(f"{shown(given)} is not a duration such as 30s or 1m30s") from None
+            raise ValueError(f"{quote(given)} is not a duration such as 30s or 1m30s") from None
         if not shortest <= seconds <= longest:
             bounds = f"{durations.show(shortest)} to {durations.show(longest)}"
-            raise ValueError(f"{shown(given)} is outside of {bounds}")
+            raise ValueError(f"{quote(given)} is outside of {bounds}")
         return seconds
 
     return convert
@@ -166,16 +166,16 @@ def one_of(choices: Iterable[str]) -> Callable[[Any], str]:
 
     def convert(value: Any) -> str:
         if text(value) not in choices:
-            raise ValueError(f"{shown(value)} is not one of {', '.join(choices)}")
+            raise ValueError(f"{quote(value)} is not one of {', '.join(choices)}")
         return str(value)
 
     return convert
 
 
-def shown(text: str, limit: int = 60) -> str:
-    """The text in quotes, on one line, cut to ``limit`` characters.
+def quote(text: str, limit: int = 60) -> str:
+    """Quotes the beginning of a text for an error message: on one line, at most ``limit`` characters.
 
-    Only texts are shown: a secret may have slipped into a mapping or a list.
+    Only for texts: mappings and lists are never quoted, since they may contain a secret by mistake.
     """
     quoted = json.dumps(text, ensure_ascii=False)
     printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in quoted)

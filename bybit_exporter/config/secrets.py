@@ -56,7 +56,7 @@ class SecretReader:
             return convert
 
         sources = {key: self._configured, f"{key}_file": self._from_file, f"{key}_env": self._from_environment}
-        secrets = [self._section.take(name, converter(source), None) for name, source in sources.items()]
+        secrets = [self._section.optional(name, converter(source), None) for name, source in sources.items()]
         given = [name for name in sources if self._section.has(name)]
         if len(given) > 1:
             self._section.report(given[1], f"{given[0]} is given too; give exactly one of {', '.join(sources)}")
@@ -114,7 +114,7 @@ def _unreadable(name: str, path: Path, error: OSError) -> str:
     """The problem of a secret file. The path that was tried is named, unless the secret itself was given for it."""
     if looks_like_secret(name):
         return f"the file cannot be read: {error.strerror}; must be the path of a file, not the secret itself"
-    return f"the file {schema.shown(str(path.absolute()), MAX_PATH_CHARACTERS)} cannot be read: {error.strerror}"
+    return f"the file {schema.quote(str(path.absolute()), MAX_PATH_CHARACTERS)} cannot be read: {error.strerror}"
 
 
 def _checked(subject: str, text: str, key: str, check: Callable[[str], Secret]) -> Secret:

@@ -1,7 +1,7 @@
 """Strict YAML: every scalar stays a text, and duplicate keys are errors.
 
 YAML 1.1 reads ``NO`` as false, ``010`` as 8 and ``1:30`` as 90, and PyYAML silently keeps the last of two equal keys.
-Here the reader of a key decides what its text means; only an empty value, ``~`` and ``null`` are `None`.
+Here every scalar is a text, which the caller converts. Only an empty value, ``~`` and ``null`` are `None`.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def parse(text: str, report: Callable[[str, str], None]) -> Plain:
     """Reads a document to plain values. Problems that have a path are reported by ``report(path, problem)``.
 
     Raises:
-        ValueError: if the text is not one YAML document; the message quotes nothing of it.
+        ValueError: if the text is not one YAML document. The message does not quote it.
     """
     try:
         return _Document(yaml.parse(text, _Loader), report).read()
@@ -39,7 +39,7 @@ def parse(text: str, report: Callable[[str, str], None]) -> Plain:
 
 
 def _without_quotes(problem: str) -> str:
-    """The message without the parts of the file that it quotes: they may be parts of a secret."""
+    """Removes the quoted parts of the file from a message: they may be parts of a secret."""
     return re.sub(r"'.*'|\".*\"", "…", problem, flags=re.DOTALL)
 
 
@@ -95,7 +95,7 @@ class _Document:
             line = _line(event)
             if not isinstance(event, yaml.ScalarEvent):
                 raise ValueError(f"line {line}: a key must be a word")
-            key_path = f"{path}.{shown_key(event.value)}".lstrip(".")
+            key_path = f"{path}.{safe_key(event.value)}".lstrip(".")
             value = self._value(next(self._events), key_path, depth)
             if event.value in mapping:
                 self._report(key_path, f"given twice, in lines {lines[event.value]} and {line}")
@@ -108,8 +108,8 @@ def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0
 
 
-def shown_key(key: str) -> str:
-    """The part of a key that looks like one. ``api_secret:abc``, which lacks a blank, is shown as ``api_secret…``."""
+def safe_key(key: str) -> str:
+    """Cuts a key to the part that looks like a name. ``api_secret:abc`` (no blank) becomes ``api_secret…``."""
     match = re.match(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", key)
-    shown = match[0] if match else ""
-    return shown if shown == key else shown + "…"
+    name = match[0] if match else ""
+    return name if name == key else name + "…"

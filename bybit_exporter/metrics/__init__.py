@@ -1,1 +1,1 @@
-"""What is known of each account, and its text in the exposition formats."""
+"""The state of each account, and its text in the exposition formats."""

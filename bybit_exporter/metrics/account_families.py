@@ -1,4 +1,4 @@
-"""The metrics of an account, one row each: name, type, help, labels, and how it reads off the state."""
+"""The metrics of an account, one row each: name, type, help, labels, and a function from the state to the samples."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from .state import AccountState
 
 
 def amounts_of(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
-    """How one of the figures of every coin is read; where the exchange states none, there is none."""
+    """Returns a function that reads one field of every balance. A balance without that field has no sample."""
     read = attrgetter(field)
 
     def samples(balances: Iterable[Balance] | None) -> Samples:
@@ -46,10 +46,6 @@ def _status(state: AccountState) -> Iterator[tuple[str, float]]:
             yield label("status", status), status is state.status
 
 
-def _withdrawals_up(state: AccountState) -> float | None:
-    return state.withdrawals.up if state.withdrawals else None
-
-
 def _failures(state: AccountState) -> Samples:
     return [(label("reason", reason), count) for reason, count in state.failures.items()]
 
@@ -68,7 +64,7 @@ _ACCOUNT = ("account", "account_type")
 
 
 def _margin(name: str, help_text: str, field: str) -> Family[AccountState]:
-    """One of the totals of a unified account; a total that the exchange does not state has no series."""
+    """One of the totals of a unified account. A total that the exchange does not state has no series."""
     read = attrgetter(field)
 
     def value(state: AccountState) -> float | None:
@@ -189,7 +185,7 @@ FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
         "maintenance_margin_ratio",
     ),
 )
-"""What an account has: often the same for many polls."""
+"""The metrics of balances and margins. Often they are the same for many polls."""
 
 STATE_FAMILIES: tuple[Family[AccountState], ...] = (
     Family(
@@ -251,7 +247,7 @@ STATE_FAMILIES: tuple[Family[AccountState], ...] = (
         "bybit_withdrawals_up",
         "gauge",
         "1 if the latest reading of the account's withdrawals succeeded, else 0; FUND, where the key may read them.",
-        _withdrawals_up,
+        lambda s: s.withdrawals.up if s.withdrawals else None,
     ),
 )
 
@@ -259,7 +255,7 @@ ACCOUNT_FAMILIES = (*FIGURE_FAMILIES, *STATE_FAMILIES)
 
 
 def render_account(families: Iterable[Family[AccountState]], state: AccountState) -> tuple[bytes, ...]:
-    """The account's sample lines, one entry for each of these of `ACCOUNT_FAMILIES`, empty where it has none."""
+    """Renders the account's sample lines: one entry for each family, empty if the account has no samples of it."""
     account = label("account", state.account.name)
     typed = account + label("account_type", state.account_type)
     return tuple([family.lines(typed if "account_type" in family.labels else account, state) for family in families])

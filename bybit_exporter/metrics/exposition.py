@@ -20,7 +20,7 @@ Samples = Iterable[tuple[str, float]]
 
 @dataclass(frozen=True, slots=True)
 class Family(Generic[S]):
-    """A metric family. `samples` yields the label text that follows that of the whole state, and the value."""
+    """A metric family. For each sample, `samples` yields the text of its own labels, and its value."""
 
     name: str
     type: Literal["gauge", "counter"]
@@ -34,26 +34,29 @@ class Family(Generic[S]):
         return f"# HELP {name} {self.help}\n# TYPE {name} {self.type}\n".encode()
 
     def lines(self, labels: str, state: S) -> bytes:
-        """The sample lines of a state. ``labels`` are those of all of them, each after a comma."""
+        """Renders the sample lines of a state. ``labels`` is the text of the labels that all of them share.
+
+        Texts of labels are as `label` makes them, with a comma before each label.
+        """
         if labels:
-            head = f"{self.name}{{{labels[1:]}"
-            # What the library leaves as Python writes it is not taken through its hands.
+            prefix = f"{self.name}{{{labels[1:]}"
+            # For these values the library's text is that of Python, which is faster.
             return "".join(
                 [
-                    f"{head}{more}}} {repr(float(value)) if -1e6 < value < 1e6 else number(value)}\n"
-                    for more, value in self.samples(state)
+                    f"{prefix}{own}}} {repr(float(value)) if -1e6 < value < 1e6 else number(value)}\n"
+                    for own, value in self.samples(state)
                 ]
             ).encode()
-        samples = ((more[1:], number(value)) for more, value in self.samples(state))
-        return "".join([f"{self.name}{{{m}}} {v}\n" if m else f"{self.name} {v}\n" for m, v in samples]).encode()
+        samples = ((own[1:], number(value)) for own, value in self.samples(state))
+        return "".join([f"{self.name}{{{own}}} {v}\n" if own else f"{self.name} {v}\n" for own, v in samples]).encode()
 
 
 number: Callable[[float], str] = floatToGoString
-"""The client library's text of a number."""
+"""Formats a number as the client library does."""
 
 
 @lru_cache(maxsize=8192)
 def label(name: str, value: str) -> str:
-    """``,name="value"`` with the value escaped as both formats demand."""
+    """Formats a label as ``,name="value"``, with the value escaped as both formats demand."""
     escaped = value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")
     return f',{name}="{escaped}"'

@@ -1,4 +1,4 @@
-"""All metrics that are rows of a table, in the order of the exposition."""
+"""The table of all metrics but the client library's, in the order of the exposition."""
 
 from __future__ import annotations
 

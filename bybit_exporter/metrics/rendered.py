@@ -1,4 +1,4 @@
-"""States with their rendered lines: what the store publishes, and a scrape joins."""
+"""States with their rendered lines. The store publishes them, and a scrape joins the lines."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ NO_COINS: frozenset[str] = frozenset()
 class Rendered(Generic[S]):
     """A state, its rendered lines, and the coins that have a balance in them.
 
-    After something of the state has expired, the rest is rendered when a scrape asks for it.
+    When a part of the state has expired, the next scrape renders the rest.
     """
 
     __slots__ = ("_rendered", "state")
@@ -51,25 +51,25 @@ class Rendered(Generic[S]):
 
 
 class RenderedAccount(Rendered[AccountState]):
-    """An account. The lines of its figures are reused as long as the figures are the same."""
+    """An account. While its figures are the same, their lines are reused."""
 
     __slots__ = ("_figures",)
 
-    def __init__(self, state: AccountState, before: RenderedAccount | None = None) -> None:
-        self._figures: tuple[object, Lines, frozenset[str]] = before._figures if before else (None, (), NO_COINS)
+    def __init__(self, state: AccountState, previous: RenderedAccount | None = None) -> None:
+        self._figures: tuple[object, Lines, frozenset[str]] = previous._figures if previous else (None, (), NO_COINS)
         super().__init__(state)
 
     def _render(self, state: AccountState) -> tuple[Lines, frozenset[str]]:
         figures = (state.holdings, state.margin, state.account_type)
-        known, lines, coins = self._figures
-        if known != figures:
+        rendered, lines, coins = self._figures
+        if rendered != figures:
             lines, coins = render_account(FIGURE_FAMILIES, state), _coins(figures[0])
             self._figures = (figures, lines, coins)
         return lines + render_account(STATE_FAMILIES, state), coins
 
 
 class RenderedResource(Rendered[Cached[Any]]):
-    """A resource of an account; an account of None stands for the whole exporter."""
+    """A resource of an account. Prices have no account."""
 
     __slots__ = ("_resource", "_subaccount", "account")
 

@@ -8,10 +8,10 @@ BUCKETS_SECONDS = (0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class RequestDurations:
-    """Counts requests by endpoint and duration; any thread may call."""
+    """Counts requests by endpoint and duration. Safe for several threads."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # Prometheus has no use for a timestamp beside each series
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # Prometheus does not need the _created series
         self._histogram = Histogram(
             "bybit_api_request_duration_seconds",
             "Duration of requests to the exchange by endpoint, failed ones included.",

@@ -1,4 +1,4 @@
-"""The metrics of everything that is read besides the wallets, one row each; rendered when a result changes them."""
+"""The metrics of all resources but the wallets, one row each. They are rendered when a result changes them."""
 
 from __future__ import annotations
 

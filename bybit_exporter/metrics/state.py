@@ -1,4 +1,4 @@
-"""What is known, how a result changes it, and what of it may still be shown: frozen, no I/O.
+"""The states of accounts and resources, how a result changes them, and which parts have expired: frozen, no I/O.
 
 Times are named as in `bybit_exporter.model`.
 """
@@ -35,40 +35,40 @@ NO_FAILURES: Mapping[FailureReason, int] = dict.fromkeys(FailureReason, 0)
 
 
 class Cached(Struct, Generic[T], frozen=True):
-    """The latest value of something that is read, and when it expires."""
+    """The latest value of a resource, and when it expires."""
 
     value: T | None = None
     expires_at: float = float("inf")
-    """When the value expires; never, if there is none."""
+    """Infinite if there is no value."""
     up: bool | None = None
     """Whether the latest reading succeeded."""
 
     def with_result(self, result: JobResult[T]) -> Cached[T] | None:
-        """What is known after a reading; None where the exchange does not offer it. A failure keeps the value."""
+        """The state after a result; None if the exchange does not offer the resource. A failure keeps the value."""
         if isinstance(result.outcome, Failure):
             return None if result.outcome.is_unavailable else replace(self, up=False)
         return Cached(result.outcome, result.observed_at + result.stale_after_seconds, up=True)
 
     @property
     def valid_until(self) -> float:
-        """The first moment at which something of this expires."""
+        """When the value expires: the counterpart of `AccountState.valid_until`."""
         return self.expires_at
 
     def as_of(self, now: float) -> Cached[T]:
-        """The part that may still be shown. Once the value has expired, it is not up: nothing may look healthy."""
+        """The state without an expired value. It is not up then, so that nothing looks healthy."""
         return Cached(up=False) if now >= self.expires_at else self
 
 
 class AccountState(Struct, frozen=True):
-    """All that is known of an account: what the exposition and the status page show.
+    """The state of an account, as the exposition and the status page show it.
 
-    Balances and status carry the time at which the exchange stated them, since they expire separately: a refusal that
-    says "banned" is an answer about the status, and none about the balances.
+    Balances and status each have the time at which the exchange stated them, since they expire separately: a refusal
+    that says "banned" states the status, but no balances.
     """
 
     account: Account
     found_type: AccountType | None = None
-    """What `AccountType.AUTO` has turned out to be."""
+    """The type that was found for `AccountType.AUTO`."""
     up: bool | None = None
     polls: int = 0
     failures: Mapping[FailureReason, int] = field(default_factory=lambda: NO_FAILURES)
@@ -80,40 +80,40 @@ class AccountState(Struct, frozen=True):
     balances: tuple[Balance, ...] | None = None
     balances_at: float = 0.0
     margin: MarginSummary | None = None
-    """Of unified accounts. As old as the balances, and expires with them."""
+    """For unified accounts. It has the age of the balances, and expires with them."""
     status: AccountStatus | None = None
     status_at: float = 0.0
     withdrawals: Cached[Mapping[str, Decimal]] | None = None
-    """The sum of the withdrawals under way by coin, for a funding wallet. None if they are not, or may not be, read."""
+    """For a funding wallet: the sum of the withdrawals in progress by coin. None if they are not read."""
     prices: Cached[MarketPrices] | None = None
-    """The prices that the balances are valued at. None if prices are not read."""
+    """The prices for the values in US dollars. None if prices are not read."""
     failure: Failure | None = None
     """Why the latest poll failed."""
 
     @property
     def account_type(self) -> AccountType:
-        """The wallet that is read, as far as it is known."""
+        """The type of the wallet: as found, or else as configured."""
         return self.found_type or self.account.account_type
 
     @property
     def holdings(self) -> tuple[Balance, ...] | None:
-        """The balances, completed by the withdrawals and the values in US dollars that are read by themselves."""
+        """The balances, with the withdrawals and the values in US dollars that come from other requests."""
         if self.balances is None:
             return None
         return self._valued(self._with_withdrawals(self.balances))
 
     def _with_withdrawals(self, balances: tuple[Balance, ...]) -> tuple[Balance, ...]:
-        under_way = self.withdrawals.value if self.withdrawals else None
-        if under_way is None:
+        withdrawals = self.withdrawals.value if self.withdrawals else None
+        if withdrawals is None:
             return balances
-        listed = tuple(replace(each, withdrawing=under_way.get(each.coin, _ZERO)) for each in balances)
+        listed = tuple(replace(each, withdrawing=withdrawals.get(each.coin, _ZERO)) for each in balances)
         if self.account.coins is not None:
             return listed
-        only_withdrawn = under_way.keys() - {each.coin for each in listed}
-        return listed + tuple(Balance(coin, _ZERO, _ZERO, under_way[coin]) for coin in sorted(only_withdrawn))
+        only_withdrawn = withdrawals.keys() - {each.coin for each in listed}
+        return listed + tuple(Balance(coin, _ZERO, _ZERO, withdrawals[coin]) for coin in sorted(only_withdrawn))
 
     def _valued(self, balances: tuple[Balance, ...]) -> tuple[Balance, ...]:
-        """A unified wallet states what its coins are worth; coins of the others are valued at the market's prices."""
+        """Adds the values in US dollars at market prices. A unified wallet states its values itself."""
         prices = self.prices.value if self.prices else None
         if prices is None or self.account_type is AccountType.UNIFIED:
             return balances
@@ -123,7 +123,7 @@ class AccountState(Struct, frozen=True):
         )
 
     def with_result(self, result: JobResult[Any], next_run_timestamp: float) -> AccountState:
-        """The state after any result about this account; the job runs next at that time."""
+        """The state after any result of this account. ``next_run_timestamp`` is when the job runs next."""
         state = self._with_type(result.account_type)
         if result.rate_limits:
             limits = {**state.rate_limits, **result.rate_limits}
@@ -143,18 +143,22 @@ class AccountState(Struct, frozen=True):
             poll_duration_seconds=result.duration_seconds,
             next_poll_timestamp=next_run_timestamp,
             failure=result.failure,
-            **(self._of_failure(outcome, result) if isinstance(outcome, Failure) else _of_success(outcome, result)),
+            **(
+                self._after_failure(outcome, result)
+                if isinstance(outcome, Failure)
+                else _after_success(outcome, result)
+            ),
         )
 
     def _with_type(self, found: AccountType | None) -> AccountState:
-        """The state once the type is known. What was known of another wallet is not true of this one."""
+        """The state with this account type. A changed type removes the figures of the other wallet."""
         if found in (None, AccountType.AUTO, self.account_type):
             return self
         changed = self.found_type is not None
         known = replace(self, balances=None, margin=None, status=None, rate_limits={}) if changed else self
         return replace(known, found_type=found)
 
-    def _of_failure(self, failure: Failure, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
+    def _after_failure(self, failure: Failure, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
         reason = failure.reason
         failed = {"up": False, "failures": {**self.failures, reason: self.failures[reason] + 1}}
         if reason is FailureReason.BANNED:
@@ -162,10 +166,10 @@ class AccountState(Struct, frozen=True):
         return failed
 
     def as_of(self, now: float) -> AccountState:
-        """The part of the state that may still be shown at ``now`` (staleness clock).
+        """The state without the parts that have expired at ``now`` (staleness clock).
 
-        An account whose figures have expired is not up, whatever its latest poll said: nothing may look healthy while
-        its figures are missing (polls may be paused, or the process was stopped).
+        An account whose balances have expired is not up, even if its latest poll succeeded: polls may be paused, or the
+        process may have been stopped.
         """
         state = self
         if self.balances is not None and now >= self.balances_at + self.account.stale_after_seconds:
@@ -182,16 +186,16 @@ class AccountState(Struct, frozen=True):
 
     @property
     def valid_until(self) -> float:
-        """The first moment (staleness clock) at which something of this state expires."""
+        """The first moment (staleness clock) at which a part of this state expires."""
         limits = (self.rate_limits or None, self.rate_limits_at)
         parts = (limits, (self.balances, self.balances_at), (self.status, self.status_at))
-        stated = [at for what, at in parts if what is not None]
-        of_the_poll = min(stated) + self.account.stale_after_seconds if stated else float("inf")
+        times = [at for part, at in parts if part is not None]
+        poll_expires_at = min(times) + self.account.stale_after_seconds if times else float("inf")
         cached = [each.valid_until for each in (self.withdrawals, self.prices) if each is not None]
-        return min([of_the_poll, *cached])
+        return min([poll_expires_at, *cached])
 
 
-def _of_success(snapshot: AccountSnapshot, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
+def _after_success(snapshot: AccountSnapshot, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
     return {
         "up": True,
         "last_success_timestamp": result.ended_timestamp,
@@ -204,7 +208,7 @@ def _of_success(snapshot: AccountSnapshot, result: JobResult[AccountSnapshot]) -
 
 
 class ExporterState(Struct, frozen=True):
-    """What is known of the exporter itself."""
+    """The state of the exporter itself."""
 
     config_reload_successful: bool
     config_reload_success_timestamp: float

@@ -1,8 +1,8 @@
-"""The one state that threads share: what is known of each account and each resource, ready to be scraped.
+"""The state that all threads share: each account and each resource, with the lines of the exposition.
 
 Lines are rendered once, when a result changes them, and published by replacing one reference. A scrape writes each
-family's header and joins the stored bytes. It takes no lock, and everything it shows of an account is of one poll. What
-has expired by then is left out.
+family's header and joins the stored bytes, without a lock. All figures of an account in a scrape are from the same
+poll. Expired figures are left out.
 """
 
 from __future__ import annotations
@@ -45,27 +45,27 @@ class Store:
         self._resources: dict[Resource, dict[ResourceKey, RenderedResource]] = {each: {} for each in RESOURCE_FAMILIES}
         self._writing = threading.Lock()
         self._registry = CollectorRegistry()
-        """What the client library collects itself."""
+        """The metrics that the client library collects."""
         ProcessCollector(registry=self._registry)
         self.request_durations = RequestDurations(self._registry)
 
     def replace_accounts(self, accounts: Iterable[Account], *, keep: bool = True, prices: bool = True) -> None:
-        """Shows exactly these accounts from now on, and prices or none; series of others end.
+        """Replaces all accounts. The series of the others end. ``prices``: whether prices are read.
 
-        What is known of an account whose configuration is unchanged stays, unless ``keep`` is false.
+        An account whose configuration is unchanged keeps its state, unless ``keep`` is false.
         """
         with self._writing:
             known = self._accounts if keep else {}
             kept_prices = self._prices if keep and self._prices is not None else Cached()
             self._prices = kept_prices if prices else None
-            self._accounts = {account.name: self._kept(known, account) for account in accounts}
+            self._accounts = {account.name: self._rendered_account(known, account) for account in accounts}
             self.history.retain(rendered.state.account for rendered in self._accounts.values() if rendered.state.polls)
             for resource, rendered in self._resources.items():
                 self._resources[resource] = {
-                    key: each for key, each in rendered.items() if keep and self._shows(each.account)
+                    key: each for key, each in rendered.items() if keep and self._is_current(each.account)
                 }
 
-    def _kept(self, known: Mapping[str, RenderedAccount], account: Account) -> RenderedAccount:
+    def _rendered_account(self, known: Mapping[str, RenderedAccount], account: Account) -> RenderedAccount:
         rendered = known.get(account.name)
         if rendered is None or rendered.state.account != account:
             return RenderedAccount(AccountState(account, prices=self._prices))
@@ -73,20 +73,20 @@ class Store:
             return rendered
         return RenderedAccount(replace(rendered.state, prices=self._prices), rendered)
 
-    def _shows(self, account: Account | None) -> bool:
-        """Whether this is one of the accounts, or else the prices; a reload may have taken it out."""
+    def _is_current(self, account: Account | None) -> bool:
+        """Whether this account (None: the prices) is still configured. A reload may have removed it."""
         if account is None:
             return self._prices is not None
         rendered = self._accounts.get(account.name)
         return rendered is not None and rendered.state.account is account
 
     def apply(self, result: JobResult[Any], next_run_timestamp: float) -> None:
-        """Shows what came of a job, which runs next at that Unix time.
+        """Applies the result of a job. ``next_run_timestamp`` is the Unix time of the job's next run.
 
-        The result of a job that a reload has taken out is dropped.
+        The result is dropped if a reload has removed its account.
         """
         with self._writing:
-            if not self._shows(result.account):
+            if not self._is_current(result.account):
                 return
             if result.account is not None:
                 self._apply_to_account(result.account, result, next_run_timestamp)
@@ -106,10 +106,8 @@ class Store:
             self.history.record(account, result.observed_at, None if result.failure else state.holdings)
 
     def _apply_to_resource(self, result: JobResult[Any]) -> None:
-        resources, key = (
-            self._resources[result.resource],
-            (result.account.name if result.account else "", result.subaccount),
-        )
+        resources = self._resources[result.resource]
+        key = (result.account.name if result.account else "", result.subaccount)
         old = resources.get(key)
         cached = (old.state if old else Cached()).with_result(result)
         if cached is None:
@@ -118,7 +116,7 @@ class Store:
             resources[key] = RenderedResource(result.resource, result.account, result.subaccount, cached)
 
     def _retain_subaccounts(self, result: JobResult[Any]) -> None:
-        """Forgets the balances of all subaccounts of an account but the listed ones."""
+        """Removes the balances of the account's subaccounts that are no longer listed."""
         assert result.account is not None
         assert not isinstance(result.outcome, Failure)
         account, listed = result.account.name, {each.name for each in result.outcome}
@@ -129,17 +127,17 @@ class Store:
         }
 
     def _set_prices(self, prices: Cached[MarketPrices]) -> None:
-        """Values the balances of every account at these prices."""
+        """Sets the prices, and values the balances of every account at them."""
         self._prices = prices
         for name, old in self._accounts.items():
-            if old.state.account_type is AccountType.UNIFIED:  # it states itself what its coins are worth
+            if old.state.account_type is AccountType.UNIFIED:  # the exchange states its values
                 continue
             self._accounts[name] = RenderedAccount(replace(old.state, prices=prices), old)
 
     def set_next_poll(self, account: Account, timestamp: float) -> None:
-        """Shows that an account is polled next at another time (Unix)."""
+        """Changes the Unix time of an account's next poll."""
         with self._writing:
-            if self._shows(account):
+            if self._is_current(account):
                 old = self._accounts[account.name]
                 self._accounts[account.name] = RenderedAccount(replace(old.state, next_poll_timestamp=timestamp), old)
 
@@ -149,23 +147,23 @@ class Store:
             self._exporter = replace(self._exporter, **changes)
 
     def set_clock_offset(self, seconds: float | None) -> None:
-        """Shows the exchange's clock minus ours, which hardly ever changes."""
+        """Sets the exchange's clock minus ours. It rarely changes."""
         if seconds != self._exporter.clock_offset_seconds:
             self.update_exporter(clock_offset_seconds=seconds)
 
     def accounts(self, now: float | None = None) -> list[AccountState]:
-        """What may be shown of each account, in the order of the configuration. ``now``: as in `families`."""
+        """The states without expired parts, in the order of the configuration. ``now``: see `families`."""
         now = self.now() if now is None else now
         return [rendered.state.as_of(now) for rendered in list(self._accounts.values())]
 
     def cached(self, resource: Resource, account: Account | None = None) -> Cached[Any]:
-        """What may be shown now of a resource of an account, or of the whole exporter."""
+        """A resource of an account (None: the prices), without an expired value."""
         rendered = self._resources[resource].get((account.name if account else "", ""))
         return rendered.state.as_of(self.now()) if rendered else Cached()
 
     @property
     def prices(self) -> Cached[MarketPrices]:
-        """The prices that may be shown now."""
+        """The prices, unless they have expired."""
         return self._prices.as_of(self.now()) if self._prices else Cached()
 
     @property
@@ -174,13 +172,13 @@ class Store:
         return all(rendered.state.polls for rendered in list(self._accounts.values()))
 
     def exposition(self, *, openmetrics: bool = False, now: float | None = None) -> bytes:
-        """Everything, in the Prometheus text format or in OpenMetrics. ``now``: as in `families`."""
+        """The whole exposition, in the Prometheus text format or in OpenMetrics. ``now``: see `families`."""
         return b"".join(map(b"".join, self.families(openmetrics=openmetrics, now=now)))
 
     def families(self, *, openmetrics: bool = False, now: float | None = None) -> list[Sequence[bytes]]:
         """The exposition, family by family, each in pieces to be joined.
 
-        ``now`` decides what has expired (staleness clock; None: the clock's).
+        ``now`` is a moment of the staleness clock, which decides what has expired; None: the current moment.
         """
         now = self.now() if now is None else now
         coins: set[str] = set()

@@ -1,4 +1,4 @@
-"""The polling loop: runs each job when it is due, and hands its result to the store and to the log."""
+"""The polling loop: runs each job when it is due, and passes its result to the store and to the log."""
 
 from __future__ import annotations
 
@@ -28,10 +28,7 @@ class Poller:
         self._client: Client | None = None
 
     def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
-        """Runs exactly these jobs from now on, with this client.
-
-        An unchanged job keeps its times, unless ``keep`` is false.
-        """
+        """Replaces the client and all jobs. An unchanged job keeps its times, unless ``keep`` is false."""
         self._client = client
         self._workers.replace(jobs, client.rate_limiter.requests_per_second, keep=keep)
 
@@ -39,7 +36,7 @@ class Poller:
         self._workers.start()
 
     def run_once(self, jobs: Sequence[Job[Any]]) -> None:
-        """Runs each job one time, and returns when all have ended."""
+        """Runs each job once, and returns when all have ended."""
         self._workers.run_once(jobs)
 
     def release(self) -> None:
@@ -48,9 +45,9 @@ class Poller:
         rate_limiter.unblock()
         self._workers.release(2 / rate_limiter.requests_per_second)
 
-    def stop(self, patience_seconds: float) -> None:
-        """Starts no further job, and waits at most this long for those that run."""
-        self._workers.stop(patience_seconds)
+    def stop(self, timeout_seconds: float) -> None:
+        """Starts no further jobs, and waits at most this long for those that run."""
+        self._workers.stop(timeout_seconds)
 
     @property
     def _current_client(self) -> Client:
@@ -64,7 +61,7 @@ class Poller:
             self._workers.delay(job, clock.now() + job.idle_seconds(), releasable=False)
             return
         next_run_at = self._reschedule(client, job, result)
-        if next_run_at is None:  # a reload has taken the job out
+        if next_run_at is None:  # a reload has removed the job
             return
         next_run_timestamp = clock.timestamp_of(next_run_at)
         self._store.apply(result, next_run_timestamp)
@@ -72,16 +69,16 @@ class Poller:
         self._transition_log.record(result, next_run_timestamp)
 
     def _reschedule(self, client: Client, job: Job[Any], result: JobResult[Any]) -> float | None:
-        """Delays the job as its result demands. Returns when it runs next; None if a reload has taken it out."""
+        """Delays the job as its result requires. Returns when it runs next; None if a reload has removed it."""
         not_before = result.ended_at + result.delay_seconds
         next_run_at = self._workers.delay(job, not_before, releasable=result.failure is not None)
-        # Only a poll that met the block delays the others: it counts that failure, which alerts look at.
+        # Only a poll pauses all jobs: alerts need its count of this failure, so it must run before the pause.
         if next_run_at is None or not (result.pauses_all and result.resource is Resource.WALLET):
             return next_run_at
         return self._pause_all(client.rate_limiter.blocked_until, result).get(job.key, next_run_at)
 
     def _pause_all(self, until: float, result: JobResult[Any]) -> dict[tuple[Resource, str], float]:
-        """Runs no job before this moment. Returns when each delayed job runs next, by its key."""
+        """Delays all jobs to this moment or later. Returns when each delayed job runs next, by its key."""
         delayed = self._workers.delay_all(until) if until > result.ended_at else []
         for job, due in delayed:
             if job.resource is Resource.WALLET:

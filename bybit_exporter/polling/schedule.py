@@ -1,7 +1,7 @@
 """When each job runs: arithmetic on the staleness clock, no threads.
 
-Each job has a grid of moments, one interval apart, that nothing moves: neither the length of a run nor a delay. The
-grids are offset against each other, so that jobs do not all run at once.
+Each job has a fixed grid of moments, one interval apart. Long runs and delays do not move the grid. The grids of
+different jobs are offset, so that the jobs do not all run at once.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from dataclasses import dataclass
 from typing import Generic, NamedTuple, Protocol, TypeVar
 
 FIRST_ROUND_SECONDS = 1.0
-"""The first round of polls is spread over this time, or longer where the limit on requests asks for it."""
+"""The first round of polls is spread over this time, or longer if the limit on requests requires it."""
 
 POLLS_SHARE = 0.5
-"""The share of the permitted rate of requests that the first round of polls uses; the rest is for retries and more."""
+"""The share of the permitted rate of requests for the first round of polls. The rest is for retries and other jobs."""
 
 
 class Schedulable(Protocol):
-    """A job that runs on an interval. Two that are equal are the same job, also after a reload."""
+    """A job that runs at an interval. Equal jobs are the same job, also after a reload."""
 
     @property
     def key(self) -> Hashable: ...
@@ -41,7 +41,7 @@ J = TypeVar("J", bound=Schedulable)
 class _Entry(Generic[J]):
     job: J
     anchor: float
-    """Some moment of the job's grid."""
+    """Any moment of the job's grid."""
     due: float
     running: bool = False
     releasable: bool = False
@@ -55,7 +55,7 @@ class _Entry(Generic[J]):
 
 
 class Reservation(NamedTuple, Generic[J]):
-    """The next run of a job, which one worker waits for."""
+    """The next run of a job, for which one worker waits."""
 
     due: float
     entry: _Entry[J]
@@ -70,10 +70,10 @@ class Schedule(Generic[J]):
         self._sequence = itertools.count()
 
     def replace(self, jobs: Iterable[J], now: float, requests_per_second: float, *, keep: bool = True) -> None:
-        """Schedules exactly these jobs from now on.
+        """Replaces all jobs.
 
-        An unchanged job keeps its times, unless ``keep`` is false. New ones are spread: the first poll is due at once,
-        jobs of other kinds a little later.
+        An unchanged job keeps its times, unless ``keep`` is false. New jobs are spread: the first poll is due now, jobs
+        of other kinds a little later.
         """
         kept = self._entries if keep else {}
         self._entries = {}
@@ -96,7 +96,7 @@ class Schedule(Generic[J]):
             self._push(entry)
 
     def reserve(self) -> Reservation[J] | None:
-        """The first run that no other worker waits for; None if there is none. `take` ends the reservation."""
+        """Reserves the first run that is not reserved; None if there is none. `take` ends the reservation."""
         while self._heap:
             due, _, entry = heapq.heappop(self._heap)
             if self._is_current(entry, due):  # it has not been moved since it was pushed
@@ -104,7 +104,7 @@ class Schedule(Generic[J]):
         return None
 
     def take(self, reserved: Reservation[J], now: float) -> J | None:
-        """The job, if it is due; a job that still runs misses this run. None: another job may be due first."""
+        """Returns the job if it is due, else None. A job that is still running misses this run."""
         due, entry = reserved
         if not self._is_current(entry, due):
             return None
@@ -118,10 +118,10 @@ class Schedule(Generic[J]):
         return entry.job
 
     def delay(self, job: J, not_before: float, *, releasable: bool = True) -> float | None:
-        """Runs the job next no earlier than this. ``releasable``: `release` ends the delay.
+        """Delays the next run to this moment or later. ``releasable``: `release` ends the delay.
 
         Returns:
-            when it runs next; None if the job has been taken out.
+            when the job runs next; None if it has been removed.
         """
         entry = self._entry(job)
         if entry is None:
@@ -132,12 +132,12 @@ class Schedule(Generic[J]):
         return entry.due
 
     def finished(self, job: J) -> None:
-        """Marks a run as ended, with all that follows from it: the next may begin."""
+        """Marks a run as ended, so that the next one may begin."""
         if (entry := self._entry(job)) is not None:
             entry.running = False
 
     def delay_all(self, not_before: float) -> list[tuple[J, float]]:
-        """Runs no job before this moment. Returns the delayed jobs and when each runs next."""
+        """Delays all jobs to this moment or later. Returns the delayed jobs and when each runs next."""
         delayed = []
         for entry in self._entries.values():
             if entry.due < not_before:
@@ -165,7 +165,7 @@ class Schedule(Generic[J]):
         heapq.heappush(self._heap, (entry.due, next(self._sequence), entry))
 
     def _is_current(self, entry: _Entry[J], due: float) -> bool:
-        """Whether that is still the entry's next turn, and the entry has not been taken out."""
+        """Whether the entry is still due at this moment, and has not been removed."""
         return entry.due == due and self._entries.get(entry.job.key) is entry
 
 

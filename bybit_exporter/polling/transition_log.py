@@ -1,4 +1,4 @@
-"""The log of what was read: a state that lasts is logged when it begins, when it changes and when it ends."""
+"""Logs the results of jobs. A lasting state is logged when it begins, when it changes and when it ends."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ Credentials = tuple[Secret, Secret]
 
 @dataclass(slots=True)
 class LoggedState:
-    """What the log last said of one resource of an account."""
+    """The state of one resource of an account, as it was last logged."""
 
     account: Account | None
     log: Log
     failure: tuple[FailureReason, str, Account | None] | None = None
-    """With the account as it was configured: a failure that outlasts a change of it is logged again."""
+    """With the account: after a change of its configuration, a failure is logged again."""
     failed_at: float = 0.0
     failing_subaccounts: set[str] = field(default_factory=set)
     status: tuple[AccountStatus, str] = (AccountStatus.NORMAL, "")
     unlisted: set[str] = field(default_factory=set)
     """Configured coins that the exchange did not list in the wallet."""
     unknown: set[str] = field(default_factory=set)
-    """Those of them that the exchange does not know at all."""
+    """Those of them that the exchange does not list anywhere."""
     key: Secret | None = None
     key_warnings: frozenset[str] = frozenset()
     subaccounts: Mapping[str, tuple[SubaccountStatus, str]] = field(default_factory=dict)
@@ -58,7 +58,7 @@ class LoggedState:
 
 @dataclass(slots=True)
 class LoggedKey:
-    """What the log last said of a key that the exchange refuses."""
+    """A key that the exchange refuses, as it was last logged."""
 
     code: str
     failed_at: float
@@ -74,7 +74,7 @@ class TransitionLog:
         self._refused_keys_lock = threading.Lock()
         """Several jobs use one key, at the same time."""
         self._market_coins: frozenset[str] | None = None
-        """The coins that the exchange knows; None before they have been read."""
+        """The coins of the spot market; None before they have been read."""
 
     def retain(self, accounts: Iterable[Account]) -> None:
         """Forgets all accounts but these."""
@@ -86,7 +86,7 @@ class TransitionLog:
         self._states = {key: each for key, each in list(self._states.items()) if key[1] in known}
 
     def record(self, result: JobResult[Any], next_run_timestamp: float) -> None:
-        """Logs what a result changes; the job runs next at that Unix time."""
+        """Logs what a result changes. ``next_run_timestamp`` is the Unix time of the job's next run."""
         state = self._state_of(result)
         if isinstance(result.outcome, Failure):
             self._record_failure(state, result, result.outcome, next_run_timestamp - result.ended_timestamp)
@@ -101,7 +101,7 @@ class TransitionLog:
         state = self._states.get(key)
         if state is None:
             state = self._states[key] = LoggedState(account, _logger_of(account))
-        elif state.account is not account:  # it was configured anew
+        elif state.account is not account:  # its configuration has changed
             state.account, state.log = account, _logger_of(account)
         return state
 
@@ -126,12 +126,12 @@ class TransitionLog:
         if state.failure is None:
             state.failed_at = result.ended_at
         state.failure = current
-        what = result.resource.value
+        name = result.resource.value
         if failure.is_unavailable:
-            state.log.warning(f"the {what} are not available here", **_fields_of(failure, next_in_seconds))
+            state.log.warning(f"the {name} are not available here", **_fields_of(failure, next_in_seconds))
         else:
             log = state.log.error if failure.needs_operator else state.log.warning
-            log(f"the {what} cannot be read", **_fields_of(failure, next_in_seconds))
+            log(f"the {name} cannot be read", **_fields_of(failure, next_in_seconds))
 
     def _record_refused_key(
         self, state: LoggedState, account: Account, failure: Failure, now: float, next_in_seconds: float
@@ -156,8 +156,8 @@ class TransitionLog:
         state.failing_subaccounts.discard(result.subaccount)
         if state.failure is not None and not state.failing_subaccounts:
             lasted = durations.show(round(result.ended_at - state.failed_at))
-            what, reason = result.resource.value, state.failure[0].value
-            state.log.info(f"the {what} can be read again", reason=reason, lasted=lasted)
+            name, reason = result.resource.value, state.failure[0].value
+            state.log.info(f"the {name} can be read again", reason=reason, lasted=lasted)
             state.failure = None
 
     def _record_wallet(self, state: LoggedState, result: JobResult[AccountSnapshot]) -> None:
@@ -174,7 +174,7 @@ class TransitionLog:
             self._log_unknown_coins(each)
 
     def _log_unknown_coins(self, state: LoggedState) -> None:
-        """Asks whether a coin is a typo if the exchange does not know it at all: an empty wallet is none."""
+        """Logs the coins that are neither in the wallet nor in the market: they may be typos."""
         if self._market_coins is None:
             return
         for coin in sorted(state.unlisted - self._market_coins - state.unknown):

@@ -1,4 +1,4 @@
-"""The threads: each job is run when it is due, by a bounded number of workers."""
+"""The threads: a bounded number of workers run each job when it is due."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_WORKERS = 256
 """Maximum number of jobs that run at once."""
 
 WAITING_WORKERS = 2
-"""Workers that wait for the next jobs to be due. The other idle ones sleep until there are fewer."""
+"""Number of idle workers that wait for the next jobs to be due. Further idle workers sleep until they are needed."""
 
 MAX_WAIT_SECONDS = 1.0
 """A waiting worker looks at the clock at least this often, since waits stop while the machine sleeps."""
@@ -28,10 +28,10 @@ J = TypeVar("J", bound=Schedulable)
 
 
 class WorkerPool(Generic[J]):
-    """Runs each job when it is due, until it is stopped. Any thread may call.
+    """Runs each job when it is due, until it is stopped. Safe for several threads.
 
-    An idle worker waits for a job that no other worker waits for, and then runs it itself, so each run wakes one
-    thread. At least one worker waits at any time, as long as the pool may grow.
+    An idle worker waits for a job that no other worker waits for, and then runs it, so each run wakes one thread. At
+    least one worker waits at any time, unless the pool has its maximum size.
     """
 
     def __init__(self, run: Callable[[J], None]) -> None:
@@ -45,7 +45,7 @@ class WorkerPool(Generic[J]):
         self._started = self._stopping = False
 
     def replace(self, jobs: Iterable[J], requests_per_second: float, *, keep: bool = True) -> None:
-        """Runs exactly these jobs from now on. An unchanged job keeps its times, unless ``keep`` is false."""
+        """Replaces all jobs. An unchanged job keeps its times, unless ``keep`` is false."""
         with self._changed:
             self._schedule.replace(jobs, clock.now(), requests_per_second, keep=keep)
             self._changed.notify_all()
@@ -56,7 +56,7 @@ class WorkerPool(Generic[J]):
             self._add_waiting_worker()
 
     def run_once(self, jobs: Sequence[J]) -> None:
-        """Runs each job one time, and returns when all have ended."""
+        """Runs each job once, and returns when all have ended."""
         with self._changed:
             self._once.extend(jobs)
             for _ in jobs:
@@ -64,16 +64,16 @@ class WorkerPool(Generic[J]):
             self._idle.wait_for(lambda: self._stopping or not (self._once or self._running))
 
     def delay(self, job: J, not_before: float, *, releasable: bool) -> float | None:
-        """Runs the job next no earlier than this (staleness clock). ``releasable``: `release` ends the delay.
+        """Delays the next run to this moment (staleness clock) or later. ``releasable``: `release` ends the delay.
 
         Returns:
-            when it runs next; None if it has been taken out.
+            when the job runs next; None if it has been removed.
         """
         with self._changed:
             return self._schedule.delay(job, not_before, releasable=releasable)
 
     def delay_all(self, not_before: float) -> list[tuple[J, float]]:
-        """Runs no job before this moment. Returns the delayed jobs and when each runs next."""
+        """Delays all jobs to this moment or later. Returns the delayed jobs and when each runs next."""
         with self._changed:
             return self._schedule.delay_all(not_before)
 
@@ -83,14 +83,14 @@ class WorkerPool(Generic[J]):
             self._schedule.release(clock.now(), spacing_seconds)
             self._changed.notify_all()
 
-    def stop(self, patience_seconds: float) -> None:
-        """Starts no further job, and waits at most this long for those that run."""
+    def stop(self, timeout_seconds: float) -> None:
+        """Starts no further jobs, and waits at most this long for those that run."""
         with self._changed:
             self._stopping = True
             self._changed.notify_all()
             self._needed.notify_all()
             self._idle.notify_all()
-            self._idle.wait_for(lambda: not self._running, patience_seconds)
+            self._idle.wait_for(lambda: not self._running, timeout_seconds)
 
     def _add_waiting_worker(self) -> None:
         """Wakes a sleeping worker, or else starts one if the pool may grow."""
@@ -113,16 +113,16 @@ class WorkerPool(Generic[J]):
             try:
                 self._run(job)
             except Exception:
-                with contextlib.suppress(Exception):  # it may be the log that fails
+                with contextlib.suppress(Exception):  # the log itself may fail
                     _log.exception("the result of a job was lost", job=str(job.key))
             with self._changed:
-                self._schedule.finished(job)  # only after its result is stored: a newer one must not be overwritten
+                self._schedule.finished(job)  # after its result is stored, so that it cannot replace a newer one
                 self._running -= 1
                 if not self._running:
                     self._idle.notify_all()
 
     def _next(self) -> J | None:
-        """Waits until a job is due; None if the worker is to end."""
+        """Waits until a job is due; None if the worker must end."""
         with self._changed:
             job = None
             while job is None:
@@ -142,7 +142,7 @@ class WorkerPool(Generic[J]):
             return job
 
     def _wait_until_due(self) -> J | None:
-        """The first job that no other worker waits for, once it is due; None if another one may be due first."""
+        """Waits for the first job that no other worker waits for. Returns None if another job may be due first."""
         reserved = self._schedule.reserve()
         wait = MAX_WAIT_SECONDS if reserved is None else min(reserved.due - clock.now(), MAX_WAIT_SECONDS)
         if wait > 0:

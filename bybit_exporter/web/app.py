@@ -16,6 +16,8 @@ from starlette.types import Receive, Scope, Send
 
 from ..metrics.store import Store
 from ..sharding import SINGLE_SHARD, Shard
+from .status_page.page_cache import Page, PageCache
+from .status_page.query import Query
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -42,7 +44,7 @@ class WebOptions:
 
 def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) -> Starlette:
     """The ASGI application, to be guarded. ``reload`` raises an exception that says why it failed."""
-    endpoints = _Endpoints(store, options, reload)
+    endpoints = _Endpoints(store, options, reload, PageCache(lambda query: _render(store, options, query), store.now))
     app = Starlette(
         routes=[
             Route(options.telemetry_path, endpoints.metrics),
@@ -65,6 +67,7 @@ class _Endpoints:
     store: Store
     options: WebOptions
     reload_configuration: Callable[[], None]
+    pages: PageCache
     rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
     """One page at a time: however many people look, a scrape competes with one thread at most."""
 
@@ -82,16 +85,8 @@ class _Endpoints:
 
     async def status_page(self, request: Request) -> Response:
         async with self.rendering:
-            html, policy = await asyncio.to_thread(self._render, request.query_params)
+            html, policy = await asyncio.to_thread(_status_page, self.pages, Query.of(request.query_params))
         return HTMLResponse(html, headers={"Content-Security-Policy": policy})
-
-    def _render(self, parameters: Mapping[str, str]) -> tuple[str, str]:
-        from .status_page.page import render  # not needed by those who only scrape
-
-        options = self.options
-        return render(
-            self.store, parameters, telemetry_path=options.telemetry_path, demo=options.demo, shard=options.shard
-        )
 
     async def document(self, request: Request) -> Response:
         html, policy = await asyncio.to_thread(_document, request.url.path)
@@ -120,6 +115,19 @@ class _Endpoints:
         except Exception as error:
             return _text(500, str(error))
         return _text(200, "reloaded")
+
+
+def _status_page(pages: PageCache, query: Query) -> tuple[str, str]:
+    """The status page, and its Content-Security-Policy."""
+    from .status_page.page import CONTENT_SECURITY_POLICY  # only loaded when somebody opens the page
+
+    return pages.get(query), CONTENT_SECURITY_POLICY
+
+
+def _render(store: Store, options: WebOptions, query: Query) -> Page:
+    from .status_page.page import render
+
+    return render(store, query, telemetry_path=options.telemetry_path, demo=options.demo, shard=options.shard)
 
 
 def _document(path: str) -> tuple[str | None, str]:

@@ -1,4 +1,4 @@
-"""The documents of this version as web pages, so that they are at hand where no other site can be reached."""
+"""Renders the documents of this version as web pages, also for networks without access to other sites."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def render(text: str, source: str, paths: dict[str, str]) -> tuple[str, str]:
 
 
 def _escape_html(_: Any, tokens: Sequence[Token], index: int, *__: Any) -> str:
-    """Comments mark tables that a program writes, and are left out."""
+    """Escapes HTML, without its comments: they mark the tables that a program writes."""
     return str(escape(re.sub(r"<!--.*?-->\n?", "", tokens[index].content, flags=re.DOTALL)))
 
 
@@ -142,7 +142,7 @@ def _remove_empty_header_cells(tokens: Sequence[Token]) -> None:
 
 
 def _rewrite_links(tokens: Sequence[Token], source: str, paths: dict[str, str]) -> list[Token]:
-    """Points links and images to this site; what it does not have becomes its text."""
+    """Points links and images to this site. Those of files that it does not have become plain text."""
     rewritten = []
     is_text = False
     for token in tokens:
@@ -161,7 +161,7 @@ def _rewrite_links(tokens: Sequence[Token], source: str, paths: dict[str, str]) 
 
 
 def _target(link: str, source: str, paths: dict[str, str]) -> str | None:
-    """Where a link of a document leads on this site. Returns `None` if this site does not have the file."""
+    """The target of a document's link on this site. Returns `None` if this site does not have the file."""
     url = urlsplit(link)
     if url.scheme or url.netloc or not url.path:
         return link

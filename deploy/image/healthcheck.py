@@ -1,6 +1,6 @@
 """The image's HEALTHCHECK: exit status 0 if the exporter of this container answers on ``/-/healthy``.
 
-Where it listens stands on the command line of process 1, so the check follows the flags that the container was given,
+It reads the listen address from the command line of process 1, so it follows the flags that the container was given,
 and an init process in front of the exporter (``docker run --init``) as well.
 """
 
@@ -19,7 +19,7 @@ TIMEOUT_SECONDS = 3
 
 
 def main() -> int:
-    """Tries HTTP, then TLS, whichever the exporter was told to speak."""
+    """Tries HTTP, then TLS."""
     host, port = listen_address(COMMAND_LINE.read_text().split("\0"))
     plain = HTTPConnection(host, port, timeout=TIMEOUT_SECONDS)
     encrypted = HTTPSConnection(host, port, timeout=TIMEOUT_SECONDS, context=_any_certificate())
@@ -27,7 +27,7 @@ def main() -> int:
 
 
 def listen_address(arguments: list[str]) -> tuple[str, int]:
-    """Host and port to connect to, as the exporter reads its flags: the last one counts."""
+    """Host and port to connect to. Of several addresses, the last one."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--web.listen-address", dest="listen_address", default="127.0.0.1:9836")
     options, _ = parser.parse_known_args([argument for argument in arguments if argument != "--"])  # an init's
@@ -36,15 +36,13 @@ def listen_address(arguments: list[str]) -> tuple[str, int]:
 
 
 def answers(connection: HTTPConnection) -> bool:
-    """Whether an exporter is there. One that hangs up after the TLS handshake is: it demands a client certificate."""
-    connected = False
+    """Whether an exporter answers. A TLS alert is an answer, too: it requires a client certificate."""
     try:
         connection.connect()
-        connected = True
         connection.request("GET", "/-/healthy")
         return connection.getresponse().status == 200
-    except ConnectionError:
-        return connected and isinstance(connection, HTTPSConnection)
+    except ssl.SSLError as error:
+        return "ALERT" in (error.reason or "")
     except (OSError, HTTPException):
         return False
     finally:

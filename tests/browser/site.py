@@ -12,7 +12,22 @@ import uvicorn
 
 from bybit_exporter.metrics.state import ExporterState
 from bybit_exporter.metrics.store import Store
-from bybit_exporter.model import Account, AccountSnapshot, AccountStatus, Balance, FailureReason, Resource
+from bybit_exporter.model import (
+    Account,
+    AccountSnapshot,
+    AccountStatus,
+    AccountType,
+    ApiKey,
+    Balance,
+    FailureReason,
+    MarginSummary,
+    ProductEquity,
+    Products,
+    Resource,
+    Subaccount,
+    SubaccountEquity,
+    SubaccountStatus,
+)
 from bybit_exporter.web.app import WebOptions, create_app
 from bybit_exporter.web.server.listen import bind
 from tests.builders import make_account, make_failure, make_result
@@ -24,8 +39,10 @@ Amounts = Mapping[str, str]
 """By coin: free, frozen and withdrawing, separated by blanks; those left out are 0, and "-" is no withdrawing."""
 
 
-def an_account(name: str, stale_after: float = STALE_AFTER_SECONDS) -> Account:
-    return make_account(name, poll_interval_seconds=stale_after / 3, stale_after_seconds=stale_after)
+def an_account(
+    name: str, stale_after: float = STALE_AFTER_SECONDS, account_type: AccountType = AccountType.SPOT
+) -> Account:
+    return make_account(name, account_type, poll_interval_seconds=stale_after / 3, stale_after_seconds=stale_after)
 
 
 def snapshot(amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> AccountSnapshot:
@@ -50,9 +67,19 @@ class Site:
         self.accounts = {name: an_account(name, stale_after) for name in names}
         self.store.replace_accounts(self.accounts.values())
 
+    def add(self, name: str, account_type: AccountType) -> None:
+        """Adds an account of another type."""
+        self.accounts[name] = an_account(name, account_type=account_type)
+        self.store.replace_accounts(self.accounts.values())
+
     def read(self, name: str, amounts: Amounts, status: AccountStatus = AccountStatus.NORMAL) -> None:
         """A poll succeeds now."""
         self.apply(name, snapshot(amounts, status))
+
+    def read_unified(self, name: str, *balances: Balance, **margin: str) -> None:
+        """A poll of a unified account succeeds now. Figures of `MarginSummary` that are left out are not stated."""
+        summary = MarginSummary(**{figure: Decimal(text) for figure, text in margin.items()})
+        self.apply(name, AccountSnapshot(AccountStatus.NORMAL, balances, margin=summary))
 
     def fail(self, name: str, reason: FailureReason, message: str) -> None:
         """A poll fails now."""
@@ -102,5 +129,33 @@ def every_state() -> Site:
     site.fail("flaky", FailureReason.TIMEOUT, "no answer within 10s; the exchange or the network is slow")
     site.fail("stale", FailureReason.NETWORK, "connection refused; check the network, DNS, proxy and firewall")
     site.fail("refused", FailureReason.BANNED, 'retCode 10027 "banned"; contact its support')
+    _read_unified_accounts(site)
     site.clock.now += 3
     return site
+
+
+def _read_unified_accounts(site: Site) -> None:
+    """Adds accounts with margin, debts, products and subaccounts."""
+    for name in ("cross", "near", "high", "isolated"):
+        site.add(name, AccountType.UNIFIED)
+    debt = Balance("ETH", Decimal("-2.5"), Decimal(0), usd_value=Decimal("-7501.25"), borrowed=Decimal("2.5"))
+    usdt = Balance("USDT", Decimal(50_000), Decimal(1_000), usd_value=Decimal("50974.5"), borrowed=Decimal(0))
+    stated = {"equity_usd": "43473.25", "available_balance_usd": "40000"}
+    site.read_unified("cross", usdt, debt, **stated, maintenance_margin_ratio="0.125")
+    site.read_unified("near", usdt, **stated, maintenance_margin_ratio="0.853")
+    site.read_unified("high", usdt, **stated, maintenance_margin_ratio="0.62")
+    site.read_unified("isolated", usdt, equity_usd="50974.5")
+    equities = (
+        ProductEquity("Earn", "Easy Earn", "USDT", Decimal("1E+5")),
+        ProductEquity("Earn", "", "BTC", Decimal("0.5")),
+        ProductEquity("CryptoLoans", "", "USDT", Decimal("-40000.5")),
+    )
+    products = Products(equities, {"CryptoLoans": Decimal("-39996"), "Launchpool": Decimal("12.5")}, None)
+    site.apply("cross", products, Resource.PRODUCTS)
+    site.apply("cross", Decimal(2_500), Resource.RISK_FROZEN)
+    site.apply("cross", ApiKey(False, False, None, can_withdraw=True), Resource.API_KEY)
+    members = [Subaccount(str(n), f"desk{n}", SubaccountStatus.NORMAL, "1") for n in range(1, 9)]
+    site.apply("cross", members, Resource.SUBACCOUNTS)
+    wallets = [SubaccountEquity(each.uid, "FUND", Decimal(each.uid) * 1000, each.name) for each in members]
+    wallets.append(SubaccountEquity("1", "UNIFIED", Decimal("8123.45"), "desk1"))
+    site.apply("cross", wallets, Resource.SUBACCOUNT_EQUITY)

@@ -24,8 +24,8 @@ COINS = """
 | unified_cross_derivatives_debt | USDC | -1000 | 0 | 1000 | 0 | 0 | 0 | -1000 |
 | unified_cross_derivatives_debt | USDT | 6000 | 0 | 0 | 0 | 0 | 0 | 6000 |
 | unified_isolated | USDT | 3390 | 1610 | 0 | 0 | 1300 | 40.25 | 4800 |
-| unified_portfolio | USDT | 10 | 0 | 0 | 0 | – | – | 10 |
-| unified_older_answer | USDT | 7 | 0 | – | – | – | – | 7 |
+| unified_portfolio | USDT | 10 | 0 | 0 | 0 | none | none | 10 |
+| unified_older_answer | USDT | 7 | 0 | none | none | none | none | 7 |
 """
 
 ACCOUNT_WIDE = """
@@ -34,9 +34,9 @@ ACCOUNT_WIDE = """
 | unified_cross_with_spot_borrow | 30810 | 30750 | 30810 | 12000.5 | 60 | 9000 | 2464.8 | 0.2921 | 0.08 |
 | unified_cross_spot_short | 1400 | 1400 | 1400 | 800 | 0 | 0 | 0 | 0 | 0 |
 | unified_cross_derivatives_debt | 5000 | 5000 | 5000 | 4000 | 0 | 0 | 0 | 0 | 0 |
-| unified_isolated | 4800 | 5000 | – | – | -200 | – | – | – | – |
+| unified_isolated | 4800 | 5000 | none | none | -200 | none | none | none | none |
 | unified_portfolio | 10 | 10 | 10 | 9 | 0 | 1 | 0.5 | 0.1 | 0.05 |
-| unified_older_answer | 7 | 7 | 0 | – | 0 | 0 | 0 | – | – |
+| unified_older_answer | 7 | 7 | 0 | none | 0 | 0 | 0 | none | none |
 | unified_nothing_yet | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 | 0 |
 """
 
@@ -47,8 +47,8 @@ def rows(table: str) -> list[dict[str, str]]:
 
 
 def stated(row: dict[str, str]) -> dict[str, float]:
-    """The figures of a row. A dash is no series."""
-    return {name: float(value) for name, value in row.items() if name not in ("answer", "coin") and value != "–"}
+    """The figures of a row. ``none`` is no series."""
+    return {name: float(value) for name, value in row.items() if name not in ("answer", "coin") and value != "none"}
 
 
 def answered(path: str, answer: Path, **account: Any) -> Serving:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 
 from bybit_exporter.sandbox import Exchange, SandboxServer
 from bybit_exporter.sandbox.demo import configuration, configured_total_usd, demo_exchange
 from bybit_exporter.sandbox.valuation import product_usd, unified_usd
-from tests.exporter_process import ExporterProcess
+from tests.exporter_process import ExporterProcess, parse, run_exporter, write_private
 from tests.real_prometheus import Prometheus
 from tests.support import eventually
 
@@ -65,6 +66,18 @@ def test_sum_of_one_account_is_what_it_holds(
 ) -> None:
     shown = prometheus.query(f'sum(bybit_asset_usd_value{{account="{name}"}})')
     assert shown == close_to(exchange.accounts[name].total_usd(wallet))
+
+
+def test_total_is_complete_after_one_poll(exchange: Exchange, tmp_path: Path) -> None:
+    with SandboxServer(exchange) as server:
+        write_private(tmp_path / "config.yaml", configuration(exchange, server.base_url))
+        once = run_exporter("--once", cwd=tmp_path)
+    assert once.returncode == 0, once.stderr
+    samples = parse(once.stdout)
+    total = sum(value for (name, _), value in samples.items() if name == "bybit_asset_usd_value")
+    assert total == close_to(configured_total_usd(exchange))
+    members = {dict(labels)["subaccount"] for name, labels in samples if name == "bybit_subaccount_equity_usd"}
+    assert members == {member.username for member in exchange.accounts["group"].members.values()}
 
 
 def test_equity_of_a_unified_account_is_the_sum_of_its_coins(prometheus: Prometheus) -> None:

@@ -125,9 +125,11 @@ def causes() -> dict[str, Cause]:
         "limit reset that is garbage": Cause(faults.TooManyVisits("-soon\x7f"), "rate_limit"),
         "limit reset in 3 s": Cause(ResetIn(3.0), "rate_limit"),
         "HTTP 401": Cause(faults.Status(401), "auth", "check that it still exists"),
-        "HTTP 404": Cause(faults.Status(404), "account_mode", "account_type: UNIFIED"),
+        "HTTP 404": Cause(faults.Status(404), "account_mode", "check account_type, api.base_url"),
         "HTTP 403": Cause(blocked, "region", "api.base_url"),
-        "HTTP 403 with a code": Cause(faults.Status(403, b'{"retCode":10010}'), "auth", "not bound to the key"),
+        "HTTP 403 with a code": Cause(
+            faults.Status(403, b'{"retCode":10010}'), "auth", "not among the key's IP addresses"
+        ),
         "HTTP 400": Cause(faults.Status(400), "request"),
         "HTTP 204": Cause(faults.Status(204), "malformed", "HTTP 204"),
         "redirect": Cause(faults.redirect(elsewhere().base_url), "malformed", "HTTP 302"),
@@ -217,6 +219,8 @@ RETRIED = ("network", "timeout", "server")
 SELDOM = ("auth", "account_mode", "region")
 WALLETS = {"SPOT": ASSET_INFO, "UNIFIED": WALLET_BALANCE, "FUND": COINS_BALANCE}
 WELL = ("well 1", "well 2")
+ACCOUNT_EVENTS = ("the account cannot be read", "the account can be read again")
+KEY_EVENTS = ("the exchange refuses the key", "the exchange accepts the key again")
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 """As in the image and the systemd unit."""
 
@@ -266,7 +270,8 @@ class History:
         return {name: values[metric, ""] for name, values in latest.items() if (metric, "") in values}
 
     def told(self, account: str, message: str) -> list[dict[str, Any]]:
-        return [event for event in self.exporter.events(message) if event["account"] == account]
+        events = self.exporter.events(message)
+        return [event for event in events if account in (event.get("account"), event.get("accounts"))]
 
     def requests(self, account: str, since: float, until: float) -> list[float]:
         """When the account's wallet was asked for."""
@@ -450,13 +455,16 @@ def test_no_request_is_made_twice(history: History, name: str) -> None:
 @EVERY
 def test_it_is_told_once_when_it_begins_and_once_when_it_ends(history: History, name: str) -> None:
     cause = CAUSES[name]
-    (begun,) = history.told(name, "the account cannot be read")
+    of_key = bool(history.told(name, "the exchange refuses the key"))
+    assert of_key == (cause.reason == "auth" and "10005" not in name)
+    begin, end = KEY_EVENTS if of_key else ACCOUNT_EVENTS
+    (begun,) = history.told(name, begin)
     assert begun["reason"] == cause.reason
     assert cause.says in begun["error"] + begun["advice"]
     assert len(begun["error"]) < 250
     assert begun["level"] == ("error" if cause.reason in (*SELDOM, "banned") else "warn")
-    (ended,) = history.told(name, "the account can be read again")
-    assert ended["reason"] == cause.reason
+    (ended,) = history.told(name, end)
+    assert of_key or ended["reason"] == cause.reason
 
 
 def test_a_refusal_that_says_banned_is_the_status_for_as_long_as_it_is_repeated(history: History) -> None:
@@ -498,8 +506,8 @@ def test_nothing_else_is_told(history: History) -> None:
     """A library that warns at every poll would fill a disk."""
     messages = {event["msg"] for event in history.exporter.log}
     assert messages <= {
-        "the account cannot be read",
-        "the account can be read again",
+        *ACCOUNT_EVENTS,
+        *KEY_EVENTS,
         "configuration reloaded",
         "listening",
     }

@@ -22,9 +22,9 @@ from bybit_exporter.sandbox import (
     Exchange,
     FundingHolding,
     Holding,
+    Product,
     SandboxServer,
     Ticker,
-    Product,
     UnifiedHolding,
 )
 from bybit_exporter.sandbox.demo import configuration

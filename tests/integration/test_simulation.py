@@ -37,5 +37,7 @@ def test_the_shards_counted_what_the_exchange_saw(result: Result) -> None:
 
 def test_behind_one_address_the_same_accounts_are_too_many() -> None:
     """Otherwise the exchange of the simulation would enforce nothing."""
-    plan = Plan(PLAN.accounts, PLAN.interval_seconds, rounds=1, limit=PLAN.limit, addresses=False, patience_seconds=10)
+    plan = Plan(
+        PLAN.accounts, PLAN.interval_seconds, rounds=1, limit=PLAN.limit, addresses=False, ready_within_seconds=10
+    )
     assert any("were refused" in problem for problem in problems(simulate(plan)))

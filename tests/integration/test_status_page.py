@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import signal
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ import pytest
 
 from bybit_exporter.model import AccountStatus, FailureReason
 from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
-from bybit_exporter.web.status_page import page
+from bybit_exporter.web.status_page import page, view
+from bybit_exporter.web.status_page.page_cache import Page
 from tests.browser.chromium import DESKTOP, PHONE, Chromium
 from tests.browser.site import STALE_AFTER_SECONDS, Site, every_state
 from tests.exporter_process import ExporterProcess, config_for
@@ -30,7 +32,7 @@ def browser() -> Iterator[Chromium]:
 
 @pytest.fixture
 def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.setitem(page._environment.globals, "refresh_seconds", 1)
+    monkeypatch.setattr(page, "REFRESH_SECONDS", 1.0)
     with every_state() as site:
         yield site
 
@@ -38,7 +40,7 @@ def states(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
 @pytest.fixture
 def site(monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
     """One account whose page is refreshed very often."""
-    monkeypatch.setitem(page._environment.globals, "refresh_seconds", FAST_SECONDS)
+    monkeypatch.setattr(page, "REFRESH_SECONDS", FAST_SECONDS)
     site = Site("main")
     site.read("main", {"BTC": "1", "ETH": "2", "SOL": "3"})
     with site:
@@ -58,7 +60,7 @@ def refreshed(browser: Chromium) -> None:
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_every_state_is_accessible_quiet_and_fits(
+def test_page_with_every_state_is_accessible_quiet_and_fits(
     viewport: dict[str, int], dark: bool, browser: Chromium, states: Site
 ) -> None:
     browser.visit(states.base_url, viewport, dark=dark)
@@ -72,7 +74,7 @@ def test_every_state_is_accessible_quiet_and_fits(
     assert browser.axe() == []
 
 
-def test_many_accounts_are_counted_in_one_line_each_on_a_phone(browser: Chromium) -> None:
+def test_counts_of_many_accounts_on_a_phone_are_on_one_line_each(browser: Chromium) -> None:
     names = [f"account {number}" for number in range(2000)]
     site = Site(*names)
     for name in names:
@@ -95,21 +97,24 @@ def test_states_differ_in_word_shape_and_colour(dark: bool, browser: Chromium, s
     })"""
     looks = {tuple(found) for found in browser.evaluate(look)}
     hues = {words: hue(colour) for words, _, colour in looks}
-    assert {shape for _, shape, _ in looks} == {"#icon-bad", "#icon-warn", "#icon-ok"}
-    assert len({words for words, _, _ in looks}) == len(looks) == 6
+    assert {shape for _, shape, _ in looks} == {"#icon-critical", "#icon-warning", "#icon-starting", "#icon-normal"}
+    assert len({(words, shape) for words, shape, _ in looks}) == len(looks) == 9
     assert (hues["Banned"], hues["Not current"], hues["Normal"]) == ("red", "amber", "green")
+    assert hues["Starting"] == "other"
     assert hues["Unknown status"] == hues["Reading fails"] == "amber"
 
 
 def hue(colour: str) -> str:
     red, green, blue = (int(part) for part in re.findall(r"\d+", colour)[:3])
+    if max(red, green, blue) - min(red, green, blue) < 15:
+        return "other"
     if green > max(red, blue):
         return "green"
     return "red" if red > 2 * green else "amber" if red >= green > blue else "other"
 
 
 @pytest.mark.parametrize("viewport", [DESKTOP, PHONE], ids=["desktop", "phone"])
-def test_a_screen_reader_finds_headings_tables_and_controls(
+def test_accessibility_tree_has_headings_tables_meters_and_controls(
     viewport: dict[str, int], browser: Chromium, states: Site
 ) -> None:
     browser.visit(states.base_url, viewport)
@@ -123,13 +128,34 @@ def test_a_screen_reader_finds_headings_tables_and_controls(
         '- table "Balances of main"',
         '- rowheader "ETH"',
         "11.534850000000000001",
-        'img "total in the last hour: lowest 12.03485, highest 12.03485',
+        '- meter "Maintenance margin ratio"',
+        '- table "Outside the wallets"',
+        '- rowheader "CryptoLoans"',
         '- link "Metrics"',
     ):
         assert part in tree, tree
 
 
-def test_by_keyboard_alone(browser: Chromium, site: Site) -> None:
+def test_line_of_some_minutes_has_a_description(browser: Chromium, site: Site) -> None:
+    for amount in ("12.5", "12", "1250000"):
+        site.clock.now += 60
+        site.read("main", {"ETH": amount})
+    browser.visit(site.base_url)
+    assert 'img "total in the last hour: lowest 2, highest 1,250,000, known for 4 of 60 minutes"' in browser.tree(
+        "body"
+    )
+
+
+def test_page_kept_by_the_exporter_withdraws_its_figures_in_time(
+    browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_age = Page.at_age
+    monkeypatch.setattr(Page, "at_age", lambda page, _: at_age(page, STALE_AFTER_SECONDS + 1))
+    browser.visit(site.base_url)
+    browser.until("!document.querySelector('table').checkVisibility()")
+
+
+def test_page_with_keyboard_alone_can_be_sorted(browser: Chromium, site: Site) -> None:
     browser.visit(site.base_url)
     browser.press("Tab", "Tab")
     assert browser.evaluate("document.activeElement.name") == "sort"
@@ -141,7 +167,7 @@ def test_by_keyboard_alone(browser: Chromium, site: Site) -> None:
     assert browser.evaluate("document.activeElement.matches(':focus-visible')")
 
 
-def test_the_focus_goes_along_when_an_account_moves(browser: Chromium, site: Site) -> None:
+def test_focus_when_an_account_moves_stays_on_it(browser: Chromium, site: Site) -> None:
     site.accounts |= Site("other").accounts
     site.store.replace_accounts(site.accounts.values())
     site.read("other", {"BTC": "1"})
@@ -152,7 +178,7 @@ def test_the_focus_goes_along_when_an_account_moves(browser: Chromium, site: Sit
     assert browser.evaluate("document.activeElement.closest('section').dataset.key") == "other"
 
 
-def test_figures_change_in_place_and_nothing_else_does(browser: Chromium, site: Site) -> None:
+def test_refresh_with_new_figures_changes_nothing_else(browser: Chromium, site: Site) -> None:
     browser.visit(site.base_url, {"width": 800, "height": 300})
     browser.evaluate("window.mark = document.querySelector('tr[data-key=ETH]')")
     browser.fill("input[name=q]", "main")
@@ -169,7 +195,7 @@ def test_figures_change_in_place_and_nothing_else_does(browser: Chromium, site: 
     assert browser.evaluate("scrollY") == 120
 
 
-def test_typing_filters_and_a_refresh_takes_nothing_from_the_typist(browser: Chromium, site: Site) -> None:
+def test_filter_while_typing_is_applied_and_survives_refreshes(browser: Chromium, site: Site) -> None:
     browser.visit(site.base_url)
     browser.evaluate("window.mark = 1")
     browser.click("input[name=q]")
@@ -184,7 +210,7 @@ def test_typing_filters_and_a_refresh_takes_nothing_from_the_typist(browser: Chr
     assert browser.evaluate("window.mark") == 1
 
 
-def test_the_order_asked_for_survives_refreshes_and_the_address_holds_it(browser: Chromium, site: Site) -> None:
+def test_sort_survives_refreshes_and_is_in_the_address(browser: Chromium, site: Site) -> None:
     browser.visit(site.base_url)
     browser.select("select", "-coin")
     browser.until("document.querySelector('tbody th').innerText == 'SOL'")
@@ -195,8 +221,8 @@ def test_the_order_asked_for_survives_refreshes_and_the_address_holds_it(browser
     assert browser.evaluate("document.querySelector('select').value") == "-coin"
 
 
-def test_what_was_opened_stays_open(browser: Chromium, monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
-    monkeypatch.setattr(page, "MAX_ROWS", 5)
+def test_details_opened_stay_open(browser: Chromium, monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
+    monkeypatch.setattr(view, "MAX_ROWS", 5)
     site.accounts |= Site("other").accounts
     site.store.replace_accounts(site.accounts.values())
     site.read("other", {"BTC": "1"})
@@ -207,7 +233,7 @@ def test_what_was_opened_stays_open(browser: Chromium, monkeypatch: pytest.Monke
     assert browser.evaluate("document.querySelector('details').open")
 
 
-def test_that_it_is_lost_is_said_once(browser: Chromium, site: Site) -> None:
+def test_exporter_that_is_gone_is_announced_once(browser: Chromium, site: Site) -> None:
     """A screen reader reads each change of the words aloud."""
     browser.visit(site.base_url)
     site.stop()
@@ -219,7 +245,7 @@ def test_that_it_is_lost_is_said_once(browser: Chromium, site: Site) -> None:
     assert browser.evaluate("document.body.dataset.said") is None
 
 
-def test_a_dead_exporter_s_figures_are_marked_then_withdrawn_and_return_with_it(browser: Chromium, site: Site) -> None:
+def test_figures_of_a_dead_exporter_are_marked_then_withdrawn_and_return_with_it(browser: Chromium, site: Site) -> None:
     site.clock.now += STALE_AFTER_SECONDS - 4
     browser.visit(site.base_url)
     site.stop()
@@ -230,7 +256,7 @@ def test_a_dead_exporter_s_figures_are_marked_then_withdrawn_and_return_with_it(
     assert browser.evaluate("document.title").startswith("Not current")
     assert browser.evaluate("document.querySelector('table').checkVisibility()")
     browser.until("!document.querySelector('table').checkVisibility()")
-    assert "These figures are not current any more." in browser.text("section")
+    assert "These figures are no longer current." in browser.text("section")
     assert "Normal" not in browser.text("section")
     site.read("main", {"BTC": "7"})
     with site:
@@ -239,11 +265,9 @@ def test_a_dead_exporter_s_figures_are_marked_then_withdrawn_and_return_with_it(
         assert browser.evaluate("document.title") == "Bybit exporter"
 
 
-def test_an_answer_that_is_not_the_page_marks_it(
-    browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_answer_that_is_not_the_page_marks_it(browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     browser.visit(site.base_url)
-    monkeypatch.setattr(page, "render", lambda *_, **__: ("<title>Log in</title>", ""))
+    monkeypatch.setattr(page, "render", lambda *_, **__: Page("<title>Log in</title>", math.inf))
     browser.until(LOST)
     assert "something else does" in browser.text("#lost")
     monkeypatch.setattr(page, "render", lambda *_, **__: 1 / 0)
@@ -251,7 +275,7 @@ def test_an_answer_that_is_not_the_page_marks_it(
 
 
 @pytest.mark.parametrize("told", [True, False], ids=["turned away from", "opened in the background"])
-def test_a_hidden_tab_asks_nothing_and_asks_at_once_when_it_is_seen(told: bool, browser: Chromium, site: Site) -> None:
+def test_hidden_tab_requests_nothing_until_it_is_seen(told: bool, browser: Chromium, site: Site) -> None:
     browser.visit(site.base_url)
     refreshed(browser)
     turn = "Object.defineProperty(document, 'hidden', {value: %s, configurable: true});"
@@ -264,34 +288,36 @@ def test_a_hidden_tab_asks_nothing_and_asks_at_once_when_it_is_seen(told: bool, 
     browser.until(f"!({LOST})")
 
 
-def test_without_script(browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_page_without_script_filters_and_refreshes(
+    browser: Chromium, site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
     browser.visit(site.base_url, PHONE, script=False)
     browser.fill("input[name=q]", "o")  # "SOL"
     browser.press("Enter")
     browser.until("location.search == '?q=o&sort='")
     assert coins(browser) == ["SOL"]
     assert browser.evaluate("document.querySelector('button').checkVisibility()")
-    monkeypatch.setitem(page._environment.globals, "refresh_without_script_seconds", 1)
+    monkeypatch.setattr(page, "REFRESH_WITHOUT_SCRIPT_SECONDS", 1.0)
     browser.goto(f"{site.base_url}?q=o")
     site.read("main", {"BTC": "1", "SOL": "4"})
     browser.until("document.querySelector('td').innerText == '4'")
     assert coins(browser) == ["SOL"]
 
 
-def test_hostile_names_run_nothing(browser: Chromium, site: Site) -> None:
+def test_names_with_markup_run_nothing(browser: Chromium, site: Site) -> None:
     site.read("main", {"<img src=/x onerror=alert(1)>": "1", "<script>document.title = 'owned'</script>": "2"})
     site.fail("main", FailureReason.API, "<svg onload=alert(1)>")
     browser.visit(f"{site.base_url}?q=%22%3E%3Csvg+onload=alert(1)%3E")
     assert "Nothing matches" in browser.text("main")
     browser.fill("input[name=q]", "")
     browser.until("document.querySelectorAll('tbody th').length == 2")
-    assert browser.evaluate("document.title") == "1 need attention \N{EN DASH} Bybit exporter"
+    assert browser.evaluate("document.title") == "1 warning \N{EN DASH} Bybit exporter"
     seen = browser.seen()
     assert seen["complaints"] == []
     assert not any(url.endswith("/x") for url in seen["requests"])
 
 
-def test_the_real_exporter_s_page_and_its_end(browser: Chromium, tmp_path: Path) -> None:
+def test_page_of_the_real_exporter_shows_changes_and_its_end(browser: Chromium, tmp_path: Path) -> None:
     exchange = Exchange()
     exchange.add_account("main", {"BTC": Holding("1.00000001", "0.5")})
     with (

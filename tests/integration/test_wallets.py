@@ -416,18 +416,23 @@ def test_every_limit_is_kept_with_fifty_accounts_and_a_thousand_subaccounts(monk
             of_type(
                 held,
                 kinds[number % 5],
+                poll_interval_seconds=2.0,  # once a second is the limit of the spot wallet
                 stale_after_seconds=60.0,
                 subaccounts=True,
                 subaccount_balances=number % 10 == 4,
+                products=True,
             )
         )
     master = exchange.add_account("master", unified=UNIFIED)
     for member in range(1000):
         master.add_member(f"desk-{member}", {"USDT": FundingHolding(str(member))})
-    accounts.append(of_type(master, AccountType.UNIFIED, subaccounts=True, subaccount_balances=True))
+    accounts.append(of_type(master, AccountType.UNIFIED, subaccounts=True, subaccount_balances=True, products=True))
     with Serving(exchange, *accounts) as serving:
         eventually(lambda: len(every(serving, "bybit_subaccount_status")) == 4 * 2000, 60.0)
         eventually(lambda: len(every(serving, "bybit_api_key_up")) == 51, 60.0)
         eventually(lambda: len(every(serving, "bybit_subaccount_balances_up")) >= 60, 60.0)
+        eventually(lambda: len(every(serving, "bybit_subaccount_equity_usd")) >= 2 * 2000 - 500, 60.0)
+        eventually(lambda: len(every(serving, "bybit_products_up")) == 51, 60.0)
         assert set(every(serving, "bybit_up")) == {1.0}
+        assert exchange.exceeded == {}
         assert exchange.refused == {}, Counter(recorded.request.path for recorded in exchange.requests)

@@ -36,7 +36,7 @@ LAYERS: dict[str, set[str]] = {
 """The packages and modules at the top, and which others each may import. `cli` may import all."""
 
 WEB_SERVER: set[str] = {"clock", "config", "durations", "model"}
-"""What `web.server` may import: it knows nothing of Bybit, and could be a package of its own."""
+"""The modules that `web.server` may import. It does not depend on Bybit, and could be a package of its own."""
 
 LIBRARY_OWNERS: dict[str, set[str]] = {
     "requests": {"bybit.transport"},
@@ -68,7 +68,7 @@ def layer(module: str) -> str:
 
 @cache
 def imports(module: str) -> frozenset[str]:
-    """Full names of the modules that a module imports, wherever in it and for whatever purpose."""
+    """Full names of all modules that a module imports, also in functions and for types."""
     path = MODULES[module]
     package = [PACKAGE, *module.split(".")] if module else [PACKAGE]
     if path.name != "__init__.py":

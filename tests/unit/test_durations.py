@@ -25,7 +25,7 @@ from bybit_exporter import durations
         ("007s", 7),
     ],
 )
-def test_reads_them(text: str, seconds: float) -> None:
+def test_duration_is_parsed(text: str, seconds: float) -> None:
     assert durations.parse(text) == pytest.approx(seconds)
 
 
@@ -51,12 +51,12 @@ def test_reads_them(text: str, seconds: float) -> None:
         "∞",
     ],
 )
-def test_takes_nothing_else(text: str) -> None:
+def test_text_that_is_not_a_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         durations.parse(text)
 
 
-def test_a_number_of_any_length_is_no_crash() -> None:
+def test_duration_with_a_very_long_number_is_refused() -> None:
     with pytest.raises(ValueError, match="not a duration"):
         durations.parse("9" * 5000 + "s")
 
@@ -65,12 +65,12 @@ def test_a_number_of_any_length_is_no_crash() -> None:
     ("seconds", "text"),
     [(0, "0s"), (0.0004, "0s"), (0.5, "500ms"), (90, "1m30s"), (600, "10m"), (86_400, "1d"), (61.25, "1m1s250ms")],
 )
-def test_shows_them(seconds: float, text: str) -> None:
+def test_duration_is_formatted(seconds: float, text: str) -> None:
     assert durations.show(seconds) == text
 
 
 @given(st.integers(0, 10**12))
-def test_what_is_shown_reads_back(milliseconds: int) -> None:
+def test_formatted_duration_parses_to_the_same_value(milliseconds: int) -> None:
     assert durations.parse(durations.show(milliseconds / 1000)) == pytest.approx(milliseconds / 1000)
 
 

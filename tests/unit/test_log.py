@@ -1,4 +1,4 @@
-"""What the log looks like: one line an event, in either format, whatever is in it."""
+"""The format of the log: each event is one line, in both formats, with any content."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def lines(capsys: Captured) -> list[str]:
     return captured.err.splitlines()
 
 
-def test_logfmt(capsys: Captured) -> None:
+def test_event_as_logfmt_is_one_line(capsys: Captured) -> None:
     log.configure("info", "logfmt")
     structlog.get_logger().info("it happened", account="main wallet", count=3)
     (line,) = lines(capsys)
@@ -31,7 +31,7 @@ def test_logfmt(capsys: Captured) -> None:
     assert re.fullmatch(rf'ts={stamp} level=info msg="it happened" account="main wallet" count=3', line)
 
 
-def test_json(capsys: Captured) -> None:
+def test_event_as_json_is_one_object(capsys: Captured) -> None:
     log.configure("info", "json")
     structlog.get_logger().info("it happened", account='a "quoted"\nname', count=3)
     (line,) = lines(capsys)
@@ -41,7 +41,7 @@ def test_json(capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize("level", ["debug", "info", "warn", "error"])
-def test_levels(capsys: Captured, level: str) -> None:
+def test_level_filters_events(capsys: Captured, level: str) -> None:
     log.configure(level, "json")
     logger = structlog.get_logger()
     for name in ("debug", "info", "warning", "error"):
@@ -52,7 +52,7 @@ def test_levels(capsys: Captured, level: str) -> None:
     assert [json.loads(line)["level"] for line in lines(capsys)] == expected
 
 
-def test_what_libraries_log_is_passed_on_by_name(capsys: Captured) -> None:
+def test_record_of_a_library_is_logged_with_its_name(capsys: Captured) -> None:
     log.configure("info", "json")
     logging.getLogger("some.library").warning("retrying %s", "once")
     (line,) = lines(capsys)
@@ -60,7 +60,7 @@ def test_what_libraries_log_is_passed_on_by_name(capsys: Captured) -> None:
     assert (event["library"], event["msg"]) == ("some.library", "retrying once")
 
 
-def test_what_clients_do_wrong_is_no_news(capsys: Captured) -> None:
+def test_faults_of_clients_are_not_logged(capsys: Captured) -> None:
     log.configure("debug", "json")
     logging.getLogger("uvicorn.error").warning("Invalid HTTP request received.")
     logging.getLogger("asyncio").debug("Using selector")
@@ -69,7 +69,7 @@ def test_what_clients_do_wrong_is_no_news(capsys: Captured) -> None:
 
 
 @pytest.mark.parametrize("log_format", log.FORMATS)
-def test_an_event_is_one_line_even_with_a_traceback(capsys: Captured, log_format: str) -> None:
+def test_event_with_a_traceback_is_one_line(capsys: Captured, log_format: str) -> None:
     log.configure("info", log_format)
     try:
         raise ValueError("two\nlines")
@@ -81,14 +81,14 @@ def test_an_event_is_one_line_even_with_a_traceback(capsys: Captured, log_format
 
 
 @pytest.mark.parametrize("log_format", log.FORMATS)
-def test_nothing_in_an_event_steers_a_terminal(capsys: Captured, log_format: str) -> None:
+def test_control_characters_in_an_event_are_replaced(capsys: Captured, log_format: str) -> None:
     log.configure("info", log_format)
     structlog.get_logger().info("it happened", answer="\x1b[2J\x9b\u202e\r\x00", other="a\nb")
     (line,) = lines(capsys)
     assert line.isprintable()
 
 
-def test_a_log_that_cannot_be_written_stops_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_log_that_cannot_be_written_raises_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     log.configure("info", "logfmt")
     with open("/dev/full", "w") as full:  # noqa: PTH123
         monkeypatch.setattr("sys.stderr", full)

@@ -1,4 +1,4 @@
-"""Secrets stay secret."""
+"""Secrets are never shown."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ import pytest
 
 from bybit_exporter.config import ApiConfig, Config
 from bybit_exporter.metrics.state import AccountState
-from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.model import Secret
+from tests.builders import make_account
 
 CANARY = "CANARY-c2VjcmV0"
-ACCOUNT = Account("main", AccountType.SPOT, None, Secret(CANARY), Secret(CANARY), 10.0, 30.0)
+ACCOUNT = make_account(api_key=Secret(CANARY), api_secret=Secret(CANARY))
 
 
 @pytest.mark.parametrize(
@@ -48,7 +49,7 @@ ACCOUNT = Account("main", AccountType.SPOT, None, Secret(CANARY), Secret(CANARY)
     ],
 )
 @pytest.mark.parametrize("value", [Secret(CANARY), ACCOUNT, Config(ApiConfig(), (ACCOUNT,)), AccountState(ACCOUNT)])
-def test_nothing_shows_a_secret(value: Any, show: Callable[[Any], str]) -> None:
+def test_secret_is_not_shown_by_any_representation(value: Any, show: Callable[[Any], str]) -> None:
     shown = ""
     try:
         shown = show(value)
@@ -57,7 +58,7 @@ def test_nothing_shows_a_secret(value: Any, show: Callable[[Any], str]) -> None:
     assert CANARY not in shown
 
 
-def test_a_secret_is_not_serialised() -> None:
+def test_secret_cannot_be_pickled() -> None:
     for protocol in range(6):
         with pytest.raises(TypeError, match="a secret is not serialised"):
             pickle.dumps(Secret(CANARY), protocol)
@@ -65,7 +66,7 @@ def test_a_secret_is_not_serialised() -> None:
         assert copy.copy(Secret(CANARY)) == Secret(CANARY)
 
 
-def test_only_reveal_tells_it() -> None:
+def test_secret_is_returned_by_reveal() -> None:
     assert Secret(CANARY).reveal() == CANARY
     assert str(Secret(CANARY)) == repr(Secret(CANARY)) == "Secret(***)"
 

@@ -35,13 +35,13 @@ TEXT = "1658384314791XXXXXXXXXX5000category=option&symbol=BTC-29JUL22-25000-C"
 
 
 @pytest.mark.parametrize("form", [PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL])
-def test_the_signature_is_pybit_s(form: PrivateFormat) -> None:
+def test_rsa_signature_equals_that_of_pybit(form: PrivateFormat) -> None:
     theirs = pybit("_http_manager").generate_signature(True, pem(form=form), TEXT)
     assert sign(pem(form=form), TEXT) == theirs
     assert len(base64.b64decode(theirs)) == 256
 
 
-def test_a_secret_that_is_no_pem_signs_with_hmac() -> None:
+def test_secret_that_is_not_pem_signs_with_hmac() -> None:
     assert sign("secret", TEXT) == sign_hmac("secret", TEXT)
 
 
@@ -54,12 +54,12 @@ def test_a_secret_that_is_no_pem_signs_with_hmac() -> None:
         ("-----BEGIN PUBLIC KEY-----\nMIIB\n-----END PUBLIC KEY-----", "holds no private key"),
     ],
 )
-def test_what_is_not_taken(text: str, problem: str) -> None:
+def test_text_that_is_not_an_rsa_key_is_refused(text: str, problem: str) -> None:
     with pytest.raises(ValueError, match=problem) as caught:
         rsa_keys.private_key(text)
     assert "MII" not in str(caught.value)
 
 
-def test_without_such_a_key_the_library_is_not_loaded() -> None:
+def test_cryptography_is_not_imported_without_an_rsa_key() -> None:
     code = "import sys, bybit_exporter.cli, bybit_exporter.service; print('cryptography' in sys.modules)"
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "False\n"

@@ -1,4 +1,4 @@
-"""Which shard has an account: for ever the same one, evenly spread, and few move when there is one shard more."""
+"""The shard of an account: constant, evenly distributed, and few accounts move when a shard is added."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PLACES = {
 
 
 @pytest.mark.parametrize("name", PLACES)
-def test_where_an_account_is_does_not_change_with_a_release(name: str) -> None:
+def test_shard_of_an_account_is_the_same_in_every_release(name: str) -> None:
     """Changing this moves accounts while an update is rolled out: some would be asked twice, others not at all."""
     assert tuple(shard_of(name, total) for total in (1, 2, 3, 4, 8, 16, 100)) == PLACES[name]
 
@@ -34,36 +34,36 @@ def test_where_an_account_is_does_not_change_with_a_release(name: str) -> None:
 @pytest.mark.parametrize(
     ("key", "total", "number"), [(1, 1, 0), (42, 57, 43), (0xDEAD10CC, 1, 0), (0xDEAD10CC, 666, 361), (256, 1024, 520)]
 )
-def test_the_hash_is_the_published_one(key: int, total: int, number: int) -> None:
+def test_jump_hash_equals_published_values(key: int, total: int, number: int) -> None:
     """The values that other implementations are tested with."""
     assert _jump(key, total) == number
 
 
 @given(TEXT, st.integers(1, 500))
-def test_exactly_one_shard_has_an_account(name: str, total: int) -> None:
+def test_account_belongs_to_exactly_one_shard(name: str, total: int) -> None:
     assert [Shard(number, total).has(name) for number in range(total)].count(True) == 1
 
 
 @given(TEXT, st.integers(1, 500))
-def test_with_one_more_an_account_stays_or_moves_to_the_new_one(name: str, total: int) -> None:
+def test_account_stays_or_moves_to_the_new_shard_when_one_is_added(name: str, total: int) -> None:
     assert shard_of(name, total + 1) in (shard_of(name, total), total)
 
 
 @pytest.mark.parametrize("total", [2, 3, 4, 10, 100])
-def test_shares_are_even(total: int) -> None:
+def test_accounts_are_distributed_evenly(total: int) -> None:
     mean = len(NAMES) / total
     shares = Counter(shard_of(name, total) for name in NAMES)
     assert all(abs(shares[number] - mean) < 4 * math.sqrt(mean) for number in range(total))
 
 
 @pytest.mark.parametrize("total", [1, 2, 4, 9])
-def test_the_new_one_gets_its_share_and_nobody_else_anything(total: int) -> None:
+def test_added_shard_gets_its_share_and_no_other_shard_grows(total: int) -> None:
     moved = [name for name in NAMES if shard_of(name, total) != shard_of(name, total + 1)]
     mean = len(NAMES) / (total + 1)
     assert abs(len(moved) - mean) < 4 * math.sqrt(mean)
 
 
-def test_a_process_alone_has_everything() -> None:
+def test_single_shard_has_every_account() -> None:
     assert all(Shard().has(name) for name in NAMES)
 
 
@@ -76,13 +76,13 @@ def test_a_process_alone_has_everything() -> None:
         ("bybit-exporter-3.bybit-exporter.money.svc.cluster.local", 3),
     ],
 )
-def test_the_ordinal_of_a_pod(name: str, number: int) -> None:
+def test_ordinal_is_the_number_at_the_end_of_a_pod_s_name(name: str, number: int) -> None:
     assert ordinal(name) == number
 
 
 @pytest.mark.parametrize(
     "name", ["", "host", "bybit-exporter", "-1", "1", "web-01", "web1", "web-1a", "a.b-1", "web-100000", "web-٣"]
 )
-def test_a_name_without_one(name: str) -> None:
+def test_ordinal_of_a_name_without_a_number_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="does not end in a number"):
         ordinal(name)

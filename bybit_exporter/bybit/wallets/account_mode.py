@@ -1,4 +1,4 @@
-"""Finds out which wallet an account trades from, for ``account_type: auto``."""
+"""Finds the account type of an account, for ``account_type: auto``."""
 
 from __future__ import annotations
 

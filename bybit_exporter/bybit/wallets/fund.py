@@ -1,4 +1,4 @@
-"""The funding wallet, without the withdrawals under way, which have a request of their own."""
+"""The funding wallet. The withdrawals in progress have their own request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The snapshot of a wallet, made from the rows of its answer: the same for all account types."""
+"""Makes the snapshot of a wallet from the rows of its answer, for all account types."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Coin = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 def read_balances(rows: Iterable[T], path: str, balance_of: Callable[[T], Balance]) -> dict[str, Balance]:
-    """Reads every row, also those of coins that are not configured. ``path`` is where the rows stand in the answer.
+    """Reads every row, also those of coins that are not configured. ``path`` is the path of the rows in the answer.
 
     Raises:
         BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.

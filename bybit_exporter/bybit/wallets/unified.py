@@ -1,4 +1,4 @@
-"""The wallet of a unified account, in every margin mode: its balances, and how near the account is to liquidation.
+"""The wallet of a unified account, in every margin mode: its balances and its margins.
 
 The fields ``free``, ``availableToWithdraw``, ``availableToBorrow``, ``accountLTV`` and ``…ByMp`` are deprecated or
 meaningless, and are not read.
@@ -23,7 +23,7 @@ UNIFIED_WALLET_PATH = "/v5/account/wallet-balance"
 _NOT_HELD = Balance(
     "", ZERO, ZERO, equity=ZERO, usd_value=ZERO, borrowed=ZERO, accrued_interest=ZERO, unrealised_pnl=ZERO
 )
-"""A coin that is neither held nor owed. Whether margin applies to it depends on the margin mode, so none is stated."""
+"""A coin that is neither held nor owed. It has no margin figures, since these depend on the margin mode."""
 
 
 class UnifiedCoin(msgspec.Struct, rename="camel"):
@@ -31,12 +31,12 @@ class UnifiedCoin(msgspec.Struct, rename="camel"):
 
     coin: Coin
     wallet_balance: str
-    """Contains what was borrowed for spot, but not what was borrowed for derivatives, which makes it negative."""
+    """Contains the coins borrowed for spot. Borrowing for derivatives makes it negative."""
     locked: str
     equity: str
     usd_value: str
     spot_borrow: str = ""
-    """Part of the wallet balance. Answers before September 2025 lack it, and there it was not part of it."""
+    """Part of the wallet balance. Answers from before September 2025 have neither the field nor this part."""
     bonus: str = ""
     borrow_amount: OptionalText = msgspec.UNSET
     """Debts of both kinds."""
@@ -64,7 +64,7 @@ class UnifiedWallet(msgspec.Struct, rename="camel"):
 
     @property
     def is_isolated(self) -> bool:
-        """Whether the account is in isolated margin mode. An absent rate (older answers) is no sign of it."""
+        """Whether the account is in isolated margin mode: the rate is empty. Older answers never have the rate."""
         return self.account_im_rate == ""
 
 
@@ -102,17 +102,17 @@ def _balance(held: UnifiedCoin, *, is_isolated: bool) -> Balance:
     frozen, bonus = amount(held.locked, "locked"), amount(held.bonus, "bonus")
     order_margin = amount_if_stated(held.total_order_im, "totalOrderIM")
     position_margin = amount_if_stated(held.total_position_im, "totalPositionIM")
-    if is_isolated:  # the margin of a position is tied up in the position's own coin
+    if is_isolated:  # each position's margin is frozen in the position's coin
         for part in (position_margin, order_margin, bonus):
             frozen = plus(frozen, part or ZERO, "locked")
     pnl = amount_if_present(held.unrealised_pnl, "unrealisedPnl")
-    worth = amount_if_stated if owned or pnl else amount  # an empty worth of nothing is 0, that of something not known
+    value = amount_if_stated if owned or pnl else amount  # an empty value is 0 if there is nothing, else unknown
     return Balance(
         sys.intern(held.coin),  # one text for all accounts
         free=minus(owned, frozen, "walletBalance"),
         frozen=frozen,
-        equity=worth(held.equity, "equity"),
-        usd_value=worth(held.usd_value, "usdValue"),
+        equity=value(held.equity, "equity"),
+        usd_value=value(held.usd_value, "usdValue"),
         borrowed=amount_if_present(held.borrow_amount, "borrowAmount"),
         accrued_interest=amount_if_present(held.accrued_interest, "accruedInterest"),
         unrealised_pnl=pnl,

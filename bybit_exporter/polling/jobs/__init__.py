@@ -1,4 +1,4 @@
-"""What is read from the exchange: a module for each job.
+"""The jobs: a module for each kind of data that is read from the exchange.
 
 A new job is a module with a subclass of `Job`, a line in `create_jobs`, and rows in `bybit_exporter.metrics.families`.
 """
@@ -23,16 +23,16 @@ from .withdrawals import WithdrawalsJob
 
 
 def create_jobs(accounts: Sequence[Account], prices_interval_seconds: float | None) -> list[Job[Any]]:
-    """All jobs for these accounts, and the prices unless they are off (None). Polls come first."""
+    """Creates all jobs for these accounts, and the job for prices unless the interval is None. Polls come first."""
     jobs: list[Job[Any]] = [WalletJob(account) for account in accounts]
     if prices_interval_seconds is not None:
         jobs.append(PricesJob(None, prices_interval_seconds))
     for account in accounts:
-        jobs += _jobs_besides_poll(account)
+        jobs += _other_jobs(account)
     return jobs
 
 
-def _jobs_besides_poll(account: Account) -> Iterator[Job[Any]]:
+def _other_jobs(account: Account) -> Iterator[Job[Any]]:
     interval = max(MIN_INTERVAL_SECONDS, account.poll_interval_seconds)
     if account.account_type is AccountType.FUND:
         yield WithdrawalsJob(account, interval)

@@ -1,4 +1,4 @@
-"""The check of an account's key."""
+"""The job that checks an account's API key."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class ApiKeyJob(Job[ApiKey]):
     """Reads what a key may do and when it expires: every hour, and every 5 minutes while that fails."""
 
     resource = Resource.API_KEY
-    start_share = 0.01  # not urgent, and a thousand checks at once would be felt every hour
+    start_share = 0.01  # not urgent; a thousand checks at once would be repeated every hour
 
     def __init__(self, account: Account) -> None:
         super().__init__(account, RETRY_INTERVAL_SECONDS)

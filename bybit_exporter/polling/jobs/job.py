@@ -1,4 +1,4 @@
-"""The base of all jobs: one thing that is read from the exchange on an interval."""
+"""The base class of all jobs. A job reads one resource from the exchange at an interval."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ MIN_INTERVAL_SECONDS = 60.0
 
 
 class Job(ABC, Generic[T]):
-    """Reads one thing on an interval, and fails on its own. Two jobs are equal if they read the same.
+    """Reads one resource at an interval, and fails on its own. Two jobs are equal if they read the same.
 
-    A subclass names its resource and implements `read`. An account of None stands for the whole exporter.
+    A subclass sets `resource` and implements `read`. The job for prices has no account.
     """
 
     resource: ClassVar[Resource]
     start_share: ClassVar[float] = 0.1
     """The share of the permitted rate of requests that the first round of jobs of this kind uses."""
     unavailable_if: ClassVar[frozenset[FailureReason | ErrorRule]] = frozenset()
-    """Failures which mean that the exchange does not offer this here, or not to this key."""
+    """The failures that mean: the exchange does not offer this here, or not to this key."""
 
     def __init__(self, account: Account | None, interval_seconds: float) -> None:
         self._account = account
@@ -44,12 +44,12 @@ class Job(ABC, Generic[T]):
 
     @property
     def key(self) -> tuple[Resource, str]:
-        """What tells jobs of one configuration apart."""
+        """Identifies the job among those of one configuration."""
         return self.resource, self._account.name if self._account else ""
 
     @property
     def account(self) -> Account:
-        """The account that is asked for."""
+        """The account of the job."""
         assert self._account is not None
         return self._account
 
@@ -58,11 +58,11 @@ class Job(ABC, Generic[T]):
         """Asks the exchange.
 
         Raises:
-            BybitError: whatever went wrong.
+            BybitError: for any failure.
         """
 
     def run(self, client: Client) -> JobResult[T] | None:
-        """Asks the exchange and returns what came of it; None if there was nothing to ask."""
+        """Asks the exchange and returns the result; None if there is nothing to read."""
         started_at = clock.now()
         try:
             answer = self.read(client)
@@ -79,7 +79,7 @@ class Job(ABC, Generic[T]):
         return resource_advice(error)
 
     def stale_after_seconds(self, answer: Answer[T]) -> float:
-        """How long the answer may be shown. Very many pages may take longer than the interval."""
+        """How long the answer may be shown. To read very many pages may take longer than the interval."""
         return STALE_AFTER_INTERVALS * max(self.interval_seconds, answer.received_at - answer.asked_at)
 
     def delay_after_success(self, answer: Answer[T]) -> float:
@@ -91,22 +91,22 @@ class Job(ABC, Generic[T]):
         return error.wait_seconds(server_now)
 
     def idle_seconds(self) -> float:
-        """How long to wait when there was nothing to ask; 0: until its next interval."""
+        """How long to wait if there was nothing to read; 0: until its next interval."""
         return 0.0
 
     @property
     def has_unread(self) -> bool:
-        """Whether a part is known that has not been asked for yet, and that another run would read."""
+        """Whether another run would read a part that no run has read yet."""
         return False
 
     @property
     def account_type(self) -> AccountType | None:
-        """For a wallet: its type, as far as it is known."""
+        """For a wallet: its type, or AUTO if it is not known yet."""
         return None
 
     @property
     def subaccount(self) -> str:
-        """The subaccount that the latest run asked for, if any."""
+        """The subaccount that the latest run has read, if any."""
         return ""
 
     def _succeeded(self, answer: Answer[T], started_at: float) -> JobResult[T]:
@@ -114,9 +114,9 @@ class Job(ABC, Generic[T]):
             self.resource,
             self._account,
             answer.result,
-            # A figure may be as old as the question: the answer may have been long on its way.
+            # The figures may be as old as the request: the answer may have taken long to arrive.
             observed_at=answer.asked_at,
-            # It ended when its answer came: the process may have been suspended since.
+            # Not the current time: the process may have been suspended since the answer arrived.
             ended_at=answer.received_at,
             ended_timestamp=clock.timestamp_of(answer.received_at),
             duration_seconds=answer.received_at - started_at,
@@ -146,7 +146,7 @@ class Job(ABC, Generic[T]):
         )
 
     def failure_of(self, error: BybitError) -> Failure:
-        """What the store and the log are told of a failure."""
+        """Converts an error for the store and the log."""
         return Failure(
             error.reason,
             str(error),

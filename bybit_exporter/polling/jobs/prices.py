@@ -1,4 +1,4 @@
-"""What coins are worth."""
+"""The job that reads the prices of all coins."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from .job import Job
 
 
 class PricesJob(Job[MarketPrices]):
-    """Reads the prices of all coins, without a key."""
+    """Reads the prices of all coins. Needs no key."""
 
     resource = Resource.PRICES
 

@@ -1,4 +1,4 @@
-"""What an account has outside its wallets."""
+"""The job that reads an account's assets outside its wallets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the exchange holds back because of risk."""
+"""The job that reads the amount frozen because of risk."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ INTERVAL_SECONDS = 300.0
 
 
 class RiskFrozenJob(Job[Decimal]):
-    """Reads the US dollars that may not be withdrawn because of risk, where the key may read them."""
+    """Reads the US dollars that cannot be withdrawn because of risk, if the key may read them."""
 
     resource = Resource.RISK_FROZEN
     unavailable_if = frozenset({NO_PERMISSION, FailureReason.ACCOUNT_MODE, FailureReason.REGION})

@@ -1,4 +1,4 @@
-"""The funding balances of subaccounts, one subaccount a run."""
+"""The job that reads the funding balances of subaccounts, one subaccount in each run."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ LIMIT_SECONDS = 1.0
 """The limit on the endpoint is per second."""
 
 RESERVED_REQUESTS = 1
-"""Requests to the endpoint that are left to the polls of a funding account."""
+"""Requests to the endpoint that are reserved for the polls of a funding account."""
 
 
 class SubaccountBalancesJob(Job[Sequence[Balance]]):
-    """Reads the funding balance of the subaccount that is due: each at most once a minute, one after the other."""
+    """Reads the funding balance of the subaccount that was due first, each at most once a minute."""
 
     resource = Resource.SUBACCOUNT_BALANCES
     unavailable_if = frozenset({MEMBER_GONE})
@@ -30,12 +30,12 @@ class SubaccountBalancesJob(Job[Sequence[Balance]]):
         super().__init__(subaccounts.account, PAUSE_SECONDS)
         self._subaccounts = subaccounts
         self._due_at: dict[str, float] = {}
-        """When each is due (staleness clock), by UID; 0: it has not been asked for yet."""
+        """When each subaccount is due (staleness clock), by UID; 0: it has not been read yet."""
         self._latest: Subaccount | None = None
 
     @property
     def has_unread(self) -> bool:
-        """Whether there is a subaccount that has not been asked for yet."""
+        """Whether there is a subaccount that has not been read yet."""
         return any(not self._due_at.get(each.uid) for each in self._subaccounts.current)
 
     @property
@@ -63,7 +63,7 @@ class SubaccountBalancesJob(Job[Sequence[Balance]]):
         return self._delay(answer)
 
     def delay_after_failure(self, error: BybitError, server_now: float) -> float:
-        """A refusal of one subaccount delays that one. A refusal of the key, or a limit, is common to all."""
+        """A refusal of one subaccount delays only that one. A refusal of the key, or a rate limit, delays all."""
         wait = error.wait_seconds(server_now)
         if error.rule.retry is RetryPolicy.AFTER_RESET or error.refuses_key:
             return wait

@@ -1,4 +1,4 @@
-"""What the wallets of all subaccounts are worth."""
+"""The job that reads the value of all subaccounts."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from .subaccounts import IDLE_SECONDS, SubaccountsJob
 
 
 class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
-    """Reads the worth of every wallet of every subaccount in one request, as often as their list.
+    """Reads the value of every wallet of every subaccount in one request, as often as their list.
 
-    Regional accounts do not have this. Until the list is known, the job looks for it every second.
+    Regional accounts do not have this. Until the list is known, the job checks every second whether it is.
     """
 
     resource = Resource.SUBACCOUNT_EQUITY
@@ -33,7 +33,7 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
         return self._subaccounts.is_current and not self._has_run
 
     def run(self, client: Client) -> JobResult[Sequence[SubaccountEquity]] | None:
-        if not self._subaccounts.is_current:  # the answer has no names
+        if not self._subaccounts.is_current:  # the answer has UIDs only, and the list has the names
             return None
         self._has_run = True
         return super().run(client)

@@ -1,4 +1,4 @@
-"""The list of a master account's subaccounts."""
+"""The job that lists the subaccounts of a master account."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ...model import Account, Resource, Subaccount
 from .job import Job
 
 IDLE_SECONDS = 1.0
-"""How soon other jobs look again whether the list is known."""
+"""How soon other jobs check again whether the list has been read."""
 
 
 class SubaccountsJob(Job[Sequence[Subaccount]]):
@@ -36,5 +36,5 @@ class SubaccountsJob(Job[Sequence[Subaccount]]):
 
     @property
     def current(self) -> Sequence[Subaccount]:
-        """The subaccounts, as far as they are known and current. Other jobs ask for each of them."""
+        """The subaccounts, for other jobs; none if the list is not current."""
         return self._latest if self.is_current else ()

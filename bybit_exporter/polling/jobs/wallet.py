@@ -1,4 +1,4 @@
-"""The poll of an account: its balances and its status."""
+"""The job that polls an account: its balances and its status."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .job import Job
 
 
 class WalletJob(Job[AccountSnapshot]):
-    """Polls the wallet of an account. For `AccountType.AUTO` it first asks which wallet the account has."""
+    """Polls the wallet of an account. For `AccountType.AUTO` it first asks for the account's type."""
 
     resource = Resource.WALLET
     start_share = POLLS_SHARE

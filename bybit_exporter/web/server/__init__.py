@@ -1,1 +1,1 @@
-"""The HTTP server: web configuration, TLS, authentication, limits on clients. Nothing here knows Bybit."""
+"""The HTTP server: web configuration, TLS, authentication, limits on clients. It does not depend on Bybit."""

@@ -1,7 +1,7 @@
 """Basic authentication with names and bcrypt hashes.
 
-By design, bcrypt takes tens of milliseconds for one check. So checks run in a thread, one at a time; a correct password
-is remembered; and requests that would have to wait behind too many checks are refused.
+By design, bcrypt takes tens of milliseconds for one check. So checks run in a thread, one at a time. A correct password
+is remembered. If too many checks are waiting, further requests are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ BCRYPT_BYTES = 72
 
 MAX_CHECKS = 16
 MAX_CHECKS_PER_PEER = 4
-"""Maximum number of checks that wait, in all and for one address: one guessing client must not lock out another."""
+"""Maximum number of waiting checks, in all and for one address: a client that guesses must not lock out another."""
 
 
 class Credentials(NamedTuple):
@@ -73,7 +73,7 @@ class PasswordVerifier:
         """Returns whether user name and password are correct.
 
         Raises:
-            TooManyChecks: they were not checked.
+            TooManyChecks: the password was not checked.
         """
         user, password = credentials.user, credentials.password[:BCRYPT_BYTES]
         token = self._keyed_hash(user, password)
@@ -99,7 +99,7 @@ class PasswordVerifier:
         return matches
 
     def _matches(self, user: bytes, password: bytes) -> bool:
-        """Takes the same time for an unknown user: it checks the hash of another user, always the same one."""
+        """Takes the same time for an unknown user, since it checks the hash of another user, always the same one."""
         other_user = sorted(self._hashes)[int.from_bytes(self._keyed_hash(user, b"")) % len(self._hashes)]
         hashed = self._hashes.get(user, self._hashes[other_user])
         try:

@@ -84,8 +84,8 @@ class OpenConnections:
 class Connection(asyncio.Protocol):
     """One client's connection: TLS if the web configuration has it, then uvicorn's HTTP/1.1, each step with a deadline.
 
-    It stands between asyncio and uvicorn's protocol, and calls that as asyncio would. uvicorn has no deadline for the
-    head of a request, and does not count a connection before its TLS handshake has ended.
+    It is called by asyncio, and calls uvicorn's protocol as asyncio would. uvicorn has no deadline for the head of a
+    request, and does not count a connection before its TLS handshake has ended.
     """
 
     def __init__(
@@ -169,7 +169,7 @@ class Connection(asyncio.Protocol):
                 self.drop()
 
     def begin_answer(self) -> bool:
-        """The head of a request is complete. Drops the connection if its client certificate may be no longer valid."""
+        """Starts an answer. Drops the connection instead if the rules for client certificates have changed."""
         if _client_certificates(self._reloader.rules) != _client_certificates(self._rules):
             self.drop()
             return False
@@ -206,7 +206,7 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
 
     def shutdown(self) -> None:
-        """The server stops. Answers in progress have `CLOSE_SECONDS` to end; uvicorn itself tells its protocol."""
+        """Called by uvicorn when the server stops. Answers in progress have `CLOSE_SECONDS` to end."""
         if self._http is None:
             self.drop()
         else:
@@ -254,7 +254,7 @@ class HttpProtocol(H11Protocol):
 
 
 class ConnectionMiddleware:
-    """ASGI middleware that tells the connection when an answer begins and ends, and sends large bodies in parts."""
+    """ASGI middleware that notifies the connection when an answer begins and ends, and sends large bodies in parts."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -267,7 +267,7 @@ class ConnectionMiddleware:
             return
 
         async def send_in_parts(message: Message) -> None:
-            """Passes on no more than the client has room for; the rest of the body is not copied."""
+            """Sends the next part when the client has read enough, so that only a part of the body is copied."""
             body = memoryview(message.get("body", b""))
             while len(body) > WRITE_BYTES:
                 await send({"type": "http.response.body", "body": bytes(body[:WRITE_BYTES]), "more_body": True})

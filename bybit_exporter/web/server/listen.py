@@ -41,4 +41,6 @@ def _listen(address: tuple[Any, ...], **options: Any) -> socket.socket:
     try:
         return socket.create_server(address, backlog=1024, **options)
     except OSError as error:
-        raise OSError(error.errno, os.strerror(error.errno or 0)) from None  # Python's message has the address, too
+        raise OSError(
+            error.errno, os.strerror(error.errno or 0)
+        ) from None  # without the address that Python's message contains

@@ -22,7 +22,7 @@ HEADERS = {
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
 }
-"""Headers of each answer, unless it sets them itself."""
+"""Default headers of every answer."""
 
 FOREIGN_HOST = (
     "This host name does not belong to this machine. The request may come from a web page that uses DNS rebinding.\n"
@@ -93,7 +93,7 @@ def _refuse(status: int, text: str, headers: dict[str, str] | None = None) -> Re
 
 
 def add_headers(headers: MutableHeaders, rules: AccessRules) -> None:
-    """Adds the security headers that are missing. Those of the web configuration replace others."""
+    """Adds the default headers that are missing, and sets those of the web configuration."""
     for name, value in HEADERS.items():
         headers.setdefault(name, value)
     for name, value in rules.config.headers.items():
@@ -103,7 +103,7 @@ def add_headers(headers: MutableHeaders, rules: AccessRules) -> None:
 def is_local_name(host: str) -> bool:
     """Whether a ``Host`` header is an IP address, this machine's name, or a name without a dot.
 
-    DNS rebinding needs a domain that the attacker owns. Nobody owns a name without a dot. Browsers always send a Host.
+    DNS rebinding needs a domain of the attacker, which has a dot. An empty ``Host`` is not from a browser.
     """
     name = host.rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host
     name = name.lower().rstrip(".")

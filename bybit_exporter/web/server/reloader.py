@@ -23,7 +23,7 @@ Signature = tuple[tuple[int, int, int] | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class AccessRules:
-    """The web configuration in use, with what checks requests against it."""
+    """The web configuration in use, with its password verifier and its rate limiter."""
 
     config: WebConfig
     verifier: PasswordVerifier | None
@@ -34,7 +34,7 @@ class AccessRules:
 class WebConfigReloader:
     """Watches the files of the web configuration, and replaces `rules` when they have changed.
 
-    A reader that needs several of the rules reads `rules` once.
+    Code that needs several rules must read `rules` once, since it may be replaced at any time.
     """
 
     def __init__(
@@ -49,7 +49,7 @@ class WebConfigReloader:
         self._problem = ""
 
     async def check(self) -> None:
-        """Looks for changes, in a thread. To be called about once a second."""
+        """Checks for changes, in a thread. Must be called about once a second."""
         if self._path is not None:
             await asyncio.to_thread(self.check_files)
 
@@ -98,9 +98,9 @@ class WebConfigReloader:
 
 
 def _weaker(old: WebConfig, new: WebConfig) -> str | None:
-    """A protection that the new configuration lacks, perhaps because a file was read while it was being written.
+    """Describes a protection that the new configuration lacks. Returns None if it lacks none.
 
-    A running server never reduces its protection.
+    A running server never reduces its protection, since the file may have been read while it was being written.
     """
     if (old.tls is None) != (new.tls is None):
         return "tls_server_config cannot be added or removed while the exporter runs"

@@ -34,7 +34,7 @@ _log = structlog.get_logger()
 class WebServer:
     """Serves an application on bound sockets.
 
-    ``on_end`` is called when the server has ended, for whatever reason.
+    ``on_end`` is called when the server has ended, for any reason.
     """
 
     def __init__(
@@ -80,7 +80,7 @@ class WebServer:
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the server. Answers in progress have a moment to end."""
+        """Stops the server. Answers in progress have a short time to end."""
         self._server.should_exit = True
         self._thread.join(SHUTDOWN_SECONDS + 0.5)
 
@@ -98,7 +98,7 @@ def loopback_addresses(listeners: Sequence[socket.socket]) -> frozenset[tuple[st
 
 
 def raise_descriptor_limit(max_connections: int) -> None:
-    """Raises the process's limit of open files, so that clients leave enough of them for polls."""
+    """Raises the process's limit of open files, so that clients cannot use up those that polls need."""
     needed = max_connections + BACKLOG + OTHER_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if needed <= soft or soft == resource.RLIM_INFINITY:

@@ -1,4 +1,4 @@
-"""TLS contexts, and what is read from certificates."""
+"""Makes TLS contexts, and checks certificates and keys."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def _load_pair(context: ssl.SSLContext, config: TlsConfig) -> None:
 
 @contextmanager
 def _file_of(pem: str) -> Iterator[str]:
-    """A path to read the text from, since `ssl` takes nothing else; on Linux no disk ever sees it."""
+    """Yields a path to a file with this text, since `ssl` accepts only paths. On Linux it is never written to disk."""
     with _nameless_file() as file:
         file.write(pem.encode())
         file.flush()
@@ -113,7 +113,7 @@ def _nameless_file() -> BinaryIO:
 
 
 def check_key(pem: str) -> None:
-    """Raises ValueError with what is wrong with the text of a key."""
+    """Checks the text of a key. Raises ValueError with the problem."""
     if "ENCRYPTED" in pem:
         raise ValueError("is encrypted; give a key without a passphrase")
     if "PRIVATE KEY-----" not in pem:
@@ -121,7 +121,7 @@ def check_key(pem: str) -> None:
 
 
 def check_ca(pem: str) -> None:
-    """Raises ValueError with what is wrong with the text of CA certificates."""
+    """Checks the text of CA certificates. Raises ValueError with the problem."""
     if not _CERTIFICATE.search(pem):
         raise ValueError("contains no certificate in PEM form")
     try:
@@ -148,7 +148,7 @@ def not_after(pem: str) -> datetime:
 
 
 def _plain_name(kind: str, name: str) -> str | None:
-    """A subject alternative name as one writes it; `None` for kinds that ``client_allowed_sans`` does not know."""
+    """A subject alternative name in its usual form; `None` for kinds that ``client_allowed_sans`` does not support."""
     if kind == "IP Address":
         return str(ipaddress.ip_address(name.strip()))  # OpenSSL writes IPv6 in full
     return name if kind in ("DNS", "email", "URI") else None

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ...config.schema import Section, boolean, one_of, read_text, shown, text
+from ...config.schema import Section, boolean, one_of, quote, read_text, text
 from ...model import Secret
 from . import tls
 from .tls import ClientCertificatePolicy, TlsConfig
@@ -61,7 +61,7 @@ class TlsReader:
         if ciphers and not any(ciphers) and minimum < ssl.TLSVersion.TLSv1_3:
             self.section.report("cipher_suites", "names no suite for TLS 1.2; add one, or set min_version: TLS13")
         curve = self._curve()
-        preference = self.section.take("prefer_server_cipher_suites", boolean, True)
+        preference = self.section.optional("prefer_server_cipher_suites", boolean, True)
         self.section.finish()
         if certificate is None or key is None:
             return None
@@ -90,7 +90,7 @@ class TlsReader:
 
             return convert
 
-        found = [self.section.take(way, checked(read), None) for way, read in readers.items()]
+        found = [self.section.optional(way, checked(read), None) for way, read in readers.items()]
         return next((pem for pem in found if pem is not None), None)
 
     def _from_file(self, key: str) -> Callable[[Any], str]:
@@ -107,7 +107,7 @@ class TlsReader:
 
     def _client_certificates(self) -> ClientCertificatePolicy:
         section = self.section
-        verify = section.take("client_auth_type", _client_auth_type, ssl.CERT_NONE)
+        verify = section.optional("client_auth_type", _client_auth_type, ssl.CERT_NONE)
         ca = self._pem("client_ca", tls.check_ca, required=False)
         sans = self._list("client_allowed_sans", text)
         if verify != ssl.CERT_REQUIRED and section.has("client_allowed_sans"):
@@ -121,15 +121,15 @@ class TlsReader:
         return ClientCertificatePolicy(verify, ca, frozenset(sans))
 
     def _versions(self) -> tuple[ssl.TLSVersion, ssl.TLSVersion]:
-        minimum = self.section.take("min_version", _version, ssl.TLSVersion.TLSv1_2)
-        maximum = self.section.take("max_version", _version, ssl.TLSVersion.TLSv1_3)
+        minimum = self.section.optional("min_version", _version, ssl.TLSVersion.TLSv1_2)
+        maximum = self.section.optional("max_version", _version, ssl.TLSVersion.TLSv1_3)
         if minimum > maximum:
             self.section.report("max_version", "is older than min_version")
         return minimum, maximum
 
     def _list(self, key: str, convert: Callable[[Any], str]) -> list[str]:
         converted, none = [], list[Any]()
-        for index, entry in enumerate(self.section.take(key, _entries, none)):
+        for index, entry in enumerate(self.section.optional(key, _entries, none)):
             try:
                 converted.append(convert(entry))
             except ValueError as error:
@@ -173,7 +173,7 @@ def _cipher(value: Any) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ciphers(name)
     except ssl.SSLError:
-        raise ValueError(f"{shown(value)} is not offered by this OpenSSL") from None
+        raise ValueError(f"{quote(value)} is not offered by this OpenSSL") from None
     return name
 
 
@@ -182,5 +182,5 @@ def _curve(value: Any) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).set_ecdh_curve(name)
     except (ValueError, ssl.SSLError):
-        raise ValueError(f"{shown(value)} cannot be set in this Python") from None
+        raise ValueError(f"{quote(value)} cannot be set in this Python") from None
     return name

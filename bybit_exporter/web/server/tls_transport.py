@@ -19,11 +19,11 @@ RECORD_BYTES = 16 << 10
 
 
 class TlsTransport(asyncio.Transport):
-    """The server's side of a TLS connection. Its owner passes in what the transport below receives."""
+    """The server's side of a TLS connection. Its owner passes the received data to `receive`."""
 
     def __init__(self, transport: asyncio.Transport, context: ssl.SSLContext) -> None:
         super().__init__()
-        self._below = transport
+        self._tcp = transport
         self._context = context
         self._received, self._to_send = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._tls = context.wrap_bio(self._received, self._to_send, server_side=True)
@@ -36,7 +36,7 @@ class TlsTransport(asyncio.Transport):
         """Continues the handshake. Returns whether it has ended.
 
         Raises:
-            ssl.SSLError: it has failed; the client is told why.
+            ssl.SSLError: it has failed. An alert with the cause has been sent.
         """
         try:
             self._tls.do_handshake()
@@ -51,7 +51,7 @@ class TlsTransport(asyncio.Transport):
         return self._tls.getpeercert()
 
     def read(self) -> Iterator[bytes]:
-        """Decrypts everything received. Closes the connection after the client's goodbye.
+        """Decrypts all received data. Closes the connection after the client's close_notify alert.
 
         Raises:
             ssl.SSLError: the data is not valid.
@@ -75,28 +75,28 @@ class TlsTransport(asyncio.Transport):
             self._flush()
 
     def close(self) -> None:
-        """Says goodbye, and does not wait for the client's. What is not sent yet is sent first."""
+        """Sends the pending data and a close_notify alert. Does not wait for the client's alert."""
         if not self.is_closing():
-            with contextlib.suppress(ssl.SSLError):  # it wants to read the client's goodbye
+            with contextlib.suppress(ssl.SSLError):  # the client's close_notify has not arrived
                 self._tls.unwrap()
             self._flush()
-            self._below.close()
+            self._tcp.close()
 
     def abort(self) -> None:
-        self._below.abort()
+        self._tcp.abort()
 
     def is_closing(self) -> bool:
-        return self._below.is_closing()
+        return self._tcp.is_closing()
 
     def pause_reading(self) -> None:
-        self._below.pause_reading()
+        self._tcp.pause_reading()
 
     def resume_reading(self) -> None:
-        self._below.resume_reading()
+        self._tcp.resume_reading()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._context if name == "sslcontext" else self._below.get_extra_info(name, default)
+        return self._context if name == "sslcontext" else self._tcp.get_extra_info(name, default)
 
     def _flush(self) -> None:
         if data := self._to_send.read():
-            self._below.write(data)
+            self._tcp.write(data)

@@ -15,7 +15,7 @@ from typing import Any
 
 from ...config import schema
 from ...config.file_permissions import warnings_of
-from ...config.schema import Section, boolean, shown, text
+from ...config.schema import Section, boolean, quote, text
 from .tls import TlsConfig, not_after
 from .tls_server_config import TlsReader
 
@@ -44,7 +44,7 @@ class RateLimit:
 
 @dataclass(frozen=True, slots=True)
 class WebConfig:
-    """A valid web configuration, with the contents of its files. The default, without a file, is plain HTTP for all."""
+    """A valid web configuration, with the contents of its files. The default is plain HTTP without passwords."""
 
     tls: TlsConfig | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -88,8 +88,8 @@ def _web_config(top: Section, path: Path) -> WebConfig:
     reader = TlsReader(section, path.parent)
     tls = reader.read() if not section.is_empty else None
     headers = _http_server_config(top.section("http_server_config"))
-    nobody: dict[str, str] = {}
-    users = top.take("basic_auth_users", _users(top), nobody)
+    no_users: dict[str, str] = {}
+    users = top.optional("basic_auth_users", _users(top), no_users)
     rate_limit = _rate_limit(top.section("rate_limit"))
     top.finish()
     secret_files = [path] if users or section.has("key") else []
@@ -102,9 +102,9 @@ def _web_config(top: Section, path: Path) -> WebConfig:
 
 
 def _http_server_config(section: Section) -> dict[str, str]:
-    section.take("http2", _http2, False)
+    section.optional("http2", _http2, False)
     headers = section.section("headers")
-    given = {name: headers.take(name, _header(values), "") for name, values in _HEADERS.items()}
+    given = {name: headers.optional(name, _header(values), "") for name, values in _HEADERS.items()}
     headers.finish()
     section.finish()
     return {name: value for name, value in given.items() if value}
@@ -123,14 +123,14 @@ def _header(values: tuple[str, ...]) -> Callable[[Any], str]:
         if not re.fullmatch(r"[ -~]+", text(value)):
             raise ValueError("contains a line break or another character that a header cannot have")
         if values and value not in values:
-            raise ValueError(f"{shown(value)} is not one of {', '.join(values)}")
+            raise ValueError(f"{quote(value)} is not one of {', '.join(values)}")
         return str(value).strip()
 
     return convert
 
 
 def _users(top: Section) -> Callable[[Any], dict[str, str]]:
-    """No problem quotes a hash, which may be a password by mistake."""
+    """Converter of user names and hashes. No message quotes a hash, since it may be a password by mistake."""
 
     def convert(value: Any) -> dict[str, str]:
         if value is not None and not isinstance(value, dict):
@@ -138,7 +138,7 @@ def _users(top: Section) -> Callable[[Any], dict[str, str]]:
         users = value or {}
         for name, hashed in users.items():
             if problem := _user_problem(name, hashed):
-                top.report(f"basic_auth_users[{shown(name)}]", problem)
+                top.report(f"basic_auth_users[{quote(name)}]", problem)
         return {name: str(hashed) for name, hashed in users.items()}
 
     return convert
@@ -156,8 +156,8 @@ def _user_problem(name: str, hashed: Any) -> str | None:
 
 
 def _rate_limit(section: Section) -> RateLimit | None:
-    interval = section.take("interval", _interval, 0.0)
-    burst = section.take("burst", _burst, 0)
+    interval = section.optional("interval", _interval, 0.0)
+    burst = section.optional("burst", _burst, 0)
     section.finish()
     return RateLimit(interval, burst) if interval else None
 
@@ -168,5 +168,5 @@ def _interval(value: Any) -> float:
 
 def _burst(value: Any) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text(value)):
-        raise ValueError(f"{shown(value)} is not a whole number of requests")
+        raise ValueError(f"{quote(value)} is not a whole number of requests")
     return int(value)

@@ -1,128 +1,75 @@
-"""What the status page says of an account, of times and of texts from outside."""
+"""Amounts, times and texts from outside as the status page writes them."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
-from enum import StrEnum
-from typing import NamedTuple
+from functools import lru_cache
 
 from ... import durations
-from ...metrics.state import AccountState, Cached
-from ...model import EXPIRES_SOON_SECONDS, AccountStatus, ApiKey, FailureReason, Subaccount, SubaccountStatus
 
 MAX_SHOWN_CHARACTERS = 200
 
-
-class Level(StrEnum):
-    """How much attention an account needs, most first."""
-
-    BAD = "bad"
-    WARN = "warn"
-    OK = "ok"
+NOT_STATED = "\N{EN DASH}"
+"""Stands for a figure that the exchange does not state."""
 
 
-class Badge(NamedTuple):
-    """A state in a word. It comes with a shape and a colour of its level; no meaning is in the colour alone."""
-
-    level: Level
-    text: str
-
-    @property
-    def severity(self) -> int:
-        """For sorting, worst first."""
-        return list(Level).index(self.level)
-
-
-_STATUS = {
-    AccountStatus.NORMAL: Badge(Level.OK, "Normal"),
-    AccountStatus.BANNED: Badge(Level.BAD, "Banned"),
-    AccountStatus.UNKNOWN: Badge(Level.WARN, "Unknown status"),
-}
-
-
-def badges(
-    state: AccountState, key: Cached[ApiKey], subaccounts: Cached[Sequence[Subaccount]], wall: float
-) -> list[Badge]:
-    """What to say of the account in a word or two, the worst first. ``wall`` is the Unix time of now."""
-    beside = {"Withdrawals": state.withdrawals, "Subaccounts": subaccounts, "Key": key}
-    said = [*_of_account(state), *_of_key(key.value, wall), *_of_subaccounts(subaccounts.value or ())]
-    if state.up:  # else it is said already, and why
-        said += [Badge(Level.WARN, f"{what} not read") for what, known in beside.items() if known and known.up is False]
-    return sorted(said, key=lambda badge: badge.severity)
-
-
-def _of_account(state: AccountState) -> Iterator[Badge]:
-    if state.up is None:
-        yield Badge(Level.WARN, "Not read yet")
-    elif state.status is None:
-        yield Badge(Level.WARN, "Not current")
-    else:
-        yield _STATUS[state.status]
-        if not state.up and (state.failure is None or state.failure.reason is not FailureReason.BANNED):
-            yield Badge(Level.WARN, "Reading fails")
-
-
-def _of_key(key: ApiKey | None, wall: float) -> Iterator[Badge]:
-    if key is None:
-        return
-    if not key.read_only:
-        yield Badge(Level.WARN, "Key can do more than read")
-    if key.expiry_timestamp is not None and key.expiry_timestamp - wall < EXPIRES_SOON_SECONDS:
-        days = max(0, int((key.expiry_timestamp - wall) // 86_400))
-        yield Badge(Level.WARN, f"Key expires in {days}d" if key.expiry_timestamp > wall else "Key has expired")
-
-
-def _of_subaccounts(subaccounts: Sequence[Subaccount]) -> Iterator[Badge]:
-    count = Counter(each.status for each in subaccounts)
-    if restricted := count[SubaccountStatus.LOGIN_BANNED] + count[SubaccountStatus.FROZEN]:
-        yield Badge(Level.BAD, f"{restricted} {'subaccount' if restricted == 1 else 'subaccounts'} banned or frozen")
-    if unknown := count[SubaccountStatus.UNKNOWN]:
-        yield Badge(Level.WARN, f"{unknown} {'subaccount' if unknown == 1 else 'subaccounts'} of unknown status")
+def amount(value: Decimal) -> str:
+    """Formats an amount in units of a coin, to its last digit."""
+    return _signed(f"{value:,f}") if value else "0"
 
 
 def usd(value: Decimal) -> str:
-    """An amount of US dollars, to the cent."""
-    return f"{value:,.2f}"
+    """Formats an amount of US dollars, to the cent."""
+    return _signed(f"{value:,.2f}") if value else "0"
 
 
-def explanation(state: AccountState) -> str:
-    """Why the account needs attention and what to do, in words; empty if it needs none."""
-    if state.failure:
-        return f"{state.failure.message}; {state.failure.advice}"
-    if state.up is False:
-        return "The figures have expired, since no poll has ended in time. See the exporter's log."
-    if state.status is AccountStatus.BANNED:
-        return "The exchange reports the account as banned: contact its support."
-    if state.status is AccountStatus.UNKNOWN:
-        return "The exchange reports a status that its documentation does not name. The exporter's log quotes it."
-    return ""
+def approximate(value: float) -> str:
+    """Formats an amount to seven digits."""
+    return amount(Decimal(f"{value:.7g}"))
+
+
+def percent(ratio: Decimal) -> str:
+    """Formats a ratio, of which 1 is 100 %."""
+    return _signed(f"{ratio:,.1%}") if ratio else "0%"
+
+
+def _signed(text: str) -> str:
+    return text.replace("-", "\N{MINUS SIGN}")
+
+
+def counted(count: int, noun: str) -> str:
+    """Formats a count of things, such as ``1 account`` or ``2 accounts``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def visible(text: str) -> str:
-    """A text from outside, fit to be read: what is not printable is replaced, what is very long is cut."""
+    """Makes a text from outside fit to be read: replaces what is not printable, and cuts what is very long."""
     cut = text if len(text) <= MAX_SHOWN_CHARACTERS else text[: MAX_SHOWN_CHARACTERS - 1] + "…"
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
+    return cut if cut.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut)
 
 
 def _duration(seconds: float) -> str:
-    """To the second, the minute or the hour, whichever matters."""
+    """Formats a duration to the second, the minute or the hour, whichever matters."""
     unit = 1 if seconds < 3600 else 60 if seconds < 172_800 else 3600
     return durations.show(seconds // unit * unit)
 
 
 def ago(seconds: float) -> str:
-    """How long ago, in words."""
+    """Says how long ago something was."""
     return f"{_duration(seconds)} ago" if seconds >= 1 else "just now"
 
 
 def ahead(seconds: float) -> str:
-    """In what time, in words."""
+    """Says in what time something will be."""
     return f"in {_duration(seconds)}" if seconds >= 1 else "now"
 
 
 def utc(timestamp: float) -> str:
-    """The moment of a Unix time, to the second."""
+    """Formats a Unix time, to the second."""
+    return _utc(int(timestamp))
+
+
+@lru_cache(maxsize=1024)  # with many accounts, most were read in the same few seconds
+def _utc(timestamp: int) -> str:
     return datetime.fromtimestamp(timestamp, UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -1,165 +1,111 @@
-"""The status page: what is known now, rendered whole for each request.
+"""The status page: what is known now, as one document.
 
-The page works without its script, which only asks for the same address again and puts what is new in place. So there
-is one way in which anything is sorted, filtered and shown: here. Rendering is bounded (`MAX_ROWS`, `MAX_BRIEF`).
+The page works without its script, which only requests the same address again and replaces what is new. So sorting,
+filtering and formatting happen in one place: here. Rendering is bounded (`view.MAX_ROWS`, `view.MAX_BRIEF`).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from decimal import Decimal
+from functools import lru_cache
 from importlib.resources import files
 
 import jinja2
 from markupsafe import Markup
 
 from ... import __version__, clock
-from ...metrics.state import AccountState, Cached
 from ...metrics.store import Store
-from ...model import ApiKey, Balance, Resource, Subaccount
 from ...sharding import SINGLE_SHARD, Shard
 from ..theme import THEME, csp_hash
-from .formatting import Badge, Level, ago, ahead, badges, explanation, usd, utc, visible
+from . import formatting, view
+from .badges import CRITICAL_MARGIN_RATIO, HIGH_MARGIN_RATIO, Badge, Level, explanation, margin_level
+from .page_cache import Page
 from .query import SORTS, Query
-from .sparkline import HEIGHT, WIDTH, Sparkline, sparkline
+from .sparkline import HEIGHT, WIDTH
+from .view import UsdTotal
 
-MAX_ROWS = 550
-"""So many lines are shown; an account takes one for each of its coins and `HEAD_ROWS` for itself."""
-
-HEAD_ROWS = 4
-
-MAX_BRIEF = 500
-"""So many further accounts are listed with their status alone. The rest is counted, and found by the filter."""
-
-REFRESH_SECONDS = 5
-REFRESH_WITHOUT_SCRIPT_SECONDS = 30
-
-
-@dataclass(slots=True)
-class Shown:
-    """An account on the page. `balances` are those to be shown, as far as there is room; None if none is current."""
-
-    state: AccountState
-    badges: Sequence[Badge]
-    balances: Sequence[Balance] | None
-    room: int = 0
-    hidden_coins: int = 0
-    lines: Mapping[str, Sparkline | None] | None = None
-    worth: Worth | None = None
-    """All that the account holds, whatever is shown."""
-    subaccounts: Sequence[Subaccount] = ()
-
-    @property
-    def level(self) -> Level:
-        return self.badges[0].level
-
-
-@dataclass(frozen=True, slots=True)
-class Worth:
-    """What something is worth in US dollars, and the coins that are missing in that since they have no price."""
-
-    usd: Decimal
-    without: Sequence[str] = ()
-
-    def __add__(self, other: Worth) -> Worth:
-        return Worth(self.usd + other.usd, tuple(dict.fromkeys((*self.without, *other.without))))
-
-
-def worth(balances: Iterable[Balance], prices: Mapping[str, Decimal]) -> Worth:
-    """What these balances are worth; those of nothing need no price."""
-    held = [balance for balance in balances if balance.total]
-    priced = sum((balance.total * prices[balance.coin] for balance in held if balance.coin in prices), Decimal(0))
-    return Worth(priced, tuple(balance.coin for balance in held if balance.coin not in prices))
+REFRESH_SECONDS = 5.0
+REFRESH_WITHOUT_SCRIPT_SECONDS = 30.0
 
 
 def render(
     store: Store,
-    parameters: Mapping[str, str],
+    query: Query = Query(),  # noqa: B008  frozen
     *,
     telemetry_path: str = "/metrics",
     demo: bool = False,
     shard: Shard = SINGLE_SHARD,
     now: Callable[[], float] = clock.wall,
-) -> tuple[str, str]:
-    """The page as it is now, and the Content-Security-Policy to send with it. ``now`` is Unix time."""
-    query = Query.of(parameters)
+) -> Page:
+    """Renders the page as it is now. ``now`` is Unix time."""
     wall = now()
-    known_prices = store.prices
-    prices = known_prices.value.usd if known_prices.value else {}
-    everything = [_shown(state, store, prices, wall) for state in store.accounts()]
-    full, brief = _lay_out(_matching(everything, query))
-    for shown in full:
-        _complete(shown, query, store)
+    prices = store.prices
+    everything = view.view_accounts(store, wall)
+    valid_until = min([prices.valid_until, *(account.valid_until for account in everything)])
+    totals = [account.usd_total for account in everything if account.usd_total]
+    full, brief = view.lay_out(view.matching(everything, query))
+    for account in full:
+        view.complete(account, query, store)
     html = _template.render(
         wall=wall,
-        prices=prices,
-        prices_fail=known_prices.up is False,
-        not_counted=sum(shown.state.holdings is None for shown in everything),
-        worth=sum((shown.worth for shown in everything if shown.worth), Worth(Decimal(0))) if prices else None,
+        prices_fail=prices.up is False,
+        not_counted=sum(account.state.balances is None for account in everything),
+        usd_total=sum(totals, UsdTotal()) if totals else None,
         now=store.now(),
         full=full,
-        brief=brief[:MAX_BRIEF],
-        unlisted=len(brief) - len(brief[:MAX_BRIEF]),
-        counts=Counter(shown.level for shown in everything),
+        brief=brief[: view.MAX_BRIEF],
+        unlisted=len(brief[view.MAX_BRIEF :]),
+        counts=Counter(account.level for account in everything),
         total=len(everything),
         query=query,
         telemetry_path=telemetry_path,
         demo=demo,
         shard=shard,
+        refresh_seconds=REFRESH_SECONDS,
+        refresh_without_script_seconds=REFRESH_WITHOUT_SCRIPT_SECONDS,
     )
-    return html, CONTENT_SECURITY_POLICY
+    return Page(html, valid_until)
 
 
-def _shown(state: AccountState, store: Store, prices: Mapping[str, Decimal], wall: float) -> Shown:
-    subaccounts: Cached[Sequence[Subaccount]] = store.cached(Resource.SUBACCOUNTS, state.account)
-    key: Cached[ApiKey] = store.cached(Resource.API_KEY, state.account)
-    return Shown(
-        state,
-        badges(state, key, subaccounts, wall),
-        state.holdings,
-        worth=worth(state.holdings, prices) if prices and state.holdings else None,
-        subaccounts=subaccounts.value or (),
-    )
+_ICONS = {
+    level.value: Markup(f'<svg class="icon" aria-hidden="true"><use href="#icon-{level}"/></svg>')  # noqa: S704
+    for level in Level
+}
 
 
-def _matching(everything: Iterable[Shown], query: Query) -> list[Shown]:
-    """The accounts that the filter finds, worst first: by name or state with all coins, else with those it finds."""
-    found = []
-    for shown in everything:
-        account = shown.state.account
-        reason = shown.state.failure.reason if shown.state.failure else ""
-        words = [shown.state.account_type, reason, *(badge.text for badge in shown.badges)]
-        if not (query.matches(account.name) or any(map(query.begins, words))):
-            shown.balances = [balance for balance in shown.balances or () if query.matches(balance.coin)]
-            if not shown.balances:
-                continue
-        found.append(shown)
-    return sorted(found, key=lambda shown: shown.badges[0].severity)
+@lru_cache(maxsize=256)  # most accounts have the same few
+def _badge_label(badge: Badge) -> Markup:
+    return Markup('<span class="badge {}">{}{}</span>').format(badge.level.value, _ICONS[badge.level], badge.text)
 
 
-def _lay_out(found: Sequence[Shown]) -> tuple[Sequence[Shown], Sequence[Shown]]:
-    """Which accounts are shown with their coins, the last of them perhaps not with all, and which in brief."""
-    left = MAX_ROWS
-    for index, shown in enumerate(found):
-        left -= HEAD_ROWS
-        if left <= 0:
-            return found[:index], found[index:]
-        shown.room = left
-        left -= len(shown.balances or ())
-    return found, ()
+def _moment(timestamp: float, words: str) -> Markup:
+    """Renders a time in words, with the Unix time behind it as a tooltip."""
+    text = formatting.utc(timestamp)
+    return Markup(f'<time datetime="{text}" title="{text}">{words}</time>')  # noqa: S704  digits and our own words
 
 
-def _complete(shown: Shown, query: Query, store: Store) -> None:
-    """Puts the coins in order, as many as there is room for, and adds their lines."""
-    if shown.balances is None:
-        return
-    balances = query.ordered(shown.balances)
-    shown.balances, shown.hidden_coins = balances[: shown.room], len(balances[shown.room :])
-    points = store.history.last_hour(shown.state.account, store.now())
-    shown.lines = {each.coin: sparkline(points[each.coin]) for each in shown.balances if each.coin in points}
+def _cell(value: Decimal | None) -> Markup:
+    """Renders a table cell with an amount of a coin. A negative one is a debt."""
+    return _number(value, "" if value is None else formatting.amount(value))
+
+
+def _usd_cell(value: Decimal | None, rows: int = 1) -> Markup:
+    """Renders a table cell with an amount of US dollars, over so many rows."""
+    return _number(value, "" if value is None else formatting.usd(value), rows)
+
+
+def _borrowed_cell(value: Decimal | None) -> Markup:
+    """Renders a table cell with a debt that the exchange states as a positive amount."""
+    return _cell(None if value is None else -value)
+
+
+def _number(value: Decimal | None, text: str, rows: int = 1) -> Markup:
+    kind = "unstated" if value is None else "debt" if value < 0 else "" if value else "zero"
+    attributes = (f' class="{kind}"' if kind else "") + (f' rowspan="{rows}"' if rows > 1 else "")
+    return Markup(f"<td{attributes}>{text or formatting.NOT_STATED}</td>")  # noqa: S704  digits and signs only
 
 
 _TEMPLATES = files(__package__) / "templates"
@@ -186,17 +132,23 @@ _environment = jinja2.Environment(
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
 )
-_environment.filters["restricted"] = lambda subaccounts: [each for each in subaccounts if each.status != "normal"]
-_environment.filters |= {"usd": usd}
-_environment.filters |= {"amount": "{:f}".format, "visible": visible, "explanation": explanation}
-_environment.filters |= {"utc": utc, "ago": ago, "ahead": ahead}
+_environment.filters |= {"amount": formatting.amount, "usd": formatting.usd, "percent": formatting.percent}
+_environment.filters |= {"cell": _cell, "usd_cell": _usd_cell, "borrowed_cell": _borrowed_cell}
+_environment.filters |= {"visible": formatting.visible, "explanation": explanation, "margin_level": margin_level}
+_environment.filters |= {"badge_label": _badge_label, "moment": _moment}
+_environment.filters |= {"utc": formatting.utc, "ago": formatting.ago, "ahead": formatting.ahead}
 _environment.globals |= {
     "style": Markup(_STYLE),  # noqa: S704  ours, and the hashes are of exactly this
     "script": Markup(_SCRIPT),  # noqa: S704
     "version": __version__,
-    "refresh_seconds": REFRESH_SECONDS,
-    "refresh_without_script_seconds": REFRESH_WITHOUT_SCRIPT_SECONDS,
+    "counted": formatting.counted,
+    "not_stated": formatting.NOT_STATED,
     "sorts": SORTS,
+    "levels": list(Level),
+    "icons": _ICONS,
+    "high_ratio": HIGH_MARGIN_RATIO,
+    "critical_ratio": CRITICAL_MARGIN_RATIO,
+    "max_groups": view.MAX_GROUPS,
     "inf": math.inf,
     "line_width": WIDTH,
     "line_height": HEIGHT,

@@ -7,12 +7,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
+from .formatting import approximate
+
 WIDTH = 120
 HEIGHT = 24
 _MARGIN = 2
 
 _LEAST_SPAN = 0.01
 """The line's height stands for at least this part of the amount, so that a trifle does not look like a landslide."""
+
+
+MIN_POINTS = 3
+"""No line is drawn through fewer: they are less than two minutes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,42 +31,45 @@ class Sparkline:
 
 
 def sparkline(points: Sequence[float]) -> Sparkline | None:
-    """The line through these points, one step each, or None if none of them is known. Others than numbers are gaps."""
+    """Returns the line through these points, one a minute. Points that are not finite are gaps.
+
+    None: fewer than `MIN_POINTS` are known.
+    """
     known = [point for point in points if math.isfinite(point)]
-    if not known:
+    if len(known) < MIN_POINTS:
         return None
     low, high = min(known), max(known)
-    description = f"total in the last hour: lowest {low:.7g}, highest {high:.7g}"
+    description = f"total in the last hour: lowest {approximate(low)}, highest {approximate(high)}"
     if len(known) < len(points):
         description += f", known for {len(known)} of {len(points)} minutes"
     return Sparkline(_path(points, low, high), _change(known), description)
 
 
 def _path(points: Sequence[float], low: float, high: float) -> str:
-    """Steps, not slopes: a balance stays what it is until it changes. The pen is lifted where nothing is known."""
+    """Draws steps, not slopes: a balance stays the same until it changes. Gaps are not drawn."""
     span = max(high - low, _LEAST_SPAN * max(abs(low), abs(high))) or 1.0
     middle = low / 2 + high / 2
     step = WIDTH / len(points)
     parts: list[str] = []
     x, pen_is_down = 0.0, False
-    heights = [round(_in_the_box(HEIGHT / 2 - (p - middle) / span * (HEIGHT - 2 * _MARGIN)), 1) for p in points]
-    for y, run in groupby(heights, key=lambda height: height if math.isfinite(height) else None):
+    for point, run in groupby(points):
         end = x + step * len(list(run))
-        if y is not None:
+        if math.isfinite(point):
+            y = round(_clamped(HEIGHT / 2 - (point - middle) / span * (HEIGHT - 2 * _MARGIN)), 1)
             parts.append(f"V{y:g}H{end:g}" if pen_is_down else f"M{x:g} {y:g}H{end:g}")
-        x, pen_is_down = end, y is not None
+        x, pen_is_down = end, math.isfinite(point)
     return "".join(parts)
 
 
-def _in_the_box(height: float) -> float:
-    """Where amounts are too small to be divided, the line would leave it. What is not known stays so."""
+def _clamped(height: float) -> float:
+    """Keeps the line in its box where amounts are too small to be divided."""
     return min(max(height, _MARGIN), HEIGHT - _MARGIN)
 
 
 def _change(known: Sequence[float]) -> str:
-    """From the first to the last, in per cent; empty if that says nothing."""
+    """Formats the change from the first to the last in per cent; empty if that says nothing."""
     first, last = known[0], known[-1]
-    if len(known) < 2 or not first:
+    if not first:
         return ""
     if first == last:
         return "±0%"

@@ -14,10 +14,11 @@ from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
-from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.model import AccountType
+from tests.builders import make_account
 from tests.support import FakeClock
 
-MAIN = Account("main", AccountType.FUND, None, Secret("CANARYKEY"), Secret("s"), 10.0, 30.0)
+MAIN = make_account(account_type=AccountType.FUND)
 
 
 class Exchange(Transport):

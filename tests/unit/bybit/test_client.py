@@ -20,13 +20,14 @@ from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import read_wallet
 from bybit_exporter.bybit.wallets.spot import SpotResult
-from bybit_exporter.model import Account, AccountType, RateLimit, Secret
+from bybit_exporter.model import AccountType, RateLimit
+from tests.builders import make_account
 from tests.exporter_process import ROOT
 from tests.in_process import JumpingClock
 from tests.support import FakeClock, bybit_headers
 
 PATH = "/v5/asset/transfer/query-asset-info"
-ACCOUNT = Account("main", AccountType.SPOT, None, Secret("CANARYKEY"), Secret("CANARYSECRET"), 1.0, 3.0)
+ACCOUNT = make_account()
 RESULT = {"spot": {"status": "ACCOUNT_STATUS_NORMAL", "assets": []}}
 
 Reply = Response | BybitError
@@ -48,7 +49,7 @@ def status(number: int, body: bytes = b"", headers: Mapping[str, str] | None = N
 
 
 class Script(Transport):
-    """Returns replies one after the other, the last for ever, and remembers the requests."""
+    """Returns the replies in order, then repeats the last, and records the requests."""
 
     def __init__(self, *replies: Reply | Callable[[], Reply]) -> None:
         self._replies = list(replies)
@@ -188,7 +189,7 @@ def test_refused_timestamp_without_server_time_is_a_clock_failure(broken: Reply)
 
 
 def test_network_failure_after_a_refused_timestamp_is_reported_alone() -> None:
-    """What failed first is not the cause of what fails next."""
+    """The first failure is not the cause of the second."""
     bench = Bench(reply(10002), server_time(time.time()), BybitError(NETWORK, "gone"))
     failed = bench.fails()
     assert failed.reason == "network"

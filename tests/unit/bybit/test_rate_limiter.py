@@ -1,4 +1,4 @@
-"""The door that every request passes."""
+"""The limit on all requests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from bybit_exporter.bybit.rate_limiter import RateLimiter
 
 
 class Time:
-    """A clock that only sleeping moves; with threads, each sleeps by itself."""
+    """A clock that only advances by sleeping. Each thread sleeps separately."""
 
     def __init__(self) -> None:
         self.now = 1000.0
@@ -39,7 +39,7 @@ def test_requests_are_spaced_evenly(time: Time) -> None:
     assert moments == pytest.approx([1000.0 + 0.25 * n for n in range(9)])
 
 
-def test_idleness_saves_nothing_up(time: Time) -> None:
+def test_idle_time_allows_no_burst(time: Time) -> None:
     rate_limiter = RateLimiter(2.0, time.read, time.sleep)
     rate_limiter.acquire()
     time.now += 3600.0
@@ -48,8 +48,8 @@ def test_idleness_saves_nothing_up(time: Time) -> None:
     assert time.slept == pytest.approx([0.5])
 
 
-def test_threads_share_one_rate() -> None:
-    """Each caller gets a slot of its own, whoever comes when."""
+def test_requests_of_several_threads_share_one_rate() -> None:
+    """Each caller gets its own slot, in any order."""
     slept: list[float] = []
     rate_limiter = RateLimiter(100.0, lambda: 1000.0, slept.append)
     threads = [threading.Thread(target=rate_limiter.acquire) for _ in range(50)]
@@ -60,7 +60,7 @@ def test_threads_share_one_rate() -> None:
     assert sorted(slept) == pytest.approx([0.01 * n for n in range(1, 50)])
 
 
-def test_a_closed_gate_lets_nobody_pass_until_its_time_is_over(time: Time) -> None:
+def test_blocked_requests_are_refused_until_the_block_ends(time: Time) -> None:
     rate_limiter = RateLimiter(100.0, time.read, time.sleep)
     rate_limiter.block(600.0)
     with pytest.raises(BybitError, match="for another 600 s") as refused:
@@ -73,21 +73,21 @@ def test_a_closed_gate_lets_nobody_pass_until_its_time_is_over(time: Time) -> No
     rate_limiter.acquire()
 
 
-def test_a_shorter_silence_does_not_end_a_longer_one(time: Time) -> None:
+def test_shorter_block_does_not_end_a_longer_one(time: Time) -> None:
     rate_limiter = RateLimiter(100.0, time.read, time.sleep)
     rate_limiter.block(1800.0)
     rate_limiter.block(600.0)
     assert rate_limiter.blocked_until == 2800.0
 
 
-def test_opening_ends_the_silence(time: Time) -> None:
+def test_unblock_ends_the_block(time: Time) -> None:
     rate_limiter = RateLimiter(100.0, time.read, time.sleep)
     rate_limiter.block(600.0)
     rate_limiter.unblock()
     rate_limiter.acquire()
 
 
-def test_who_waits_for_a_slot_while_the_gate_is_closed_does_not_pass(time: Time) -> None:
+def test_waiting_request_is_refused_if_blocked_meanwhile(time: Time) -> None:
     rate_limiter: RateLimiter
 
     def closed_meanwhile(seconds: float) -> None:
@@ -100,8 +100,8 @@ def test_who_waits_for_a_slot_while_the_gate_is_closed_does_not_pass(time: Time)
         rate_limiter.acquire()
 
 
-def test_the_clock_may_go_on_while_the_machine_sleeps(time: Time) -> None:
-    """No wait is ever negative, however late the caller is."""
+def test_clock_that_advances_during_a_sleep_causes_no_negative_wait(time: Time) -> None:
+    """No wait is negative, even if the caller is late."""
     rate_limiter = RateLimiter(1.0, time.read, time.sleep)
     for _ in range(3):
         rate_limiter.acquire()

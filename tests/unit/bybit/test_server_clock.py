@@ -1,4 +1,4 @@
-"""What is known of the exchange's clock. Times are Unix seconds; the exchange is 30 s ahead unless said otherwise."""
+"""The estimate of the exchange's clock. Times are Unix seconds; the exchange is 30 s ahead unless said otherwise."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ def clock(wall: FakeClock) -> ServerClock:
     return ServerClock(RECV_WINDOW, wall)
 
 
-def test_nothing_is_known_at_first(clock: ServerClock, wall: FakeClock) -> None:
+def test_offset_before_the_first_answer_is_none(clock: ServerClock, wall: FakeClock) -> None:
     assert clock.offset_seconds is None
     assert clock.now() == wall.now
 
 
-def test_synchronising_corrects_by_half_of_the_round_trip(clock: ServerClock, wall: FakeClock) -> None:
+def test_synchronise_corrects_by_half_of_the_round_trip(clock: ServerClock, wall: FakeClock) -> None:
     clock.synchronise(1_000_030.2, sent=1_000_000.0, received=1_000_000.4, asked_at=0.0)
     assert clock.offset_seconds == pytest.approx(30.0)
     assert clock.now() == pytest.approx(wall.now + 30.0)
 
 
 @pytest.mark.parametrize("true_offset", [-0.9, -0.2, 0.0, 0.3, 4.9])
-def test_answers_bring_the_offset_as_near_as_the_network_allows(clock: ServerClock, true_offset: float) -> None:
+def test_offset_after_answers_is_within_the_round_trip(clock: ServerClock, true_offset: float) -> None:
     clock.observe(1_000_000.05 + true_offset, sent=1_000_000.0, received=1_000_000.1, asked_at=0.0)
     assert clock.offset_seconds == pytest.approx(true_offset, abs=0.051)
 
 
-def test_the_noise_of_the_network_moves_nothing(clock: ServerClock) -> None:
+def test_offset_is_not_changed_by_network_noise(clock: ServerClock) -> None:
     clock.synchronise(1_000_030.0, 1_000_000.0, 1_000_000.0, asked_at=0.0)
     for early, late in ((0.0, 0.2), (0.2, 0.0), (5.0, 0.1), (0.1, 9.0)):
         clock.observe(1_000_030.0, sent=1_000_000.0 - early, received=1_000_000.0 + late, asked_at=0.0)
         assert clock.offset_seconds == 30.0
 
 
-def test_a_drift_is_followed_answer_by_answer(clock: ServerClock) -> None:
+def test_offset_follows_a_drift_with_each_answer(clock: ServerClock) -> None:
     for second in range(100):
         local = 1_000_000.0 + second
         clock.observe(local + 0.05 * second, sent=local - 0.01, received=local + 0.01, asked_at=0.0)
@@ -52,7 +52,7 @@ def test_a_drift_is_followed_answer_by_answer(clock: ServerClock) -> None:
 
 
 @pytest.mark.parametrize("server_time", [0.0, -1e12, 1e12, 1_000_000.0 - 3600, 1_000_000.0 + 3600, 1_000_000.0 + 9])
-def test_a_time_that_contradicts_the_acceptance_is_shown_and_not_followed(
+def test_offset_beyond_the_tolerance_is_shown_and_not_used(
     clock: ServerClock, wall: FakeClock, server_time: float
 ) -> None:
     clock.observe(server_time, sent=1_000_000.0, received=1_000_000.1, asked_at=0.0)
@@ -63,15 +63,15 @@ def test_a_time_that_contradicts_the_acceptance_is_shown_and_not_followed(
     assert clock.now() == wall.now + 2.0
 
 
-def test_an_answer_that_a_proxy_repeats_does_not_drag_the_clock_along(clock: ServerClock, wall: FakeClock) -> None:
+def test_answer_repeated_by_a_proxy_does_not_change_the_clock(clock: ServerClock, wall: FakeClock) -> None:
     for local in range(1_000_000, 1_000_100, 2):
         clock.observe(1_000_000.0, sent=local, received=local + 0.1, asked_at=0.0)
     assert clock.now() == wall.now
     assert clock.offset_seconds == pytest.approx(-98.0, abs=0.11)
 
 
-def test_a_clock_that_was_never_set_is_taken_over_all_the_same(wall: FakeClock) -> None:
-    """A machine without a battery starts in 1970."""
+def test_clock_that_was_never_set_is_corrected(wall: FakeClock) -> None:
+    """The clock of a machine without a battery starts in 1970."""
     wall.now = 12.0
     clock = ServerClock(RECV_WINDOW, wall)
     clock.synchronise(1_700_000_000.0, 12.0, 12.0, asked_at=0.0)

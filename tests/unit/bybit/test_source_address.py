@@ -35,13 +35,13 @@ def fails(url: str, source: str) -> BybitError:
 
 
 @pytest.mark.parametrize(("source", "seen"), [(None, "127.0.0.1"), (LOCAL, LOCAL), ("127.9.8.7", "127.9.8.7")])
-def test_the_exchange_sees_the_address(source: str | None, seen: str) -> None:
+def test_request_comes_from_the_source_address(source: str | None, seen: str) -> None:
     with SandboxServer(Exchange()) as server:
         ask(server.base_url, source)
         assert [recorded.request.source for recorded in server.exchange.requests] == [seen]
 
 
-def test_through_tls_too(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls_request_comes_from_the_source_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(CA))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(FIXTURES / "server.crt", FIXTURES / "server.key")
@@ -50,7 +50,7 @@ def test_through_tls_too(monkeypatch: pytest.MonkeyPatch) -> None:
         assert [recorded.request.source for recorded in server.exchange.requests] == [LOCAL]
 
 
-def test_a_proxy_is_reached_from_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_proxy_connection_comes_from_the_source_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     with socket.create_server(("127.0.0.1", 0)) as proxy:
@@ -64,7 +64,7 @@ def test_a_proxy_is_reached_from_the_address(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="needs IPv6")
-def test_ipv6() -> None:
+def test_ipv6_request_comes_from_the_source_address() -> None:
     with SandboxServer(Exchange(), "::1") as server:
         ask(server.base_url, "::1")
         assert [recorded.request.source for recorded in server.exchange.requests] == ["::1"]
@@ -72,7 +72,7 @@ def test_ipv6() -> None:
     assert str(failed) == f'OSError: "::1 has no address that api.source_address {LOCAL} reaches"'
 
 
-def test_an_address_of_the_other_family() -> None:
+def test_source_address_of_the_other_family_is_a_network_failure() -> None:
     with SandboxServer(Exchange()) as server:
         failed = fails(server.base_url, "::1")
         assert failed.reason == "network"
@@ -80,7 +80,7 @@ def test_an_address_of_the_other_family() -> None:
         assert server.accepted_connections == 0
 
 
-def test_of_a_name_s_addresses_those_of_the_family_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_addresses_of_the_other_family_are_not_tried(monkeypatch: pytest.MonkeyPatch) -> None:
     with SandboxServer(Exchange()) as server:
         six = (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", server.port, 0, 0))
         four = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port))
@@ -89,7 +89,7 @@ def test_of_a_name_s_addresses_those_of_the_family_are_tried(monkeypatch: pytest
         assert [recorded.request.source for recorded in server.exchange.requests] == [LOCAL]
 
 
-def test_an_address_that_this_machine_does_not_have() -> None:
+def test_source_address_that_this_machine_lacks_is_a_network_failure() -> None:
     with SandboxServer(Exchange()) as server:
         failed = fails(server.base_url, NOT_OURS)
         assert failed.reason == "network"
@@ -97,7 +97,7 @@ def test_an_address_that_this_machine_does_not_have() -> None:
         assert server.accepted_connections == 0
 
 
-def test_a_reload_changes_it() -> None:
+def test_reload_changes_the_source_address() -> None:
     with Running() as running:
         running.wait_for(1.0, "bybit_up")
         api = dataclasses.replace(running.config.api, source_address=LOCAL)

@@ -1,4 +1,4 @@
-"""One GET on real sockets: it ends before its deadline whatever the other side does, and tells a stranger nothing."""
+"""HTTP GETs on real sockets: the deadline holds with any peer, and no peer learns anything it should not."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support import eventually, require_real
 
 TIMEOUT = 0.5
 SLACK = 1.5
-"""On a busy machine; what hangs would hang for ever."""
+"""Tolerance for a busy machine. A request without a deadline would hang for ever."""
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
@@ -33,7 +33,7 @@ Play = Callable[[socket.socket], None]
 
 @contextmanager
 def peer(play: Play | bytes, host: str = "127.0.0.1") -> Iterator[str]:
-    """A server that does as it is told with each connection; bytes are sent once a request has arrived."""
+    """A server that calls ``play`` with each connection. Bytes are sent when a request has arrived."""
     listener = socket.create_server((host, 0))
 
     def serve() -> None:
@@ -112,7 +112,7 @@ SLOW: dict[str, Play] = {
 
 
 @pytest.mark.parametrize("play", SLOW.values(), ids=SLOW)
-def test_whoever_is_slow_is_given_up_in_time(play: Play) -> None:
+def test_slow_peer_is_a_timeout_at_the_deadline(play: Play) -> None:
     with peer(play) as url:
         started = time.monotonic()
         failed = fails(url, TIMEOUT)
@@ -123,7 +123,7 @@ def test_whoever_is_slow_is_given_up_in_time(play: Play) -> None:
 
 
 @pytest.mark.parametrize("play", [until_gone, drip(b"\x16\x03\x03\x40\x00", b"\x02")], ids=["hangs", "drips"])
-def test_a_tls_handshake_that_does_not_end(play: Play) -> None:
+def test_tls_handshake_that_does_not_end_is_a_timeout(play: Play) -> None:
     with peer(play) as url:
         started = time.monotonic()
         assert fails(url.replace("http://", "https://"), TIMEOUT).reason == "timeout"
@@ -135,12 +135,12 @@ NAME = "exchange.test"
 
 def resolves_to(monkeypatch: pytest.MonkeyPatch, *addresses: tuple[str, int]) -> str:
     """Gives NAME these addresses. Addresses still resolve to themselves."""
-    honest = socket.getaddrinfo
+    real_getaddrinfo = socket.getaddrinfo
 
     def resolve(host: str, *args: Any, **kwargs: Any) -> Any:
         if host == NAME:
             return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in addresses]
-        return honest(host, *args, **kwargs)
+        return real_getaddrinfo(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     return f"http://{NAME}:{addresses[-1][1]}"
@@ -189,21 +189,21 @@ def unused_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def test_nobody_listens() -> None:
+def test_refused_connection_is_a_network_failure() -> None:
     failed = fails(f"http://127.0.0.1:{unused_port()}")
     assert failed.reason == "network"
     assert "ConnectionRefusedError" in str(failed)
 
 
 @pytest.mark.parametrize("host", ["nobody.invalid", "a" * 70 + ".invalid", "a..b.invalid", ".invalid", "xn--a.invalid"])
-def test_a_name_that_is_none(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = socket.getaddrinfo
+def test_host_name_that_does_not_resolve_is_a_network_failure(host: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    real_getaddrinfo = socket.getaddrinfo
 
     def resolve(name: str, *args: Any, **kwargs: Any) -> Any:
         name.encode("idna")
         if name.endswith("invalid"):
             raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
-        return honest(name, *args, **kwargs)
+        return real_getaddrinfo(name, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", resolve)
     assert fails(f"https://{host}").reason == "network"
@@ -235,14 +235,14 @@ BROKEN: dict[str, tuple[bytes, str]] = {
 
 
 @pytest.mark.parametrize(("answer", "reason"), BROKEN.values(), ids=BROKEN)
-def test_whoever_breaks_off_or_speaks_something_else(answer: bytes, reason: str) -> None:
+def test_broken_answer_is_a_network_failure_or_malformed(answer: bytes, reason: str) -> None:
     with peer(answer) as url:
         failed = fails(url)
     assert failed.reason == reason
     assert len(str(failed)) < 200
 
 
-def test_a_reset() -> None:
+def test_reset_connection_is_a_network_failure() -> None:
     def play(connection: socket.socket) -> None:
         connection.recv(65536)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
@@ -262,7 +262,7 @@ def with_body(size: int, coding: str = "") -> bytes:
 
 
 @pytest.mark.parametrize("coding", ["", "gzip"])
-def test_a_body_may_be_one_mebibyte_large(coding: str) -> None:
+def test_body_of_one_mebibyte_is_accepted_and_more_is_malformed(coding: str) -> None:
     with peer(with_body(MAX_BODY_BYTES, coding)) as url:
         assert len(ask(url).body) == MAX_BODY_BYTES
     with peer(with_body(MAX_BODY_BYTES + 1, coding)) as url:
@@ -270,8 +270,8 @@ def test_a_body_may_be_one_mebibyte_large(coding: str) -> None:
     assert (failed.reason, str(failed)) == ("malformed", "the answer is larger than 1048576 bytes")
 
 
-def test_what_follows_a_body_is_nobody_s_answer() -> None:
-    """Connections are shared by accounts: the next request must not read what was left over by the one before."""
+def test_bytes_after_a_body_are_not_the_next_answer() -> None:
+    """Accounts share connections: a request must not read bytes that an earlier answer has left."""
     stray = b'HTTP/1.1 200 OK\r\nContent-Length: 14\r\n\r\n{"stray":true}'
 
     def play(connection: socket.socket) -> None:
@@ -287,7 +287,7 @@ def test_what_follows_a_body_is_nobody_s_answer() -> None:
         transport.close()
 
 
-def test_a_redirect_is_not_followed() -> None:
+def test_redirect_is_not_followed() -> None:
     with peer(OK) as target:
         visited = []
 
@@ -300,7 +300,7 @@ def test_a_redirect_is_not_followed() -> None:
     assert len(visited) == 1
 
 
-def test_the_query_is_sent_as_it_was_signed_and_there_is_no_body() -> None:
+def test_query_is_sent_unchanged_and_without_a_body() -> None:
     seen = []
 
     def play(connection: socket.socket) -> None:
@@ -335,7 +335,7 @@ def test_cookies_are_not_kept() -> None:
     assert b"ookie" not in seen[1]
 
 
-def test_connections_are_kept_alive() -> None:
+def test_connection_is_kept_alive() -> None:
     with SandboxServer(Exchange()) as server:
         transport = transport_to(server.base_url, 5.0)
         for _ in range(5):
@@ -354,7 +354,7 @@ def test_connections_are_kept_alive() -> None:
     ],
     ids=["of that length", "in chunks", "the last", "not read to its end"],
 )
-def test_a_connection_serves_once_more_if_its_answer_was_read(head: bytes, reusable: bool) -> None:
+def test_connection_is_reused_if_its_answer_was_read(head: bytes, reusable: bool) -> None:
     used = []
 
     def play(connection: socket.socket) -> None:
@@ -372,7 +372,7 @@ def test_a_connection_serves_once_more_if_its_answer_was_read(head: bytes, reusa
     assert (used[0] is used[1]) is reusable
 
 
-def test_of_headers_of_one_name_the_first_counts_however_it_is_written() -> None:
+def test_header_given_twice_has_its_first_value() -> None:
     answer = b"HTTP/1.1 200 OK\r\nx-bapi-LIMIT: 60\r\nX-Bapi-Limit: 6\r\nX-Long: a\r\n\t b\r\nContent-Length: 0\r\n\r\n"
     with peer(answer) as url:
         headers = ask(url).headers
@@ -380,7 +380,7 @@ def test_of_headers_of_one_name_the_first_counts_however_it_is_written() -> None
 
 
 @pytest.mark.parametrize("value", ["a\r\nX-More: b", "a\nb"])
-def test_a_header_is_one_line_and_else_nothing_is_sent(value: str) -> None:
+def test_header_with_a_line_break_is_not_sent(value: str) -> None:
     seen: list[bytes] = []
     with peer(lambda connection: seen.append(connection.recv(65536))) as url:
         transport = transport_to(url)
@@ -398,9 +398,7 @@ def test_a_header_is_one_line_and_else_nothing_is_sent(value: str) -> None:
         ("https://api.example.test", "api.example.test"),
     ],
 )
-def test_the_host_is_named_as_it_is_also_on_the_usual_port(
-    url: str, host: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_host_header_is_the_host_of_the_base_url(url: str, host: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The request is sent over a pair of sockets, since the usual ports may be taken here."""
     ours, theirs = socket.socketpair()
 
@@ -419,7 +417,7 @@ def test_the_host_is_named_as_it_is_also_on_the_usual_port(
     assert [line for line in head.split("\r\n") if line.lower().startswith("host")] == [f"Host: {host}"]
 
 
-def test_an_answer_that_is_still_to_come_is_nobody_else_s() -> None:
+def test_answer_after_an_interim_answer_is_not_the_next_answer() -> None:
     """After 103 Early Hints, which `http.client` takes for the answer."""
 
     def play(connection: socket.socket) -> None:
@@ -434,12 +432,12 @@ def test_an_answer_that_is_still_to_come_is_nobody_else_s() -> None:
         transport.close()
 
 
-def test_compression_is_known_in_any_letters() -> None:
+def test_content_encoding_in_any_case_is_decoded() -> None:
     with peer(with_body(10, "gzip").replace(b"gzip", b"GZIP")) as url:
         assert ask(url).body == b" " * 10
 
 
-def test_a_kept_connection_that_has_died_is_not_noticed() -> None:
+def test_closed_kept_connection_is_replaced() -> None:
     exchange = Exchange()
     with SandboxServer(exchange) as server:
         transport = transport_to(server.base_url, 5.0)
@@ -449,7 +447,7 @@ def test_a_kept_connection_that_has_died_is_not_noticed() -> None:
         transport.close()
 
 
-def test_idle_connections_are_closed_and_a_request_that_is_still_made_opens_another() -> None:
+def test_request_after_close_opens_a_new_connection() -> None:
     with SandboxServer(Exchange()) as server:
         transport = transport_to(server.base_url, 5.0)
         transport.get("/v5/market/time", "", {})
@@ -459,7 +457,7 @@ def test_idle_connections_are_closed_and_a_request_that_is_still_made_opens_anot
         transport.close()
 
 
-def test_an_answer_that_waited_while_the_process_was_stopped_is_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_answer_read_after_the_deadline_is_a_timeout(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = JumpingClock(monkeypatch)
     hang = faults.Hang()
     exchange = Exchange()
@@ -478,7 +476,7 @@ def test_an_answer_that_waited_while_the_process_was_stopped_is_no_news(monkeypa
     assert failed.value.reason == "timeout"
 
 
-def test_a_response_knows_when_it_arrived(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_response_has_the_time_of_its_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     with peer(OK) as url:
         assert before <= ask(url).received_at <= time.clock_gettime(time.CLOCK_BOOTTIME)
@@ -487,7 +485,7 @@ def test_a_response_knows_when_it_arrived(monkeypatch: pytest.MonkeyPatch) -> No
 @pytest.mark.parametrize(
     "proxy", ["http://user:hunter2@host:notaport", "http://user:hun/ter2@127.0.0.1:1", "foo://user:hunter2@h:1"]
 )
-def test_a_proxy_s_password_is_not_shown(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_does_not_show_the_password_of_a_proxy(proxy: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", proxy)
     monkeypatch.delenv("NO_PROXY", raising=False)
     failed = fails("https://exchange.invalid")
@@ -542,7 +540,7 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return Authority(tmp_path_factory.mktemp("certificates"))
 
 
-def test_a_certificate_of_the_bundle_s_authority_is_trusted(
+def test_certificate_of_an_authority_in_the_bundle_is_trusted(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
@@ -641,7 +639,7 @@ def test_proxy_that_drips_its_answer_is_given_up_at_the_deadline(monkeypatch: py
 
 
 @pytest.mark.parametrize("case", ["another host", "expired", "self-signed"])
-def test_any_other_certificate_is_refused_before_anything_is_sent(
+def test_untrusted_certificate_is_refused_before_anything_is_sent(
     authority: Authority, monkeypatch: pytest.MonkeyPatch, case: str
 ) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(authority.bundle))
@@ -657,13 +655,13 @@ def test_any_other_certificate_is_refused_before_anything_is_sent(
         assert server.exchange.request_count == 0
 
 
-def test_a_good_certificate_of_an_unknown_authority_is_refused(authority: Authority) -> None:
+def test_certificate_of_an_unknown_authority_is_refused(authority: Authority) -> None:
     with tls_exchange(authority.signed("unknown", "IP:127.0.0.1")) as server:
         assert fails(server.base_url).reason == "network"
         assert server.exchange.request_count == 0
 
 
-def test_a_bundle_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
+def test_bundle_that_does_not_exist_is_a_network_failure(monkeypatch: pytest.MonkeyPatch, authority: Authority) -> None:
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/bundle.pem")
     with tls_exchange(authority.signed("good", "IP:127.0.0.1")) as server:
         failed = fails(server.base_url)
@@ -671,6 +669,6 @@ def test_a_bundle_that_does_not_exist(monkeypatch: pytest.MonkeyPatch, authority
     assert "/nowhere/bundle.pem" in str(failed)
 
 
-def test_plain_http_on_the_tls_port() -> None:
+def test_plain_http_on_the_tls_port_is_a_network_failure() -> None:
     with SandboxServer(Exchange()) as server:
         assert fails(server.base_url.replace("http://", "https://")).reason == "network"

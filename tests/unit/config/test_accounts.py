@@ -1,4 +1,4 @@
-"""The entries of `accounts`. What is wrong with others: test_broken_configurations.py."""
+"""The entries of `accounts`. Wrong ones: test_broken_configurations.py."""
 
 from __future__ import annotations
 

@@ -430,7 +430,7 @@ def write(case: Broken, directory: Path) -> None:
 
 @pytest.mark.usefixtures("restored_process")
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
-def test_broken(
+def test_broken_configuration_has_exactly_these_problems(
     case: Broken, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     write(case, tmp_path)
@@ -448,7 +448,7 @@ def test_broken(
 
 
 @pytest.mark.parametrize("mode", ["--check-config", "--once", "--log.level=debug"])
-def test_the_process_ends_with_the_same_in_every_mode(mode: str, tmp_path: Path) -> None:
+def test_process_with_a_broken_configuration_exits_alike_in_every_mode(mode: str, tmp_path: Path) -> None:
     many = CASES[-1]
     write(many, tmp_path)
     done = run_exporter(mode, cwd=tmp_path)
@@ -456,13 +456,13 @@ def test_the_process_ends_with_the_same_in_every_mode(mode: str, tmp_path: Path)
     assert (done.returncode, done.stdout, done.stderr) == (2, "", expected)
 
 
-def test_the_file_is_named_as_it_was_given(tmp_path: Path) -> None:
+def test_problem_names_the_file_as_it_was_given(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("accounts: []")
     done = run_exporter("--config.file=./other.yaml", "--check-config", cwd=tmp_path)
     assert done.stderr == "./other.yaml: accounts: must be a list of at least one entry\n"
 
 
-def test_no_configuration_at_all(tmp_path: Path) -> None:
+def test_missing_configuration_file_is_one_problem(tmp_path: Path) -> None:
     done = run_exporter("--check-config", cwd=tmp_path)
     assert (done.returncode, done.stderr.splitlines()[0]) == (
         2,

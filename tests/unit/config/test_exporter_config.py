@@ -1,4 +1,4 @@
-"""What a valid configuration means. What is wrong with others: test_broken_configurations.py."""
+"""Valid configurations. Wrong ones: test_broken_configurations.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keys and secrets. What is wrong with them: test_broken_configurations.py."""
+"""Keys and secrets. Wrong ones: test_broken_configurations.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""YAML without surprises: texts stay texts, keys stand once, and no message quotes the file."""
+"""Strict YAML: scalars stay texts, duplicate keys are problems, and no message quotes the file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bybit_exporter.config.strict_yaml import Plain
 
 
 def parse(text: str) -> tuple[Plain, list[str]]:
-    """The document, and what was reported of it."""
+    """Returns the document and the reported problems."""
     problems: list[str] = []
     return strict_yaml.parse(text, lambda path, problem: problems.append(f"{path}: {problem}")), problems
 
@@ -22,31 +22,31 @@ def parse(text: str) -> tuple[Plain, list[str]]:
 @pytest.mark.parametrize(
     "text", ["NO", "yes", "true", "010", "1:30", "1e3", "0x10", "2024-01-01", "1_000", ".inf", "a b"]
 )
-def test_a_scalar_is_its_text(text: str) -> None:
+def test_scalar_is_its_text(text: str) -> None:
     assert parse(f"key: {text}") == ({"key": text}, [])
 
 
 @pytest.mark.parametrize("text", ["", "~", "null"])
-def test_only_the_three_ways_of_writing_nothing_are_none(text: str) -> None:
+def test_empty_tilde_and_null_are_none(text: str) -> None:
     assert parse(f"key: {text}") == ({"key": None}, [])
 
 
 @pytest.mark.parametrize("text", ["''", '""', "'null'", '"~"', "|\n  null", "Null", "NULL"])
-def test_what_is_quoted_is_a_text(text: str) -> None:
+def test_quoted_scalar_is_a_text(text: str) -> None:
     document, _ = parse(f"key: {text}")
     assert isinstance(document["key"], str)
 
 
 @pytest.mark.parametrize("text", ["", "\n", "# a comment\n", "---\n", "--- ~\n"])
-def test_an_empty_document(text: str) -> None:
+def test_empty_document_is_none(text: str) -> None:
     assert parse(text) == (None, [])
 
 
-def test_lists_and_mappings() -> None:
+def test_lists_and_mappings_are_read() -> None:
     assert parse("a: [1, {b: c}]\nd:\n  - e\n") == ({"a": ["1", {"b": "c"}], "d": ["e"]}, [])
 
 
-def test_a_key_given_twice_is_reported_with_both_lines() -> None:
+def test_key_given_twice_is_reported_with_both_lines() -> None:
     document, problems = parse("a: 1\nb:\n- c: 2\n  d: 3\n  c: 4\na: 5\na: 6\n")
     assert document == {"a": "1", "b": [{"c": "2", "d": "3"}]}
     assert problems == [
@@ -63,11 +63,11 @@ def test_tags_are_reported() -> None:
     ]
 
 
-def test_anchors() -> None:
+def test_anchor_is_resolved() -> None:
     assert parse("a: &x [1]\nb: *x\n") == ({"a": ["1"], "b": ["1"]}, [])
 
 
-def test_a_billion_laughs_take_no_time_and_no_memory() -> None:
+def test_nested_aliases_need_little_time_and_memory() -> None:
     bombs = ["a0: &a0 [x, x]"] + [f"a{n}: &a{n} [*a{n - 1}, *a{n - 1}]" for n in range(1, 200)]
     document, _ = parse("\n".join(bombs))
     assert document["a199"][0] is document["a198"]
@@ -88,7 +88,7 @@ def test_a_billion_laughs_take_no_time_and_no_memory() -> None:
         ("{a: " * 60 + "}" * 60, "line 1: nested too deeply"),
     ],
 )
-def test_what_is_no_document(text: str, message: str) -> None:
+def test_text_that_is_not_a_document_is_refused(text: str, message: str) -> None:
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the text is what matters
         parse(text)
     assert message in str(caught.value)
@@ -112,7 +112,7 @@ def test_what_is_no_document(text: str, message: str) -> None:
     ],
 )
 @pytest.mark.parametrize("loader", ["CBaseLoader", "BaseLoader"])
-def test_no_message_quotes_the_file(text: str, loader: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_message_does_not_quote_the_file(text: str, loader: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """With libyaml and without: the two word their messages differently."""
     monkeypatch.setattr(strict_yaml, "_Loader", getattr(yaml, loader))
     try:
@@ -126,8 +126,8 @@ def test_no_message_quotes_the_file(text: str, loader: str, monkeypatch: pytest.
     ("key", "shown"),
     [("api_key", "api_key"), ("api_secret:abc", "api_secret…"), ("a" * 50, "a" * 40 + "…"), ("<<", "…"), ("", "")],
 )
-def test_a_key_is_shown_as_far_as_it_looks_like_one(key: str, shown: str) -> None:
-    assert strict_yaml.shown_key(key) == shown
+def test_key_in_a_message_is_cut_to_its_name(key: str, shown: str) -> None:
+    assert strict_yaml.safe_key(key) == shown
 
 
 @given(st.text())

@@ -93,7 +93,7 @@ PROMISED = """
 | `bybit_exporter_config_last_reload_success_timestamp_seconds` | gauge | |
 | `bybit_exporter_shard_info` | gauge | shard, total_shards |
 """
-"""What users script against: a change here breaks their dashboards and alerts."""
+"""A change here breaks the dashboards and alerts of users."""
 
 
 def promised() -> Iterator[tuple[str, str, set[str]]]:
@@ -101,11 +101,11 @@ def promised() -> Iterator[tuple[str, str, set[str]]]:
         yield name, kind, set(re.findall(r"\w+", labels))
 
 
-def test_every_promised_metric_is_there_with_its_type_and_labels_and_no_other() -> None:
+def test_metrics_are_exactly_the_promised_ones() -> None:
     assert [(family.name, family.type, set(family.labels)) for family in ALL_FAMILIES] == list(promised())
 
 
-def test_the_label_values_that_alerts_name() -> None:
+def test_label_values_are_those_that_alerts_name() -> None:
     assert set(AccountStatus) == {"normal", "banned", "unknown"}
     reasons = (
         "network timeout server rate_limit ip_rate_limit clock auth account_mode region banned request malformed api"
@@ -114,7 +114,7 @@ def test_the_label_values_that_alerts_name() -> None:
 
 
 @pytest.mark.parametrize("family", ALL_FAMILIES, ids=lambda family: family.name)
-def test_help_is_a_plain_sentence(family: Family[Any]) -> None:
+def test_help_text_is_a_sentence(family: Family[Any]) -> None:
     assert re.fullmatch(r"[A-Z0-9][^\\\n]+\.", family.help)
 
 
@@ -135,7 +135,7 @@ def stated(figures: Balance | MarginSummary, names: Iterable[str]) -> list[tuple
 
 
 def account_samples(state: AccountState) -> Iterator[tuple[str, dict[str, str], float]]:
-    """What an account shows: name, labels, value; written down independently of the table."""
+    """The samples of an account (name, labels, value), written down independently of the table."""
     account = {"account": state.account.name}
     wallet = {**account, "account_type": (state.found_type or state.account.account_type).value}
     for balance in state.balances or ():
@@ -184,7 +184,7 @@ class Given(Collector):
 def by_the_library(
     table: Iterable[Family[Any]], samples: Iterable[tuple[str, dict[str, str], float]], *, openmetrics: bool
 ) -> bytes:
-    """What the client library makes of the samples, in the order of the table's families."""
+    """Renders the samples with the client library, in the order of the table's families."""
     metrics = {family.name: Metric(family.name.removesuffix("_total"), family.help, family.type) for family in table}
     for name, labels, value in samples:
         metrics[name].add_sample(name, labels, value)
@@ -239,9 +239,7 @@ STATES = st.builds(
 
 @settings(max_examples=200)
 @given(st.lists(STATES, max_size=3), st.booleans())
-def test_the_rendering_of_accounts_is_the_library_s_byte_for_byte(
-    states: list[AccountState], openmetrics: bool
-) -> None:
+def test_rendering_of_accounts_equals_that_of_the_library(states: list[AccountState], openmetrics: bool) -> None:
     samples = itertools.chain.from_iterable(map(account_samples, states))
     expected = by_the_library(ACCOUNT_FAMILIES, samples, openmetrics=openmetrics)
     assert by_the_table(states, openmetrics=openmetrics) == expected
@@ -249,7 +247,7 @@ def test_the_rendering_of_accounts_is_the_library_s_byte_for_byte(
 
 @settings(max_examples=50)
 @given(st.builds(ExporterState, st.booleans(), NUMBER, st.none() | NUMBER, COUNT, COUNT), st.booleans())
-def test_the_rendering_of_the_exporter_is_the_library_s_too(state: ExporterState, openmetrics: bool) -> None:
+def test_rendering_of_the_exporter_equals_that_of_the_library(state: ExporterState, openmetrics: bool) -> None:
     families = EXPORTER_FAMILIES
     rendered = [family.header(openmetrics=openmetrics) + family.lines("", state) for family in families]
     assert b"".join(rendered) == by_the_library(families, exporter_samples(state), openmetrics=openmetrics)

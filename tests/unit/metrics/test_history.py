@@ -1,4 +1,4 @@
-"""The last hour of each coin: what is a point, what is a gap, and what it may cost."""
+"""The last hour of each coin: its points, its gaps, and its memory."""
 
 from __future__ import annotations
 
@@ -30,19 +30,19 @@ class Recorder:
         self.history.record(self.account, START + minute * STEP_SECONDS, None)
 
     def line(self, now: float, last: int, coin: str = "BTC") -> list[float | None]:
-        """The last so many points at that minute."""
+        """The last points of the line at that minute."""
         points = self.history.last_hour(self.account, START + now * STEP_SECONDS)[coin]
         assert len(points) == POINTS
         return [None if math.isnan(point) else point for point in points[-last:]]
 
 
-def test_a_point_is_the_total_of_what_an_account_has_of_a_coin() -> None:
+def test_point_is_the_total_of_a_coin() -> None:
     recorder = Recorder()
     recorder.success(0, BTC="1.5 0.25 0.125")
     assert recorder.line(0, 2) == [GAP, 1.875]
 
 
-def test_the_last_poll_of_a_minute_counts() -> None:
+def test_point_is_that_of_the_last_poll_in_its_minute() -> None:
     recorder = Recorder()
     for tenth, amount in enumerate("123"):
         recorder.success(tenth / 10, BTC=amount)
@@ -50,21 +50,21 @@ def test_the_last_poll_of_a_minute_counts() -> None:
     assert recorder.line(1, 3) == [GAP, 3, 4]
 
 
-def test_polls_rarer_than_points_leave_no_gap_while_the_figure_is_current() -> None:
+def test_points_between_rare_polls_have_the_latest_total() -> None:
     recorder = Recorder(stale_after=900)
     recorder.success(0, BTC="1")
     recorder.success(5, BTC="2")
     assert recorder.line(6, 8) == [GAP, 1, 1, 1, 1, 1, 2, 2]
 
 
-def test_a_stale_period_is_a_gap() -> None:
+def test_stale_period_is_a_gap() -> None:
     recorder = Recorder(stale_after=90)
     recorder.success(0, BTC="1")
     recorder.success(5, BTC="1")
     assert recorder.line(5, 6) == [1, 1, GAP, GAP, GAP, 1]
 
 
-def test_a_failed_period_is_a_gap_before_the_figures_expire() -> None:
+def test_failed_period_is_a_gap_before_the_figures_expire() -> None:
     recorder = Recorder(stale_after=900)
     recorder.success(0, BTC="1")
     for minute in (1, 2, 3):
@@ -73,28 +73,28 @@ def test_a_failed_period_is_a_gap_before_the_figures_expire() -> None:
     assert recorder.line(4, 5) == [1, GAP, GAP, GAP, 1]
 
 
-def test_the_line_ends_where_nothing_is_known_any_more() -> None:
+def test_line_ends_when_the_figures_are_unknown() -> None:
     recorder = Recorder(stale_after=90)
     recorder.success(0, BTC="1")
     assert recorder.line(3, 5) == [GAP, 1, 1, GAP, GAP]
     assert recorder.line(POINTS + 1, POINTS) == [GAP] * POINTS
 
 
-def test_a_failure_after_the_figures_have_expired_does_not_bring_them_back() -> None:
+def test_failure_after_expiry_leaves_the_gap() -> None:
     recorder = Recorder(stale_after=90)
     recorder.success(0, BTC="1")
     recorder.failure(5)
     assert recorder.line(6, 7) == [1, 1, GAP, GAP, GAP, GAP, GAP]
 
 
-def test_after_an_hour_the_oldest_point_goes() -> None:
+def test_oldest_point_is_removed_after_an_hour() -> None:
     recorder = Recorder()
     for minute in range(POINTS + 10):
         recorder.success(minute, BTC=str(minute))
     assert recorder.line(POINTS + 9, POINTS) == list(range(10, POINTS + 10))
 
 
-def test_a_pause_of_any_length_is_a_gap() -> None:
+def test_pause_of_any_length_is_a_gap() -> None:
     for minutes in (POINTS - 1, POINTS, POINTS + 1, 3 * POINTS, 10_000):
         recorder = Recorder()
         recorder.success(0, BTC="1")
@@ -102,7 +102,7 @@ def test_a_pause_of_any_length_is_a_gap() -> None:
         assert recorder.line(minutes, POINTS - 2) == [GAP] * (POINTS - 3) + [2]
 
 
-def test_a_result_that_comes_late_counts_in_the_minute_under_way() -> None:
+def test_late_result_counts_in_the_current_minute() -> None:
     recorder = Recorder()
     recorder.success(0, BTC="1")
     assert recorder.line(1, 2) == [1, 1]
@@ -110,7 +110,7 @@ def test_a_result_that_comes_late_counts_in_the_minute_under_way() -> None:
     assert recorder.line(1, 2) == [1, 2]
 
 
-def test_a_coin_that_is_gone_is_forgotten_and_a_new_one_has_no_past() -> None:
+def test_coin_that_is_gone_is_removed_and_a_new_one_begins_with_a_gap() -> None:
     recorder = Recorder()
     recorder.success(0, BTC="1", ETH="2")
     recorder.success(1, BTC="1", SOL="3")
@@ -119,7 +119,7 @@ def test_a_coin_that_is_gone_is_forgotten_and_a_new_one_has_no_past() -> None:
     assert recorder.line(2, 3, "ETH") == [GAP, GAP, 2]
 
 
-def test_accounts_that_are_not_kept_are_forgotten() -> None:
+def test_account_that_is_not_retained_is_removed() -> None:
     recorder, other = Recorder(), an_account("other")
     recorder.success(0, BTC="1")
     recorder.history.retain([other, recorder.account])
@@ -132,7 +132,7 @@ def coins(count: int) -> Amounts:
     return {f"C{number}": "1" for number in range(count)}
 
 
-def test_series_beyond_the_cap_have_no_line_and_room_that_is_freed_is_used() -> None:
+def test_series_over_the_limit_have_no_line_until_others_are_removed() -> None:
     history = History(max_series=10)
     first, second = an_account("first"), an_account("second")
 
@@ -146,7 +146,7 @@ def test_series_beyond_the_cap_have_no_line_and_room_that_is_freed_is_used() -> 
     assert lines(first, 20) == 10
 
 
-def test_memory_of_a_thousand_accounts_of_twenty_coins_is_as_the_docstring_says() -> None:
+def test_memory_of_1000_accounts_of_20_coins_is_as_documented() -> None:
     history, balances = History(), snapshot(coins(20)).balances
     tracemalloc.start()
     try:
@@ -158,7 +158,7 @@ def test_memory_of_a_thousand_accounts_of_twenty_coins_is_as_the_docstring_says(
     assert used < 15e6
 
 
-def test_the_store_keeps_the_history_of_the_accounts_it_shows() -> None:
+def test_store_keeps_the_history_of_its_accounts() -> None:
     site = Site("main", "other")
     for name, account in site.accounts.items():
         site.read(name, {"BTC": "1"})
@@ -176,7 +176,7 @@ polls = st.lists(st.tuples(st.floats(0.001, 200), st.one_of(st.none(), st.intege
 
 
 @given(polls, st.floats(0, 200))
-def test_whatever_happens_a_point_is_a_figure_that_was_stated_in_the_last_hour(
+def test_point_after_any_events_is_a_total_of_the_last_hour(
     steps: list[tuple[float, int | None]], pause: float
 ) -> None:
     """Seen from outside: each point against all that was ever said."""

@@ -26,14 +26,14 @@ def after(state: AccountState, *results: JobResult[Any]) -> AccountState:
     return state
 
 
-def test_before_the_first_poll_nothing_is_claimed() -> None:
+def test_state_before_the_first_poll_has_no_figures() -> None:
     state = AccountState(ACCOUNT)
     assert (state.up, state.balances, state.status, state.last_success_timestamp) == (None, None, None, None)
     assert state.failures == dict.fromkeys(FailureReason, 0)
     assert state.valid_until == float("inf")
 
 
-def test_a_success() -> None:
+def test_success_sets_figures_and_times() -> None:
     state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     assert state.up is True
     assert state.polls == 1
@@ -46,7 +46,7 @@ def test_a_success() -> None:
 
 
 @pytest.mark.parametrize("reason", [reason for reason in FailureReason if reason is not FailureReason.BANNED])
-def test_a_failure_changes_neither_balances_nor_status(reason: FailureReason) -> None:
+def test_failure_changes_neither_balances_nor_status(reason: FailureReason) -> None:
     before = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     state = after(before, result(reason, 15.0))
     assert state.up is False
@@ -57,20 +57,20 @@ def test_a_failure_changes_neither_balances_nor_status(reason: FailureReason) ->
     assert all(getattr(state, name) == getattr(before, name) for name in unchanged)
 
 
-def test_a_success_clears_the_failure() -> None:
+def test_success_clears_the_failure() -> None:
     state = after(AccountState(ACCOUNT), result(FailureReason.NETWORK, 5.0))
     state = after(state, result(SNAPSHOT, 15.0))
     assert (state.up, state.failure) == (True, None)
     assert state.failures[FailureReason.NETWORK] == 1
 
 
-def test_a_poll_without_news_of_the_limits_keeps_the_last_ones() -> None:
+def test_poll_without_rate_limits_keeps_the_last_ones() -> None:
     state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     state = after(state, make_result(ACCOUNT, make_failure(), 15.0))
     assert state.rate_limits == LIMITS
 
 
-def test_figures_live_until_stale_after_and_not_a_moment_longer() -> None:
+def test_figures_expire_exactly_after_stale_after() -> None:
     state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     assert state.as_of(34.999) is state
     stale = state.as_of(35.0)
@@ -78,7 +78,7 @@ def test_figures_live_until_stale_after_and_not_a_moment_longer() -> None:
     assert (stale.polls, stale.last_success_timestamp) == (1, 1_700_000_005.0)
 
 
-def test_a_ban_by_refusal_outlives_the_balances_for_as_long_as_it_is_repeated() -> None:
+def test_banned_status_is_kept_as_long_as_the_refusal_is_repeated() -> None:
     state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     for at in (15.0, 25.0, 35.0, 45.0):
         state = after(state, result(FailureReason.BANNED, at))
@@ -88,13 +88,13 @@ def test_a_ban_by_refusal_outlives_the_balances_for_as_long_as_it_is_repeated() 
     assert state.valid_until == 35.0
 
 
-def test_a_ban_is_news_even_before_the_first_success() -> None:
+def test_banned_status_is_set_before_the_first_success() -> None:
     state = after(AccountState(ACCOUNT), result(FailureReason.BANNED, 5.0))
     assert (state.up, state.balances, state.status) == (False, None, AccountStatus.BANNED)
     assert state.valid_until == 35.0
 
 
-def test_limits_expire_as_balances_do_and_other_results_renew_them() -> None:
+def test_rate_limits_expire_and_are_renewed_by_other_results() -> None:
     limits = {"/v5": RateLimit(60, 4)}
     state = after(AccountState(ACCOUNT), make_result(ACCOUNT, make_failure(), 100.0, rate_limits=limits))
     assert state.as_of(129.9).rate_limits == limits
@@ -115,6 +115,6 @@ def test_cached_value_survives_a_failure_until_it_expires() -> None:
     assert failed.as_of(40.0) == Cached(None, up=False)
 
 
-def test_cached_is_nothing_where_the_exchange_does_not_offer_it() -> None:
+def test_cached_is_none_if_the_exchange_does_not_offer_it() -> None:
     unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
     assert Cached(5, 40.0, up=True).with_result(unavailable) is None

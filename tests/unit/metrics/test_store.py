@@ -1,4 +1,4 @@
-"""What may be scraped, when, and that a scrape sees whole polls."""
+"""The exposition of the store: which series it has, when they expire, and that a scrape sees whole polls."""
 
 from __future__ import annotations
 
@@ -73,14 +73,14 @@ def series(store: Store, name: str, **labels: str) -> float | None:
     return found[0] if found else None
 
 
-def test_before_the_first_poll(store: Store) -> None:
+def test_exposition_before_the_first_poll_has_no_figures(store: Store) -> None:
     store.replace_accounts([account()])
     names = {name for name, labels in samples(store) if dict(labels).get("account") == "main"}
     assert names == {"bybit_poll_interval_seconds", "bybit_polls_total", "bybit_poll_failures_total"}
     assert {v for (name, _), v in samples(store).items() if name == "bybit_poll_failures_total"} == {0.0}
 
 
-def test_a_success(store: Store, clock: FakeClock) -> None:
+def test_success_is_shown(store: Store, clock: FakeClock) -> None:
     main = account()
     store.replace_accounts([main])
     store.apply(success(main, 0.0), next_run_timestamp=1_700_000_010.0)
@@ -93,7 +93,7 @@ def test_a_success(store: Store, clock: FakeClock) -> None:
     assert series(store, "bybit_api_rate_limit_remaining_requests", account="main", endpoint="/v5") == 59
 
 
-def test_a_coin_that_vanishes_takes_its_series_along(store: Store) -> None:
+def test_series_of_a_coin_end_when_it_is_not_listed(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
     store.apply(success(main, 0.0, make_balance("BTC", "1", "0", "0"), make_balance("ETH", "2", "0", "0")), 10.0)
@@ -102,7 +102,7 @@ def test_a_coin_that_vanishes_takes_its_series_along(store: Store) -> None:
     assert series(store, "bybit_asset_free", coin="ETH") is None
 
 
-def test_figures_disappear_when_they_are_stale_and_counters_stay(store: Store, clock: FakeClock) -> None:
+def test_stale_figures_are_removed_and_counters_stay(store: Store, clock: FakeClock) -> None:
     main = account(stale_after=30.0)
     store.replace_accounts([main])
     store.apply(success(main, 0.0), 10.0)
@@ -175,8 +175,8 @@ def test_margin_ratio_of_one_wallet_is_not_shown_for_another(store: Store) -> No
     assert series(store, "bybit_account_maintenance_margin_ratio") is None
 
 
-def test_nothing_is_up_without_figures(store: Store, clock: FakeClock) -> None:
-    """No poll has failed, none has ended either: the process was stopped, or the exchange is left alone."""
+def test_account_with_expired_figures_is_not_up(store: Store, clock: FakeClock) -> None:
+    """No poll has failed, and none has ended: the process was stopped, or all requests are paused."""
     main = account(stale_after=30.0)
     store.replace_accounts([main])
     store.apply(success(main, 0.0), 10.0)
@@ -185,7 +185,7 @@ def test_nothing_is_up_without_figures(store: Store, clock: FakeClock) -> None:
     assert series(store, "bybit_asset_free") is None
 
 
-def test_a_ban_outlives_the_balances(store: Store, clock: FakeClock) -> None:
+def test_banned_status_is_shown_after_the_balances_expire(store: Store, clock: FakeClock) -> None:
     main = account(stale_after=30.0)
     store.replace_accounts([main])
     store.apply(success(main, 0.0), 10.0)
@@ -199,7 +199,7 @@ def test_a_ban_outlives_the_balances(store: Store, clock: FakeClock) -> None:
     assert series(store, "bybit_account_status", status="banned") is None
 
 
-def test_one_stale_account_does_not_take_another_along(store: Store, clock: FakeClock) -> None:
+def test_stale_account_does_not_affect_others(store: Store, clock: FakeClock) -> None:
     short, long = account("short", 10.0), account("long", 100.0)
     store.replace_accounts([short, long])
     store.apply(success(short, 0.0), 0.0)
@@ -209,7 +209,7 @@ def test_one_stale_account_does_not_take_another_along(store: Store, clock: Fake
     assert series(store, "bybit_asset_free", account="long") == 11.53485
 
 
-def test_removed_accounts_lose_every_series_and_kept_ones_nothing(store: Store) -> None:
+def test_removed_account_loses_all_series_and_kept_one_none(store: Store) -> None:
     removed, kept = account("removed"), account("kept")
     store.replace_accounts([removed, kept])
     store.apply(success(removed, 0.0), 0.0)
@@ -221,7 +221,7 @@ def test_removed_accounts_lose_every_series_and_kept_ones_nothing(store: Store) 
 
 
 @pytest.mark.parametrize("keep", [True, False])
-def test_an_account_that_changed_and_every_one_of_another_exchange_starts_anew(store: Store, keep: bool) -> None:
+def test_account_with_a_changed_configuration_or_exchange_has_no_figures(store: Store, keep: bool) -> None:
     main = account()
     store.replace_accounts([main])
     store.apply(success(main, 0.0), 0.0)
@@ -230,7 +230,7 @@ def test_an_account_that_changed_and_every_one_of_another_exchange_starts_anew(s
     assert series(store, "bybit_polls_total") == 0
 
 
-def test_the_result_of_a_poll_that_a_reload_has_overtaken_is_dropped(store: Store) -> None:
+def test_result_of_a_removed_account_is_dropped(store: Store) -> None:
     old = account()
     new = dataclasses.replace(old, coins=("BTC",))
     store.replace_accounts([old])
@@ -243,7 +243,7 @@ def test_the_result_of_a_poll_that_a_reload_has_overtaken_is_dropped(store: Stor
 
 
 @pytest.mark.parametrize(("again", "free"), [(AccountType.SPOT, 11.53485), (AccountType.UNIFIED, None)])
-def test_figures_of_one_wallet_are_never_shown_as_those_of_another(
+def test_figures_of_the_other_wallet_are_removed_when_the_type_changes(
     store: Store, again: AccountType, free: float | None
 ) -> None:
     main = make_account(account_type=AccountType.AUTO)
@@ -291,7 +291,7 @@ def test_usd_value_of_unified_is_what_the_exchange_states(store: Store) -> None:
     assert series(store, "bybit_asset_usd_value") == -2345
 
 
-def test_usd_value_disappears_with_expired_prices(store: Store, clock: FakeClock) -> None:
+def test_usd_value_is_removed_when_prices_expire(store: Store, clock: FakeClock) -> None:
     main = account(stale_after=1000.0)
     store.replace_accounts([main])
     store.apply(success(main, 0.0), 0.0)
@@ -337,14 +337,14 @@ def test_balances_of_subaccounts_that_are_no_longer_listed_are_forgotten(store: 
     assert series(store, "bybit_subaccount_asset_free", subaccount="goes") is None
 
 
-def test_reschedule(store: Store) -> None:
+def test_set_next_poll_changes_the_next_poll_timestamp(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
     store.set_next_poll(main, 1_700_000_600.0)
     assert series(store, "bybit_next_poll_timestamp_seconds") == 1_700_000_600.0
 
 
-def test_ready_is_when_every_account_has_been_polled_once(store: Store) -> None:
+def test_store_is_ready_when_every_account_has_been_polled(store: Store) -> None:
     one, other = account("one"), account("other")
     store.replace_accounts([one, other])
     assert not store.ready
@@ -354,7 +354,7 @@ def test_ready_is_when_every_account_has_been_polled_once(store: Store) -> None:
     assert store.ready
 
 
-def test_the_exporter_s_own_state(store: Store) -> None:
+def test_exporter_state_is_shown(store: Store) -> None:
     assert series(store, "bybit_exporter_config_last_reload_successful") == 1
     assert series(store, "bybit_api_clock_offset_seconds") is None
     store.update_exporter(config_reload_successful=False, clock_offset_seconds=-0.5)
@@ -364,7 +364,7 @@ def test_the_exporter_s_own_state(store: Store) -> None:
 
 
 @pytest.mark.parametrize("openmetrics", [False, True])
-def test_families_are_contiguous_and_no_series_stands_twice(store: Store, openmetrics: bool) -> None:
+def test_families_are_contiguous_and_have_no_series_twice(store: Store, openmetrics: bool) -> None:
     accounts = [account(name) for name in ("b", "a", "c")]
     store.replace_accounts(accounts)
     for one in accounts[:2]:
@@ -385,7 +385,7 @@ def test_families_are_contiguous_and_no_series_stands_twice(store: Store, openme
             seen.add(series_text)
 
 
-def test_openmetrics_is_what_the_library_s_strict_parser_takes(store: Store) -> None:
+def test_openmetrics_is_accepted_by_the_strict_parser(store: Store) -> None:
     nasty = account('quote " backslash \\ <script>')
     store.replace_accounts([nasty])
     store.apply(success(nasty, 0.0, make_balance("new\nline", "1e-8", "1e300")), 10.0)
@@ -399,7 +399,7 @@ def test_openmetrics_is_what_the_library_s_strict_parser_takes(store: Store) -> 
     assert (free.labels["account"], free.labels["coin"], free.value) == (nasty.name, "new\nline", 1e-8)
 
 
-def test_both_formats_have_the_same_samples(store: Store) -> None:
+def test_samples_of_both_formats_are_equal(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
     store.apply(success(main, 0.0), 10.0)

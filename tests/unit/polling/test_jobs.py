@@ -1,4 +1,4 @@
-"""What each job asks, what comes of it and when it runs next. The exchange is a function, and the clock a number."""
+"""The jobs: requests, results and delays. The exchange is a function, and the clock is a number."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ from tests.support import FakeClock
 MASTER = make_account("master", AccountType.UNIFIED, subaccounts=True, subaccount_balances=True)
 COINS_BALANCE = "/v5/asset/transfer/query-account-coins-balance"
 CLIENT: Any = SimpleNamespace(clock=SimpleNamespace(now=lambda: 0.0))
-"""As much of a client as a job needs whose reader is a function."""
+"""The parts of a client that a job needs if its reader is a function."""
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def refusal(code: int) -> BybitError:
 
 
 class Reading(Job[Any]):
-    """A job whose reader is a function of the test's."""
+    """A job that reads with a function of the test."""
 
     resource = Resource.PRODUCTS
 
@@ -94,7 +94,7 @@ def failure_of(result: JobResult[Any] | None) -> Failure:
     return result.outcome
 
 
-def test_result_is_as_old_as_the_question(now: FakeClock) -> None:
+def test_result_has_the_age_of_the_request(now: FakeClock) -> None:
     result = Reading(lambda: answer(5, 990.0, 4.0)).run(CLIENT)
     assert result is not None
     assert (result.outcome, result.observed_at, result.ended_at, result.failure) == (5, 990.0, 994.0, None)
@@ -181,8 +181,8 @@ def test_wallet_type_is_asked_for_until_it_is_found_and_again_after_a_refusal(
 # Subaccounts
 
 
-class Round:
-    """The balances of subaccounts, asked run by run."""
+class BalancesRuns:
+    """Runs the job of the subaccounts' balances, one run at a time."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, now: FakeClock, *members: str) -> None:
         self.clock = now
@@ -194,13 +194,13 @@ class Round:
         monkeypatch.setattr(subaccount_balances, "read_subaccount_balances", self._read)
         self.subaccounts = SubaccountsJob(MASTER, 1e6)
         self.job = SubaccountBalancesJob(self.subaccounts)
-        self.are_there(*members)
+        self.set_members(*members)
 
     @property
     def listed(self) -> list[Subaccount]:
         return [Subaccount(name, name, SubaccountStatus.NORMAL, "1") for name in self.members]
 
-    def are_there(self, *members: str) -> None:
+    def set_members(self, *members: str) -> None:
         self.members = members
         self.subaccounts.run(CLIENT)
 
@@ -211,18 +211,21 @@ class Round:
         return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, 0.0, 0.0, self.clock.now, self.clock.now)
 
     def run(self) -> float:
-        """One run; how long the job must not run after it."""
+        """Runs the job once. Returns the delay until its next run."""
         result = self.job.run(CLIENT)
         return result.delay_seconds if result else self.job.idle_seconds()
 
 
+MakeBalances = Callable[..., BalancesRuns]
+
+
 @pytest.fixture
-def a_round(monkeypatch: pytest.MonkeyPatch, now: FakeClock) -> Callable[..., Round]:
-    return lambda *members: Round(monkeypatch, now, *members)
+def make_balances(monkeypatch: pytest.MonkeyPatch, now: FakeClock) -> MakeBalances:
+    return lambda *members: BalancesRuns(monkeypatch, now, *members)
 
 
-def test_balances_are_read_one_after_the_other_and_then_all_wait(a_round: Callable[..., Round]) -> None:
-    of_three = a_round("a", "b", "c")
+def test_balances_are_read_one_after_the_other_and_then_all_wait(make_balances: MakeBalances) -> None:
+    of_three = make_balances("a", "b", "c")
     assert of_three.job.has_unread
     waits = []
     for _ in range(3):
@@ -239,31 +242,31 @@ def test_balances_are_read_one_after_the_other_and_then_all_wait(a_round: Callab
     assert of_three.asked[3:] == ["a"]
 
 
-def test_balance_of_a_new_subaccount_is_next(a_round: Callable[..., Round]) -> None:
-    changing = a_round("a", "b")
+def test_balance_of_a_new_subaccount_is_next(make_balances: MakeBalances) -> None:
+    changing = make_balances("a", "b")
     changing.run()
     changing.run()
-    changing.are_there("b", "c")
+    changing.set_members("b", "c")
     changing.run()
     assert changing.asked == ["a", "b", "c"]
 
 
-def test_balances_without_subaccounts_wait_a_second(a_round: Callable[..., Round]) -> None:
-    none = a_round()
+def test_balances_without_subaccounts_wait_a_second(make_balances: MakeBalances) -> None:
+    none = make_balances()
     assert none.run() == pytest.approx(1.0)
     assert none.asked == []
 
 
-def test_balances_leave_a_part_of_the_limit_to_polls(a_round: Callable[..., Round]) -> None:
-    used_up = a_round("a", "b", "c")
+def test_balances_leave_a_part_of_the_limit_to_polls(make_balances: MakeBalances) -> None:
+    used_up = make_balances("a", "b", "c")
     used_up.remaining = 2
     assert used_up.run() <= 0
     used_up.remaining = 1
     assert used_up.run() == 1.0
 
 
-def test_refusal_of_one_balance_delays_that_one(a_round: Callable[..., Round]) -> None:
-    refused = a_round("a", "b")
+def test_refusal_of_one_balance_delays_that_one(make_balances: MakeBalances) -> None:
+    refused = make_balances("a", "b")
     refused.fails["a"] = refusal(10005)
     assert refused.run() <= 0
     refused.run()
@@ -278,21 +281,21 @@ def test_refusal_of_one_balance_delays_that_one(a_round: Callable[..., Round]) -
 
 
 @pytest.mark.parametrize("code", [10003, 10004, 10007, 10010, 33004])
-def test_refusal_of_the_key_delays_all_balances(a_round: Callable[..., Round], code: int) -> None:
-    """Or else a dead key is tried two or three times a second."""
-    dead = a_round("a", "b")
+def test_refusal_of_the_key_delays_all_balances(make_balances: MakeBalances, code: int) -> None:
+    """Otherwise a dead key would be used two or three times a second."""
+    dead = make_balances("a", "b")
     dead.fails["a"] = refusal(code)
     assert dead.run() == SLOW_RETRY_SECONDS
 
 
-def test_limit_delays_all_balances_until_it_resets(a_round: Callable[..., Round]) -> None:
-    limited = a_round("a", "b")
+def test_limit_delays_all_balances_until_it_resets(make_balances: MakeBalances) -> None:
+    limited = make_balances("a", "b")
     limited.fails["a"] = BybitError(RATE_LIMIT, "retCode 10006", reset_at_ms=2500)
     assert limited.run() == 2.5
 
 
-def test_subaccount_that_is_gone_has_no_balance(a_round: Callable[..., Round]) -> None:
-    leaving = a_round("a", "b")
+def test_subaccount_that_is_gone_has_no_balance(make_balances: MakeBalances) -> None:
+    leaving = make_balances("a", "b")
     leaving.fails["a"] = BybitError(MEMBER_GONE, "retCode 131202")
     result = leaving.job.run(CLIENT)
     assert failure_of(result).is_unavailable
@@ -300,8 +303,8 @@ def test_subaccount_that_is_gone_has_no_balance(a_round: Callable[..., Round]) -
     assert result.subaccount == "a"
 
 
-def test_equity_is_asked_for_when_the_names_are_known(a_round: Callable[..., Round], monkeypatch: Any) -> None:
-    known = a_round("a")
+def test_equity_is_asked_for_when_the_names_are_known(make_balances: MakeBalances, monkeypatch: Any) -> None:
+    known = make_balances("a")
     equity = SubaccountEquity("a", "FUND", Decimal(5))
     monkeypatch.setattr(subaccount_equity, "read_subaccount_equity", lambda *_: answer([equity, equity]))
     unknown = SubaccountEquityJob(SubaccountsJob(MASTER, 60.0))
@@ -318,12 +321,12 @@ def test_equity_is_asked_for_when_the_names_are_known(a_round: Callable[..., Rou
     assert result.stale_after_seconds == 3 * known.subaccounts.interval_seconds
 
 
-def test_equity_that_cannot_be_read_is_asked_for_as_seldom(a_round: Callable[..., Round], monkeypatch: Any) -> None:
+def test_equity_that_cannot_be_read_is_asked_for_as_seldom(make_balances: MakeBalances, monkeypatch: Any) -> None:
     def fail(*_: object) -> None:
         raise BybitError(MALFORMED, "list: missing")
 
     monkeypatch.setattr(subaccount_equity, "read_subaccount_equity", fail)
-    known = a_round("a")
+    known = make_balances("a")
     result = SubaccountEquityJob(known.subaccounts).run(CLIENT)
     assert result
     assert result.delay_seconds == known.subaccounts.interval_seconds - 0.5

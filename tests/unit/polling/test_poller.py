@@ -1,4 +1,4 @@
-"""The loop goes on, whatever goes wrong in it. No sockets here: the wallet that is read is a function of the test's."""
+"""The polling loop continues after any failure. No sockets: each test replaces the function that reads wallets."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from bybit_exporter.model import (
     FailureReason,
     JobResult,
     RateLimit,
-    Secret,
 )
 from bybit_exporter.polling import worker_pool
 from bybit_exporter.polling.jobs import wallet
 from bybit_exporter.polling.jobs.wallet import WalletJob
 from bybit_exporter.polling.poller import Poller
 from bybit_exporter.polling.transition_log import TransitionLog
+from tests.builders import make_account
 from tests.support import eventually
 
 Read = Callable[[Account], AccountSnapshot]
@@ -43,7 +43,7 @@ SNAPSHOT = AccountSnapshot(AccountStatus.NORMAL, (Balance("BTC", ONE, ONE, ONE),
 
 
 def account(name: str, interval: float = 0.02) -> Account:
-    return Account(name, AccountType.SPOT, None, Secret("CANARYKEY"), Secret("CANARYSECRET"), interval, 30.0)
+    return make_account(name, poll_interval_seconds=interval)
 
 
 def answer(asked_at: float, received_at: float) -> Answer[AccountSnapshot]:
@@ -51,7 +51,7 @@ def answer(asked_at: float, received_at: float) -> Answer[AccountSnapshot]:
 
 
 class Bench:
-    """A poller whose reading of a wallet is `read`."""
+    """A poller that reads wallets with the function `read`."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *accounts: Account) -> None:
         self.read: Read = lambda _: SNAPSHOT
@@ -74,7 +74,7 @@ class Bench:
     def state(self, name: str = "main") -> AccountState:
         return next(state for state in self.store.accounts() if state.account.name == name)
 
-    def goes_on(self, name: str = "main", polls: int = 3) -> None:
+    def wait_for_polls(self, name: str = "main", polls: int = 3) -> None:
         before = self.state(name).polls
         eventually(lambda: self.state(name).polls >= before + polls)
 
@@ -100,9 +100,9 @@ def raising(error: Exception) -> Read:
     return read
 
 
-def test_every_account_is_polled_again_and_again(bench: Bench) -> None:
-    bench.goes_on("main")
-    bench.goes_on("other")
+def test_every_account_is_polled_repeatedly(bench: Bench) -> None:
+    bench.wait_for_polls("main")
+    bench.wait_for_polls("other")
     assert bench.state().up is True
     assert bench.state().balances == SNAPSHOT.balances
 
@@ -110,10 +110,10 @@ def test_every_account_is_polled_again_and_again(bench: Bench) -> None:
 @pytest.mark.parametrize(
     "error", [ValueError("what"), KeyError("what"), MemoryError(), RecursionError(), AssertionError(), OverflowError()]
 )
-def test_an_exception_of_our_own_is_a_failed_poll_and_told_once_with_its_traceback(
+def test_exception_in_the_exporter_is_a_failed_poll_and_logged_once(
     bench: Bench, events: list[Any], error: Exception
 ) -> None:
-    bench.goes_on()
+    bench.wait_for_polls()
     bench.read = raising(error)
     eventually(lambda: bench.state().failures[FailureReason.INTERNAL] >= 5)
     bench.read = lambda _: SNAPSHOT
@@ -127,23 +127,23 @@ def test_an_exception_of_our_own_is_a_failed_poll_and_told_once_with_its_traceba
     assert "CANARY" not in str(events)
 
 
-def test_a_log_that_cannot_be_written_stops_no_poll(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A disk may be full, and a pipe be closed."""
+def test_polls_continue_if_the_log_cannot_be_written(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The disk may be full, or the pipe closed."""
 
     def full(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
-    bench.goes_on()
+    bench.wait_for_polls()
     monkeypatch.setattr(TransitionLog, "record", full)
     monkeypatch.setattr(worker_pool, "_log", type("Full", (), {"exception": full, "error": full, "debug": full})())
-    bench.goes_on()
+    bench.wait_for_polls()
     bench.read = raising(BybitError(NETWORK, "gone"))
     eventually(lambda: bench.state().up is False)
     eventually(lambda: bench.state().failures[FailureReason.NETWORK] >= 3)
 
 
-def test_a_result_that_cannot_be_stored_stops_no_poll(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.goes_on()
+def test_polls_continue_if_a_result_cannot_be_stored(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.wait_for_polls()
     with monkeypatch.context() as patched:
         patched.setattr(Store, "apply", raising(RuntimeError("what")))
         asked = threading.Event()
@@ -151,10 +151,10 @@ def test_a_result_that_cannot_be_stored_stops_no_poll(bench: Bench, monkeypatch:
         for _ in range(3):
             asked.clear()
             assert asked.wait(5)
-    bench.goes_on()
+    bench.wait_for_polls()
 
 
-def test_a_system_that_allows_no_more_threads_stops_no_poll(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polls_continue_if_no_more_threads_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads do the work of ten accounts."""
     allowed = iter([True, True])
     honest = threading.Thread.start
@@ -176,12 +176,12 @@ def test_a_system_that_allows_no_more_threads_stops_no_poll(monkeypatch: pytest.
     bench.read = read
     bench.poller.start()
     for name in names:
-        bench.goes_on(name, 2)
+        bench.wait_for_polls(name, 2)
     both.abort()
     bench.poller.stop(5.0)
 
 
-def test_polls_of_one_account_never_overlap_and_are_not_queued_up(bench: Bench) -> None:
+def test_polls_of_one_account_neither_overlap_nor_queue(bench: Bench) -> None:
     inside: list[int] = [0]
     most: list[int] = [0]
     wait = threading.Event()
@@ -196,15 +196,15 @@ def test_polls_of_one_account_never_overlap_and_are_not_queued_up(bench: Bench) 
 
     bench.read = read
     before = bench.state().polls
-    bench.goes_on("other", 20)
+    bench.wait_for_polls("other", 20)
     assert bench.state().polls <= before + 3
-    bench.goes_on("main", 2)
+    bench.wait_for_polls("main", 2)
     wait.set()
     assert most == [1]
 
 
-def test_a_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Or else the newer figures could be replaced by the older."""
+def test_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Otherwise older figures could replace newer ones."""
     storing = threading.Event()
     overtaken: list[str] = []
     honest = Store.apply
@@ -224,13 +224,13 @@ def test_a_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatc
     pause = threading.Event()
     monkeypatch.setattr(Store, "apply", apply)
     bench.read = read
-    bench.goes_on("main", 5)
+    bench.wait_for_polls("main", 5)
     pause.set()
     assert overtaken == []
 
 
-def test_a_figure_is_as_old_as_its_arrival(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The process was stopped between the answer and the storing of it."""
+def test_figure_has_the_time_of_its_arrival(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process was stopped between the arrival of the answer and its storage."""
     bench.poller.stop(5.0)
     arrived = clock.now() - 1000.0
     monkeypatch.setattr(wallet, "read_wallet", lambda *_: answer(arrived, arrived))
@@ -242,9 +242,7 @@ def test_a_figure_is_as_old_as_its_arrival(bench: Bench, monkeypatch: pytest.Mon
     assert timestamp == pytest.approx(clock.wall() - 1000.0, abs=5.0)
 
 
-def test_an_answer_that_was_long_on_its_way_is_as_old_as_the_question(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_slow_answer_has_the_age_of_its_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.poller.stop(5.0)
     asked = clock.now() - bench.accounts[0].stale_after_seconds - 1.0
     monkeypatch.setattr(wallet, "read_wallet", lambda *_: answer(asked, clock.now()))
@@ -257,7 +255,9 @@ def test_an_answer_that_was_long_on_its_way_is_as_old_as_the_question(
     ("rule", "reset_in", "seconds"),
     [(REGION, 60.0, 300.0), (RATE_LIMIT, 60.0, 60.0), (RATE_LIMIT, -60.0, 0.0), (SERVER, 60.0, 0.0)],
 )
-def test_when_a_refused_account_is_asked_next(bench: Bench, rule: ErrorRule, reset_in: float, seconds: float) -> None:
+def test_refused_account_is_polled_after_the_delay_of_its_rule(
+    bench: Bench, rule: ErrorRule, reset_in: float, seconds: float
+) -> None:
     error = BybitError(rule, "", reset_at_ms=round((clock.wall() + reset_in) * 1000))
     error.rate_limits = {"/path": RateLimit(60, 7)}
     refuse = raising(error)
@@ -267,14 +267,14 @@ def test_when_a_refused_account_is_asked_next(bench: Bench, rule: ErrorRule, res
     assert until - clock.wall() == pytest.approx(seconds, abs=5.0)
     assert bench.state().rate_limits == {"/path": RateLimit(60, 7)}
     if seconds:
-        bench.goes_on("other", 5)
+        bench.wait_for_polls("other", 5)
         assert bench.state().failures[rule.reason] == 1
         bench.poller.release()
     eventually(lambda: bench.state().failures[rule.reason] >= 2)
 
 
-def test_silence_is_for_all_and_ends_when_told(bench: Bench, events: list[Any]) -> None:
-    bench.goes_on()
+def test_pause_is_for_all_accounts_and_ends_with_release(bench: Bench, events: list[Any]) -> None:
+    bench.wait_for_polls()
 
     def blocked(_: Account) -> AccountSnapshot:
         bench.rate_limiter.block(600.0)
@@ -285,30 +285,30 @@ def test_silence_is_for_all_and_ends_when_told(bench: Bench, events: list[Any]) 
     for name in ("main", "other"):
         eventually(lambda name=name: (bench.state(name).next_poll_timestamp or 0) > clock.wall() + 590)  # type: ignore[misc]
     bench.read = lambda _: SNAPSHOT
-    (told,) = [event for event in events if "blocks this address" in event["event"]]
-    assert (told["pause"], told["accounts"]) == ("10m", 2)
+    (logged,) = [event for event in events if "blocks this address" in event["event"]]
+    assert (logged["pause"], logged["accounts"]) == ("10m", 2)
     bench.poller.release()
-    bench.goes_on("main")
-    bench.goes_on("other")
+    bench.wait_for_polls("main")
+    bench.wait_for_polls("other")
 
 
-def test_polling_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_run_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, *(account(f"a{number}") for number in range(5)))
     bench.poller.run_once(bench.jobs)
     assert [state.polls for state in bench.store.accounts()] == [1] * 5
 
 
-def test_however_many_hang_somebody_takes_up_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One after the other, so that each time he who hangs is one of those that waited."""
+def test_hanging_polls_do_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The polls hang one after the other, so each time a waiting worker hangs."""
     names = [f"hangs {number}" for number in range(30)]
     bench = Bench(monkeypatch, *map(account, names), account("well"))
     hanging: set[str] = set()
-    go_on = threading.Event()
+    release = threading.Event()
     before = set(threading.enumerate())
 
     def read(asked: Account) -> AccountSnapshot:
         if asked.name in hanging:
-            go_on.wait(30.0)
+            release.wait(30.0)
         return SNAPSHOT
 
     bench.read = read
@@ -316,22 +316,22 @@ def test_however_many_hang_somebody_takes_up_the_next(monkeypatch: pytest.Monkey
     try:
         for name in names:
             hanging.add(name)
-            bench.goes_on("well", 1)
+            bench.wait_for_polls("well", 1)
         hanging.clear()
-        go_on.set()
+        release.set()
         for name in (*names, "well"):
-            bench.goes_on(name)
+            bench.wait_for_polls(name)
         workers = set(threading.enumerate()) - before
-        # A busy machine wakes those that wait late, and so has more of them.
+        # On a busy machine, waiting workers wake late, so there are more of them.
         assert len(names) < len(workers) < 4 * len(names)
-    finally:  # other tests must not meet these threads
-        go_on.set()
+    finally:  # these threads must not affect other tests
+        release.set()
         bench.poller.stop(5.0)
     eventually(lambda: not any(worker.is_alive() for worker in workers))
 
 
-def test_stopping_waits_for_what_is_under_way_and_starts_nothing_more(bench: Bench) -> None:
-    bench.goes_on()
+def test_stop_waits_for_running_polls_and_starts_no_more(bench: Bench) -> None:
+    bench.wait_for_polls()
     bench.poller.stop(5.0)
     before = bench.state().polls
     ended = threading.Event()

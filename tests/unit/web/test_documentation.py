@@ -14,7 +14,7 @@ SITE_PATHS = {"README.md": "/-/documentation", "docs/a.md": "/-/documentation/a"
 
 
 class Page(HTMLParser):
-    """What a page links to, and the ids on it."""
+    """The links and the ids of a page."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -5,13 +5,17 @@ const REFRESH_MS = 1000 * document.documentElement.dataset.refresh;
 const MISSED_MS = 3 * REFRESH_MS;
 const TYPING_MS = 200;
 
-let received, request, refreshing, typing;
-stamp();
+let rendered, request, refreshing, typing;
+stamp(document);
 
-function stamp() { received = { monotonic: performance.now(), wall: Date.now() }; }
+// The server may have kept the page for a while before it sent it.
+function stamp(page) {
+  const age = 1000 * page.documentElement.dataset.age;
+  rendered = { monotonic: performance.now() - age, wall: Date.now() - age };
+}
 
 // The one clock may stand still while the machine sleeps, the other may be set back.
-function age() { return Math.max(performance.now() - received.monotonic, Date.now() - received.wall); }
+function age() { return Math.max(performance.now() - rendered.monotonic, Date.now() - rendered.wall); }
 
 async function refresh() {
   clearTimeout(refreshing);
@@ -41,7 +45,7 @@ function show(page) {
   const focused = document.activeElement;
   document.title = page.title;
   morph(document.body, page.body);
-  stamp();
+  stamp(page);
   if (focused !== document.activeElement && focused.isConnected) focused.focus({ preventScroll: true });
 }
 

@@ -1,4 +1,4 @@
-"""Which wallet an account has."""
+"""The account type that is found for `auto`."""
 
 from __future__ import annotations
 

@@ -30,6 +30,7 @@ from bybit_exporter.model import (
     RateLimit,
     Secret,
 )
+from tests.builders import make_account
 from tests.support import bybit_headers
 
 BASE_URL = "https://exchange.invalid"
@@ -52,7 +53,7 @@ def client() -> Client:
 
 
 def account(*coins: str) -> Account:
-    return Account("main", AccountType.SPOT, coins or None, Secret(KEY), Secret(SECRET), 10.0, 30.0)
+    return make_account(coins=coins or None, api_key=Secret(KEY), api_secret=Secret(SECRET))
 
 
 def envelope(*assets: Any, status: str = "ACCOUNT_STATUS_NORMAL", **changes: Any) -> dict[str, Any]:
@@ -139,7 +140,7 @@ def test_all_listed_coins_are_read_if_none_are_configured(client: Client, exchan
 def test_amount_of_a_coin_that_is_not_configured_is_checked_too(
     client: Client, exchange: responses.RequestsMock
 ) -> None:
-    """One malformed amount makes the whole answer untrustworthy."""
+    """After one malformed amount, the other amounts cannot be trusted either."""
     error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "XRP", "free": "NaN"}), "ETH", "BTC")
     assert str(error) == 'result.spot.assets[1].free: not a finite decimal number: "NaN"'
 

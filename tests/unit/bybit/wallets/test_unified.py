@@ -1,4 +1,4 @@
-"""The unified wallet: what each field of an answer becomes in every margin mode."""
+"""The unified wallet: how each field of an answer is used in every margin mode."""
 
 from __future__ import annotations
 

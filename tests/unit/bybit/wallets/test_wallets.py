@@ -1,4 +1,4 @@
-"""The choice of the wallet by account type: the one request of each, and whose snapshot it becomes."""
+"""Each account type reads its wallet with one request."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
-from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.model import Account, AccountType
+from tests.builders import make_account
 
 FUND = {"balance": [{"coin": "BTC", "walletBalance": "3", "transferBalance": "1"}]}
 UNIFIED = {"list": [{"coin": [{"coin": "BTC", "walletBalance": "3", "locked": "2", "equity": "3", "usdValue": "9"}]}]}
@@ -27,7 +28,7 @@ SPOT = {
 
 
 class Exchange(Transport):
-    """Answers every request with one result, and remembers the requests."""
+    """Answers every request with one result, and records the requests."""
 
     def __init__(self, result: Any) -> None:
         self.body = json.dumps({"retCode": 0, "result": result}).encode()
@@ -40,7 +41,7 @@ class Exchange(Transport):
 
 
 def account(*coins: str) -> Account:
-    return Account("main", AccountType.AUTO, coins or None, Secret("k"), Secret("s"), 10.0, 30.0)
+    return make_account(account_type=AccountType.AUTO, coins=coins or None)
 
 
 @pytest.mark.parametrize("coins", [(), ("BTC",), ("BTC", "ETH", "SOL")])

@@ -1,4 +1,4 @@
-"""Basic authentication, apart from HTTP."""
+"""Basic authentication, without HTTP."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def basic(credentials: bytes) -> str:
         ("Digest username=alice", None),
     ],
 )
-def test_the_header(header: str, expected: tuple[bytes, bytes] | None) -> None:
+def test_authorization_header_is_parsed(header: str, expected: tuple[bytes, bytes] | None) -> None:
     assert auth.parse(header) == expected
 
 
@@ -95,7 +95,7 @@ def test_the_header(header: str, expected: tuple[bytes, bytes] | None) -> None:
         ("carol", b"wonderland", False),
     ],
 )
-def test_who_is_accepted(user: str, password: bytes, accepted: bool) -> None:
+def test_password_is_accepted_only_for_its_user(user: str, password: bytes, accepted: bool) -> None:
     async def check() -> None:
         verifier = PasswordVerifier(USERS)
         for _ in range(2):
@@ -104,8 +104,8 @@ def test_who_is_accepted(user: str, password: bytes, accepted: bool) -> None:
     run(check)
 
 
-def test_no_password_of_another_user_lets_a_stranger_in() -> None:
-    """A stranger's password is checked against the hash of some user: it must not matter that it fits."""
+def test_password_of_another_user_is_refused_for_an_unknown_user() -> None:
+    """The password of an unknown user is checked against the hash of a known one. A match must not count."""
     passwords = [b"wonderland", "lösenord".encode(), b"x" * 80]
 
     async def check() -> None:
@@ -117,7 +117,7 @@ def test_no_password_of_another_user_lets_a_stranger_in() -> None:
     run(check)
 
 
-def test_an_unknown_user_costs_as_much_as_a_wrong_password() -> None:
+def test_unknown_user_takes_as_long_as_a_wrong_password() -> None:
     users = {f"user{cost}": hashed(b"right", cost=cost) for cost in (4, 5, 6)}
 
     async def check() -> None:
@@ -135,7 +135,7 @@ def test_an_unknown_user_costs_as_much_as_a_wrong_password() -> None:
     run(check)
 
 
-def test_a_password_that_was_right_is_remembered_and_a_wrong_one_is_not() -> None:
+def test_correct_password_is_remembered_and_wrong_one_is_not() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
         right, wrong = Credentials(b"alice", b"wonderland"), Credentials(b"alice", b"wrong")
@@ -157,7 +157,7 @@ async def until_held(verifier: CountedVerifier) -> None:
         await asyncio.sleep(0.001)
 
 
-def test_guesses_are_checked_one_at_a_time_beside_the_loop_and_do_not_pile_up() -> None:
+def test_wrong_passwords_are_checked_one_at_a_time_and_limited() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
         verifier.rate_limiter.clear()
@@ -166,7 +166,7 @@ def test_guesses_are_checked_one_at_a_time_beside_the_loop_and_do_not_pile_up() 
             return await verifier.verify(Credentials(b"alice", str(number).encode()), f"peer{number}")
 
         guesses = [asyncio.create_task(guess(number)) for number in range(100)]
-        await until_held(verifier)  # the loop goes on meanwhile
+        await until_held(verifier)  # the event loop is not blocked
         assert sum(task.done() for task in guesses) == 100 - auth.MAX_CHECKS
         verifier.rate_limiter.set()
         results = await asyncio.gather(*guesses, return_exceptions=True)
@@ -178,7 +178,7 @@ def test_guesses_are_checked_one_at_a_time_beside_the_loop_and_do_not_pile_up() 
     run(check)
 
 
-def test_who_guesses_does_not_keep_out_another() -> None:
+def test_guessing_client_does_not_lock_out_another() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
         verifier.rate_limiter.clear()
@@ -197,7 +197,7 @@ def test_who_guesses_does_not_keep_out_another() -> None:
     run(check)
 
 
-def test_the_same_password_at_the_same_time_is_checked_once() -> None:
+def test_equal_requests_at_the_same_time_share_one_check() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
         right = Credentials(b"alice", b"wonderland")
@@ -207,7 +207,7 @@ def test_the_same_password_at_the_same_time_is_checked_once() -> None:
     run(check)
 
 
-def test_a_client_that_leaves_does_not_end_the_check_of_another() -> None:
+def test_cancelled_request_does_not_end_the_check_of_another() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
         verifier.rate_limiter.clear()

@@ -1,4 +1,4 @@
-"""The order in which connections are dropped, and what the server relies on in the installed uvicorn."""
+"""The order in which connections are dropped, and the behaviour of uvicorn that the server relies on."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ def test_malformed_body_during_an_answer_aborts_the_connection() -> None:
     assert transport.written.count(b"HTTP/1.1") == 1
 
 
-def test_h11_tells_what_it_has_not_parsed() -> None:
+def test_h11_returns_unparsed_data() -> None:
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(b"GET /")
     assert connection.next_event() is h11.NEED_DATA

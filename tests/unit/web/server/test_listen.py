@@ -23,7 +23,7 @@ from tests.support import require_real
         ("host-1.example_2.com:1", ("host-1.example_2.com", 1)),
     ],
 )
-def test_reads_addresses(text: str, address: tuple[str, int]) -> None:
+def test_address_is_parsed(text: str, address: tuple[str, int]) -> None:
     assert parse_address(text) == address
 
 
@@ -46,7 +46,7 @@ NO_ADDRESSES += ["x" * 64 + ":80", ":" + "9" * 5000]
 
 
 @pytest.mark.parametrize("text", NO_ADDRESSES)
-def test_takes_nothing_else(text: str) -> None:
+def test_text_that_is_not_an_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="is not host:port, :port or "):
         parse_address(text)
 
@@ -65,13 +65,13 @@ def connects(address: str, port: int) -> bool:
         return True
 
 
-def test_loopback_is_loopback_alone() -> None:
+def test_loopback_listener_is_reachable_on_loopback_only() -> None:
     with bind("127.0.0.1", 0) as listener:
         assert listener.getsockname()[0] == "127.0.0.1"
         assert connects("127.0.0.1", listener.getsockname()[1])
 
 
-def test_no_host_is_every_interface_for_both_protocols() -> None:
+def test_listener_without_a_host_accepts_ipv6_and_ipv4() -> None:
     require_real(socket.has_dualstack_ipv6(), "IPv6")
     with bind("", 0) as listener:
         port = listener.getsockname()[1]
@@ -79,18 +79,18 @@ def test_no_host_is_every_interface_for_both_protocols() -> None:
         assert connects("::1", port)
 
 
-def test_without_ipv6_no_host_is_every_interface_of_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_listener_without_a_host_and_ipv6_accepts_ipv4(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "has_dualstack_ipv6", lambda: False)
     with bind("", 0) as listener:
         assert listener.getsockname()[0] == "0.0.0.0"
 
 
-def test_ipv6_loopback() -> None:
+def test_listener_on_ipv6_loopback_accepts_ipv6() -> None:
     require_real(socket.has_dualstack_ipv6(), "IPv6")
     with bind("::1", 0) as listener:
         assert connects("::1", listener.getsockname()[1])
 
 
-def test_an_address_that_is_taken() -> None:
+def test_address_in_use_is_refused() -> None:
     with bind("127.0.0.1", 0) as listener, pytest.raises(OSError, match="in use"):
         bind("127.0.0.1", listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""What every request passes, and every answer on its way out; without a server."""
+"""The checks of every request and the headers of every answer, without a server."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
 
 
 class Client:
-    """Asks the guarded application."""
+    """Sends requests to the application behind the middleware."""
 
     def __init__(self, config: WebConfig, *, on_loopback: bool = False, clock: FakeClock | None = None) -> None:
         reloader = WebConfigReloader(None, config, clock or FakeClock())
@@ -67,7 +67,7 @@ PATHS = [
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "OPTIONS", "BREW"])
-def test_everything_is_behind_the_password(path: str, method: str) -> None:
+def test_request_without_a_password_is_refused(path: str, method: str) -> None:
     client = Client(USERS)
     assert client.status(path, method, Authorization=ALICE) == 200
     for authorization in REFUSED:
@@ -76,7 +76,7 @@ def test_everything_is_behind_the_password(path: str, method: str) -> None:
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
-def test_but_what_probes_ask(path: str) -> None:
+def test_probe_needs_no_password(path: str) -> None:
     client = Client(USERS)
     assert client.status(path, "GET") == 200
     assert client.status(path, "HEAD") == 200
@@ -84,7 +84,7 @@ def test_but_what_probes_ask(path: str) -> None:
     assert client.status(path, "DELETE") == 401
 
 
-def test_a_401_says_nothing_about_what_is_behind_it() -> None:
+def test_answer_401_is_the_same_for_every_path() -> None:
     answers = {
         (status, tuple(sorted(headers.items())), body)
         for path in PATHS
@@ -96,7 +96,7 @@ def test_a_401_says_nothing_about_what_is_behind_it() -> None:
     assert b"bybit" not in body + repr(headers).encode()
 
 
-def test_headers_of_every_answer() -> None:
+def test_every_answer_has_the_default_headers() -> None:
     for path, headers in (("/", {}), ("/metrics", {}), ("/metrics", {"Authorization": ALICE})):
         _, given, _ = Client(USERS).ask(path, **headers)
         assert given["Cache-Control"] == "no-store"
@@ -108,7 +108,7 @@ def test_headers_of_every_answer() -> None:
 
 
 @pytest.mark.parametrize("path", ["/", "/metrics", "/-/healthy"])
-def test_headers_of_the_configuration_come_last(path: str) -> None:
+def test_headers_of_the_configuration_replace_others(path: str) -> None:
     config = web_config.load(FIXTURES / "headers.good.yml")
     _, given, _ = Client(config).ask(path)
     for name, value in config.headers.items():
@@ -125,13 +125,13 @@ def test_headers_of_the_configuration_come_last(path: str) -> None:
         ({}, 200),
     ],
 )
-def test_bodies_are_refused(headers: dict[str, str], status: int) -> None:
+def test_request_with_a_body_is_refused(headers: dict[str, str], status: int) -> None:
     got, answer, _ = Client(WebConfig()).ask("/-/reload", "POST", **headers)
     assert got == status
     assert ("close" in answer.get("Connection", "")) == (status == 413)
 
 
-def test_rate_limit() -> None:
+def test_requests_over_the_rate_limit_are_refused() -> None:
     clock = FakeClock()
     client = Client(WebConfig(rate_limit=RateLimit(2.0, 3)), clock=clock)
     assert [client.status() for _ in range(5)] == [200, 200, 200, 429, 429]
@@ -144,7 +144,7 @@ def test_rate_limit() -> None:
     assert [client.status() for _ in range(4)] == [200, 200, 200, 429]
 
 
-def test_a_rate_limit_for_nobody() -> None:
+def test_rate_limit_with_burst_0_refuses_every_request() -> None:
     assert Client(WebConfig(rate_limit=RateLimit(1.0, 0))).status() == 429
 
 
@@ -153,26 +153,26 @@ FOREIGN = ["evil.example", "evil.example:9836", "localhost.evil.example", "127.0
 
 
 @pytest.mark.parametrize("host", [*LOCAL, "exporter.localhost", "", "exporter", "trader-1:80"])
-def test_local_names(host: str) -> None:
+def test_local_host_name_is_accepted(host: str) -> None:
     assert is_local_name(host)
     assert Client(WebConfig(), on_loopback=True).status(Host=host) == 200
 
 
 @pytest.mark.parametrize("host", FOREIGN)
-def test_a_web_page_with_a_name_that_leads_here_reads_nothing(host: str) -> None:
+def test_foreign_host_name_on_loopback_is_refused(host: str) -> None:
     assert Client(WebConfig(), on_loopback=True).status("/metrics", Host=host) == 421
     assert Client(WebConfig(), on_loopback=True).status("/-/reload", "POST", Host=host) == 421
     assert Client(WebConfig(), on_loopback=True).status("/-/healthy", Host=host) == 200
     assert Client(WebConfig(), on_loopback=False).status(Host=host) == 200, "it has any name there"
 
 
-def test_a_password_needs_no_name() -> None:
+def test_foreign_host_name_with_a_password_is_accepted() -> None:
     client = Client(USERS, on_loopback=True)
     assert client.status(Host="exporter.example", Authorization=ALICE) == 200
     assert client.status(Host="exporter.example") == 401
 
 
-def test_this_machine_has_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_name_of_this_machine_is_local(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("socket.gethostname", lambda: "Trader1.desk.example")
     assert is_local_name("trader1.desk.example:9836")
     assert not is_local_name("trader2.desk.example:9836")

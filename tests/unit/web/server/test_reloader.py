@@ -1,4 +1,4 @@
-"""Changed web configurations are taken up; half-written, broken and weaker ones are not."""
+"""Changed web configurations are applied. Half-written, broken and weaker ones are not."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ALICE = "\n".join(USERS.splitlines()[:2]) + "\n"
 
 
 class Site:
-    """A web configuration on disk, and what holds of it."""
+    """A web configuration on disk, with its reloader."""
 
     def __init__(self, directory: Path, text: str) -> None:
         self.directory = directory
@@ -39,7 +39,7 @@ class Site:
         self.path.chmod(0o600)
 
     def replace(self, name: str, by: str) -> None:
-        """As programs that renew certificates do: the new file takes the old one's place at once."""
+        """Replaces a file atomically, as programs that renew certificates do."""
         shutil.copy(FIXTURES / by, self.directory / "new")
         (self.directory / "new").chmod(0o600)
         (self.directory / "new").replace(self.directory / name)
@@ -55,7 +55,7 @@ class Site:
         return set(self.reloader.rules.config.users)
 
 
-def test_nothing_changes_without_a_change(tmp_path: Path) -> None:
+def test_unchanged_files_keep_the_rules(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS + USERS)
     before = site.reloader.rules
     assert site.pass_seconds() == []
@@ -64,7 +64,7 @@ def test_nothing_changes_without_a_change(tmp_path: Path) -> None:
     assert site.reloader.rules is before
 
 
-def test_users_are_taken_up_and_nothing_is_remembered_of_the_old(tmp_path: Path) -> None:
+def test_changed_users_are_applied_and_old_passwords_forgotten(tmp_path: Path) -> None:
     site = Site(tmp_path, USERS)
     before = site.reloader.rules
     site.write(ALICE)
@@ -74,7 +74,7 @@ def test_users_are_taken_up_and_nothing_is_remembered_of_the_old(tmp_path: Path)
     assert site.reloader.rules.verifier is not before.verifier
 
 
-def test_a_change_of_something_else_forgets_no_password(tmp_path: Path) -> None:
+def test_other_change_keeps_remembered_passwords(tmp_path: Path) -> None:
     site = Site(tmp_path, USERS + "rate_limit: {interval: 1s, burst: 5}\n")
     before = site.reloader.rules
     site.write(USERS + "rate_limit: {interval: 1s, burst: 6}\n")
@@ -87,7 +87,7 @@ def test_a_change_of_something_else_forgets_no_password(tmp_path: Path) -> None:
     assert site.reloader.rules.rate_limiter is before.rate_limiter, "the bucket is not filled anew"
 
 
-def test_a_renewed_certificate(tmp_path: Path) -> None:
+def test_renewed_certificate_is_applied(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS)
     before = site.reloader.rules
     site.replace("server.crt", "renewed.crt")
@@ -98,7 +98,7 @@ def test_a_renewed_certificate(tmp_path: Path) -> None:
     assert site.reloader.rules.config.tls != before.config.tls
 
 
-def test_a_changed_authority(tmp_path: Path) -> None:
+def test_changed_authority_is_applied(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS + CLIENTS)
     site.replace("ca.crt", "foreign_ca.crt")
     site.pass_seconds()
@@ -107,7 +107,7 @@ def test_a_changed_authority(tmp_path: Path) -> None:
     assert tls.client_certificates.ca == (FIXTURES / "foreign_ca.crt").read_text()
 
 
-def test_a_certificate_whose_key_is_still_to_come(tmp_path: Path) -> None:
+def test_certificate_without_its_new_key_is_not_applied(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS)
     before = site.reloader.rules
     site.replace("server.crt", "renewed.crt")
@@ -120,7 +120,7 @@ def test_a_certificate_whose_key_is_still_to_come(tmp_path: Path) -> None:
     assert site.reloader.rules is not before
 
 
-def test_a_file_in_the_middle_of_being_written_is_left_alone(tmp_path: Path) -> None:
+def test_file_that_is_being_written_is_not_applied(tmp_path: Path) -> None:
     site = Site(tmp_path, USERS)
     for length in range(0, len(USERS), 20):
         site.write(USERS[:length])
@@ -129,7 +129,7 @@ def test_a_file_in_the_middle_of_being_written_is_left_alone(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("text", ["basic_auth_users: {alice: wonderland}\n", "junk", "\0", "{", "unknown: 1\n"])
-def test_a_broken_file_keeps_the_old_rules_and_is_logged_once(tmp_path: Path, text: str) -> None:
+def test_broken_file_keeps_the_old_rules_and_is_logged_once(tmp_path: Path, text: str) -> None:
     site = Site(tmp_path, USERS)
     site.write(text)
     (event,) = site.pass_seconds(10)
@@ -140,14 +140,14 @@ def test_a_broken_file_keeps_the_old_rules_and_is_logged_once(tmp_path: Path, te
     assert [event["event"] for event in site.pass_seconds()] == ["web configuration reloaded"]
 
 
-def test_a_file_that_vanishes_keeps_the_old_rules(tmp_path: Path) -> None:
+def test_removed_file_keeps_the_old_rules(tmp_path: Path) -> None:
     site = Site(tmp_path, USERS)
     site.path.unlink()
     assert len(site.pass_seconds(10)) == 1
     assert site.users == {"alice", "bob", "carol"}
 
 
-def test_a_file_that_is_missing_is_waited_for(tmp_path: Path) -> None:
+def test_missing_file_is_applied_when_it_appears(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS)
     site.write(TLS.replace("server.", "later."))
     site.pass_seconds()
@@ -171,7 +171,7 @@ def test_a_file_that_is_missing_is_waited_for(tmp_path: Path) -> None:
         (TLS + CLIENTS + SANS, TLS + CLIENTS),
     ],
 )
-def test_a_running_server_does_not_open_up(tmp_path: Path, old: str, new: str) -> None:
+def test_weaker_configuration_is_not_applied(tmp_path: Path, old: str, new: str) -> None:
     site = Site(tmp_path, old)
     before = site.reloader.rules
     site.write(new)
@@ -183,14 +183,14 @@ def test_a_running_server_does_not_open_up(tmp_path: Path, old: str, new: str) -
 @pytest.mark.parametrize(
     ("old", "new"), [(TLS, TLS + CLIENTS), (TLS + CLIENTS, TLS + CLIENTS + SANS), ("", USERS), (TLS, TLS + USERS)]
 )
-def test_but_it_closes_down(tmp_path: Path, old: str, new: str) -> None:
+def test_stricter_configuration_is_applied(tmp_path: Path, old: str, new: str) -> None:
     site = Site(tmp_path, old)
     site.write(new)
     site.pass_seconds()
     assert site.reloader.rules.config == web_config.load(site.path)
 
 
-def test_warnings_of_what_is_taken_up(tmp_path: Path) -> None:
+def test_warnings_of_an_applied_configuration_are_logged(tmp_path: Path) -> None:
     site = Site(tmp_path, TLS)
     site.replace("server.crt", "expired.crt")
     site.replace("server.key", "expired.key")

@@ -24,7 +24,7 @@ VERIFIED = ClientCertificatePolicy(ssl.CERT_REQUIRED, text("ca.crt"))
 
 
 def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLObject, ssl.SSLObject]:
-    """Both sides, once they have agreed. Raises what the side says that does not agree."""
+    """Makes a handshake and returns both sides. Raises the error of the side that refuses it."""
     to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
     sides = (
         client.wrap_bio(to_client, to_server, server_hostname="localhost"),
@@ -41,19 +41,19 @@ def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> tuple[ssl.SSLOb
     return sides
 
 
-def test_a_handshake() -> None:
+def test_handshake_succeeds() -> None:
     client, _ = handshake(tls.server_context(SERVER), client_context())
     assert client.version() == "TLSv1.3"
 
 
-def test_alpn_names_what_is_spoken() -> None:
+def test_alpn_is_http_1_1() -> None:
     context = client_context()
     context.set_alpn_protocols(["h2", "http/1.1"])
     client, _ = handshake(tls.server_context(SERVER), context)
     assert client.selected_alpn_protocol() == "http/1.1"
 
 
-def test_the_only_curve_is_the_one_set() -> None:
+def test_configured_curve_is_the_only_one() -> None:
     server = tls.server_context(dataclasses.replace(SERVER, curve="secp521r1", minimum=ssl.TLSVersion.TLSv1_3))
     client = client_context()
     client.set_ecdh_curve("secp521r1")
@@ -63,7 +63,7 @@ def test_the_only_curve_is_the_one_set() -> None:
         handshake(server, client)
 
 
-def test_a_suite_that_is_not_named_is_not_taken() -> None:
+def test_cipher_suite_that_is_not_configured_is_refused() -> None:
     name = "ECDHE-ECDSA-AES128-GCM-SHA256"
     server = tls.server_context(dataclasses.replace(SERVER, ciphers=(name,), maximum=ssl.TLSVersion.TLSv1_2))
     client, _ = handshake(server, client_context())
@@ -77,7 +77,7 @@ def test_a_suite_that_is_not_named_is_not_taken() -> None:
 
 
 @pytest.mark.parametrize("verify", [ssl.CERT_OPTIONAL, ssl.CERT_REQUIRED])
-def test_client_certificates_are_verified(verify: ssl.VerifyMode) -> None:
+def test_client_certificate_is_verified(verify: ssl.VerifyMode) -> None:
     rules = dataclasses.replace(VERIFIED, verify=verify)
     server = tls.server_context(dataclasses.replace(SERVER, client_certificates=rules, maximum=ssl.TLSVersion.TLSv1_2))
     _, served = handshake(server, client_context("client"))
@@ -86,7 +86,7 @@ def test_client_certificates_are_verified(verify: ssl.VerifyMode) -> None:
         handshake(server, client_context("foreign_client"))
 
 
-def test_a_client_without_certificate() -> None:
+def test_client_without_a_certificate_is_refused_if_required() -> None:
     optional = dataclasses.replace(VERIFIED, verify=ssl.CERT_OPTIONAL)
     handshake(tls.server_context(dataclasses.replace(SERVER, client_certificates=optional)), client_context())
     required = dataclasses.replace(SERVER, client_certificates=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2)
@@ -95,7 +95,7 @@ def test_a_client_without_certificate() -> None:
 
 
 @pytest.mark.parametrize("certificate", ["client", "server"])
-def test_a_certificate_for_servers_is_none_for_clients(certificate: str) -> None:
+def test_server_certificate_is_refused_as_client_certificate(certificate: str) -> None:
     server = tls.server_context(
         dataclasses.replace(SERVER, client_certificates=VERIFIED, maximum=ssl.TLSVersion.TLSv1_2)
     )
@@ -109,7 +109,7 @@ def test_a_certificate_for_servers_is_none_for_clients(certificate: str) -> None
 @pytest.mark.parametrize(
     "san", ["prometheus.example", "2001:db8::1", "ops@example.com", "spiffe://example/p", "no.example"]
 )
-def test_allowed_names(san: str) -> None:
+def test_certificate_is_accepted_only_with_an_allowed_name(san: str) -> None:
     rules = dataclasses.replace(VERIFIED, allowed_sans=frozenset({"other.example", san}))
     server = tls.server_context(dataclasses.replace(SERVER, client_certificates=rules))
     _, served = handshake(server, client_context("client"))
@@ -117,35 +117,35 @@ def test_allowed_names(san: str) -> None:
 
 
 @pytest.mark.parametrize("certificate", [None, {}])
-def test_no_certificate_has_no_allowed_name(certificate: dict[str, str] | None) -> None:
+def test_missing_certificate_has_no_allowed_name(certificate: dict[str, str] | None) -> None:
     assert not ClientCertificatePolicy(ssl.CERT_REQUIRED, "", frozenset({"a.example"})).accept(certificate)
 
 
 @pytest.mark.parametrize("key", ["renewed.key", "rsa.key"])
-def test_a_key_of_another_certificate(key: str) -> None:
+def test_key_of_another_certificate_is_refused(key: str) -> None:
     with pytest.raises(ValueError, match=r"^does not belong to the certificate$"):
         tls.server_context(dataclasses.replace(SERVER, key=Secret(text(key))))
 
 
-def test_no_passphrase_is_asked_for() -> None:
+def test_key_with_a_passphrase_is_refused_without_a_prompt() -> None:
     with pytest.raises(ValueError, match=r"^cannot be used by OpenSSL$"):
         tls.server_context(dataclasses.replace(SERVER, key=Secret(text("encrypted.key"))))
 
 
 @pytest.mark.parametrize("name", ["server.crt", "ca.crt", "expired.crt", "renewed.crt"])
-def test_not_after_is_what_openssl_reads(name: str) -> None:
+def test_not_after_equals_that_of_openssl(name: str) -> None:
     decoded = ssl._ssl._test_decode_cert(str(FIXTURES / name))  # type: ignore[attr-defined]
     expected = datetime.fromtimestamp(ssl.cert_time_to_seconds(decoded["notAfter"]), UTC)
     assert tls.not_after(text(name)) == expected
 
 
-def test_the_first_certificate_of_a_chain_counts() -> None:
+def test_not_after_is_that_of_the_first_certificate() -> None:
     chain = "commentary\n" + text("expired.crt") + text("ca.crt")
     assert tls.not_after(chain) == tls.not_after(text("expired.crt"))
 
 
 @pytest.mark.parametrize("name", ["server.crt", "rsa.key"])
-def test_a_certificate_that_is_cut_short(name: str) -> None:
+def test_truncated_certificate_is_refused(name: str) -> None:
     lines = text(name).splitlines()
     cut = "\n".join([lines[0], lines[1], lines[-1]])
     with pytest.raises(

@@ -67,7 +67,7 @@ def test_data_passes_both_ways() -> None:
     assert pair.server.get_extra_info("sslcontext")
 
 
-def test_handshake_that_fails_tells_the_client_why() -> None:
+def test_failed_handshake_sends_an_alert() -> None:
     pair = Pair()
     pair.server.receive(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
     with pytest.raises(ssl.SSLError):
@@ -75,7 +75,7 @@ def test_handshake_that_fails_tells_the_client_why() -> None:
     assert pair.to_client.read()[:1] == b"\x15", "an alert"
 
 
-def test_goodbye_of_the_client_closes_the_connection() -> None:
+def test_close_notify_of_the_client_closes_the_connection() -> None:
     pair = Pair()
     pair.shake_hands()
     with pytest.raises(ssl.SSLWantReadError):
@@ -86,7 +86,7 @@ def test_goodbye_of_the_client_closes_the_connection() -> None:
     pair.client.unwrap()
 
 
-def test_close_says_goodbye_once_and_writes_nothing_more() -> None:
+def test_close_sends_one_close_notify_and_nothing_more() -> None:
     pair = Pair()
     pair.shake_hands()
     pair.server.write(b"last")

@@ -1,4 +1,4 @@
-"""The web configuration file. What is good and what is bad stands in tests/web_config, each bad file with its problems.
+"""The web configuration file. Good and bad files are in tests/web_config, each bad one with its problems.
 
 The cases are those of the exporter-toolkit's own test data; docs/security.md says where the verdict differs, and why.
 """
@@ -34,36 +34,36 @@ def problems(path: Path | str) -> list[str]:
     return [problem.removeprefix(f"{path}: ") for problem in caught.value.problems]
 
 
-def test_there_are_cases() -> None:
+def test_good_and_bad_files_exist() -> None:
     assert len(GOOD) >= 20
     assert len(BAD) >= 40
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_good(name: str) -> None:
+def test_good_file_is_read_without_problems(name: str) -> None:
     web_config.load(name)
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_bad(name: str) -> None:
+def test_bad_file_has_exactly_its_problems(name: str) -> None:
     lines = Path(name).read_text().splitlines()
     expected = [line.removeprefix("# problem: ") for line in lines if line.startswith("# problem: ")]
     assert expected
     assert problems(name) == expected
 
 
-def test_a_file_that_is_not_there() -> None:
+def test_missing_file_is_one_problem() -> None:
     assert problems("none.yml") == ["cannot be read: No such file or directory"]
 
 
 @pytest.mark.parametrize("name", ["empty", "tls_empty", "users_none", "rate_limit_off", "headers_blank"])
-def test_what_says_nothing_protects_nothing(name: str) -> None:
+def test_empty_file_is_plain_http_without_passwords(name: str) -> None:
     config = load(name)
     assert config == WebConfig()
     assert not config.requires_authentication
 
 
-def test_everything() -> None:
+def test_every_setting_is_read() -> None:
     config = load("everything")
     assert config.tls is not None
     assert config.context is not None
@@ -73,7 +73,7 @@ def test_everything() -> None:
     assert config.files == tuple(Path(name) for name in ("everything.good.yml", "server.crt", "server.key"))
 
 
-def test_paths_are_relative_to_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_path_is_relative_to_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     assert web_config.load(FIXTURES / "tls.good.yml").tls
     assert web_config.load(FIXTURES / "tls.good.yml").files[1] == FIXTURES / "server.crt"
@@ -90,14 +90,14 @@ def test_defaults_of_tls() -> None:
     assert not config.requires_authentication
 
 
-def test_suites_of_tls_12_are_those_named() -> None:
+def test_cipher_suites_of_tls_12_are_the_configured_ones() -> None:
     context = load("some_ciphers").context
     assert context
     names = [cipher["name"] for cipher in context.get_ciphers() if not cipher["name"].startswith("TLS_")]
     assert names == ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
 
 
-def test_the_client_may_prefer() -> None:
+def test_cipher_preference_of_the_client_is_respected() -> None:
     context = load("client_chooses_cipher").context
     assert context
     assert not context.options & ssl.OP_CIPHER_SERVER_PREFERENCE
@@ -113,14 +113,14 @@ def test_the_client_may_prefer() -> None:
         ("inline", ssl.CERT_REQUIRED, True),
     ],
 )
-def test_who_gets_in(name: str, verify: ssl.VerifyMode, private: bool) -> None:
+def test_authentication_is_required_by_users_or_certificates(name: str, verify: ssl.VerifyMode, private: bool) -> None:
     config = load(name)
     assert config.context
     assert config.context.verify_mode == verify
     assert config.requires_authentication == private
 
 
-def test_headers() -> None:
+def test_headers_are_read() -> None:
     assert load("headers").headers == {
         "Content-Security-Policy": "default-src 'self' *.example.com",
         "Strict-Transport-Security": "max-age=31536000; includeSubDomains",
@@ -130,19 +130,19 @@ def test_headers() -> None:
     }
 
 
-def test_a_rate_limit_that_lets_nobody_in_is_honoured_with_a_warning(tmp_path: Path) -> None:
+def test_rate_limit_with_burst_0_is_applied_with_a_warning(tmp_path: Path) -> None:
     config = load("rate_limit_nobody")
     assert config.rate_limit == RateLimit(1.0, 0)
     assert config.warnings == ("rate_limit_nobody.good.yml: rate_limit.burst: is 0, so every request will be refused",)
 
 
-def test_an_expired_certificate_is_said_so() -> None:
+def test_expired_certificate_is_a_problem() -> None:
     assert load("tls").expired == []
     (expired,) = load("server_certificate_expired").expired
     assert expired.startswith("server_certificate_expired.good.yml: tls_server_config: the certificate expired on 20")
 
 
-def test_secrets_that_others_can_read(tmp_path: Path) -> None:
+def test_world_readable_secret_is_a_warning(tmp_path: Path) -> None:
     web, key = tmp_path / "web.yml", tmp_path / "server.key"
     key.write_text(Path("server.key").read_text())
     web.write_text(f"tls_server_config:\n  cert_file: {FIXTURES}/server.crt\n  key_file: server.key\n")
@@ -159,7 +159,7 @@ def test_secrets_that_others_can_read(tmp_path: Path) -> None:
     assert warning.startswith(f"{web} holds a secret")
 
 
-def test_nothing_secret_is_shown() -> None:
+def test_repr_shows_no_secret() -> None:
     config = load("everything")
     shown = repr(config) + str(config)
     assert "$2" not in shown
