@@ -23,6 +23,7 @@ from bybit_exporter.sandbox import (
     Holding,
     Response,
     SandboxServer,
+    Ticker,
     faults,
 )
 from bybit_exporter.sandbox.messages import Recorded, Wire
@@ -32,7 +33,9 @@ from tests.support import bybit_headers, eventually, polls_of
 
 @pytest.fixture
 def exchange() -> Exchange:
-    return Exchange(limits=UNLIMITED)
+    exchange = Exchange(limits=UNLIMITED)
+    exchange.tickers.update({"ETHUSDT": Ticker("3100")})
+    return exchange
 
 
 @pytest.fixture
@@ -108,6 +111,7 @@ def test_the_status_follows_the_exchange(server: SandboxServer, main: Account, d
 def test_every_metric_is_there(server: SandboxServer, main: Account, directory: Path) -> None:
     with exporter(server, directory) as running:
         running.wait_for(1, "bybit_up")
+        eventually(lambda: running.value("bybit_asset_usd_value", coin="ETH"), 20)
         names = {name for name, _ in running.samples()}
     of_spot = {family.name for family in ACCOUNT_FAMILIES if not is_of_other_wallets(family.name)}
     assert len(of_spot) > 10
