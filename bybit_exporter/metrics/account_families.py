@@ -218,7 +218,7 @@ STATE_FAMILIES: tuple[Family[AccountState], ...] = (
     _value(
         "bybit_next_poll_timestamp_seconds",
         "gauge",
-        "Unix time at which the account is asked next; far ahead while a refusal is waited out.",
+        "Unix time of the next poll of the account; after a refusal it may be later than one interval.",
         lambda s: s.next_poll_timestamp,
     ),
     _value("bybit_polls_total", "counter", "Polls of the account, failed ones included.", lambda s: s.polls),

@@ -184,7 +184,7 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
 COIN_PRICE: Family[Mapping[str, float]] = Family(
     "bybit_coin_price_usd",
     "gauge",
-    "Price of a coin of which there is a balance, in US dollars (Bybit: usdIndexPrice, else lastPrice in USDT).",
+    "Price of a coin that has a balance series, in US dollars (Bybit: usdIndexPrice, else lastPrice in USDT).",
     ("coin",),
     lambda prices: ((label("coin", coin), price) for coin, price in prices.items()),
 )

@@ -312,7 +312,7 @@ def test_ipv6_loopback(server: SandboxServer, tmp_path: Path) -> None:
     with start(server, tmp_path, "--web.listen-address=[::1]:0") as running:
         assert running.base_url.startswith("http://[::1]:")
         assert running.get("/-/healthy").status_code == 200
-        assert not any("every balance" in event["msg"] for event in running.log)
+        assert not any("all balances" in event["msg"] for event in running.log)
 
 
 def test_every_interface_with_a_warning(server: SandboxServer, tmp_path: Path) -> None:
@@ -321,7 +321,7 @@ def test_every_interface_with_a_warning(server: SandboxServer, tmp_path: Path) -
         for host in ["127.0.0.1", *(["::1"] if socket.has_dualstack_ipv6() else [])]:
             with socket.create_connection((host, port or 0), timeout=10):
                 pass
-        eventually(lambda: any("every balance" in e["msg"] for e in running.log if e["level"] == "warn"), 10)
+        eventually(lambda: any("all balances" in e["msg"] for e in running.log if e["level"] == "warn"), 10)
 
 
 def test_loopback_alone_is_the_default(server: SandboxServer, exporter: ExporterProcess) -> None:
