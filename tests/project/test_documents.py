@@ -47,7 +47,7 @@ def test_messages_of_the_log_are_those_of_the_code() -> None:
     messages = re.findall(r"`([^`]+)`", " ".join(rows))
     assert len(messages) > 10
     code = "".join(path.read_text() for path in (ROOT / "bybit_exporter").rglob("*.py"))
-    assert [each for each in messages if each.replace("…", "{what}") not in code] == []
+    assert [each for each in messages if each.replace("…", "{name}") not in code] == []
 
 
 @each_document
