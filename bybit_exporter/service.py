@@ -43,7 +43,7 @@ class Service:
         self._reloading = threading.Lock()
         self._config = config
         self._client = self._connect(config.api)
-        self._apply_config(config, keep=True)
+        self._apply(config, self._client, keep=True)
 
     def start(self) -> None:
         self._poller.start()
@@ -87,21 +87,20 @@ class Service:
             raise ConfigError([f"{type(fault).__name__} in the exporter"]) from fault
 
     def _swap(self, config: Config) -> None:
-        old_api, old_client = self._config.api, self._client
-        if config.api != old_api:
-            self._client = self._connect(config.api)
-        self._config = config
-        self._apply_config(config, keep=config.api.base_url == old_api.base_url)
+        old_client, same_exchange = self._client, config.api.base_url == self._config.api.base_url
+        client = old_client if config.api == self._config.api else self._connect(config.api)
+        self._apply(config, client, keep=same_exchange)
         self._poller.release()
-        if self._client is not old_client:
+        if client is not old_client:
             old_client.close()
 
-    def _apply_config(self, config: Config, *, keep: bool) -> None:
+    def _apply(self, config: Config, client: Client, *, keep: bool) -> None:
         """``keep``: what is known of unchanged accounts stays, and so do the times of their jobs."""
-        self._transition_log.retain(config.accounts)
+        jobs = create_jobs(config.accounts, config.prices_interval_seconds)
+        self._transition_log.retain(config.accounts, keep=keep)
         self.store.replace_accounts(config.accounts, keep=keep, prices=config.prices_interval_seconds is not None)
-        self._jobs = create_jobs(config.accounts, config.prices_interval_seconds)
-        self._poller.replace(self._client, self._jobs, keep=keep)
+        self._poller.replace(client, jobs, keep=keep)
+        self._config, self._client, self._jobs = config, client, jobs
 
     def _connect(self, api: ApiConfig) -> Client:
         transport = Transport(

@@ -282,5 +282,5 @@ def _retry_after(text: str) -> float:
         return float(seconds)
     try:
         return max(0.0, parsedate_to_datetime(text).timestamp() - clock.wall())
-    except ValueError:
+    except (ValueError, OverflowError):
         return 0.0

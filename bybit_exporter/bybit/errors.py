@@ -290,7 +290,7 @@ _WRONG_MODE_ADVICE = {
 def advice(error: BybitError, account_type: AccountType) -> str:
     """What to tell the user about a failed poll of an account that is configured with this type."""
     if error.rule is WRONG_ACCOUNT_MODE:
-        return _WRONG_MODE_ADVICE[account_type]
+        return _WRONG_MODE_ADVICE.get(account_type, error.rule.advice)
     return error.rule.advice
 
 

@@ -33,11 +33,15 @@ class RateLimiter:
         Raises:
             BybitError: ``ip_rate_limit`` while requests are blocked.
         """
+        self._raise_if_blocked()
         with self._lock:
             at = max(self._next_at, self._now())
             self._next_at = at + 1 / self.requests_per_second
         if (ahead := at - self._now()) > 0:
             self.sleep(ahead)
+        self._raise_if_blocked()
+
+    def _raise_if_blocked(self) -> None:
         if (left := self.blocked_until - self._now()) > 0:
             raise BybitError(IP_RATE_LIMIT, f"no request is sent for another {left:.0f} s")
 

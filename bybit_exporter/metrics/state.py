@@ -127,7 +127,7 @@ class AccountState(Struct, frozen=True):
         state = self._with_type(result.account_type)
         if result.rate_limits:
             limits = {**state.rate_limits, **result.rate_limits}
-            state = replace(state, rate_limits=limits, rate_limits_at=result.observed_at)
+            state = replace(state, rate_limits=limits, rate_limits_at=max(state.rate_limits_at, result.observed_at))
         if result.resource is Resource.WALLET:
             return state._with_poll(result, next_run_timestamp)
         if result.resource is Resource.WITHDRAWALS:
@@ -191,7 +191,9 @@ class AccountState(Struct, frozen=True):
         parts = (limits, (self.balances, self.balances_at), (self.status, self.status_at))
         times = [at for part, at in parts if part is not None]
         poll_expires_at = min(times) + self.account.stale_after_seconds if times else float("inf")
-        cached = [each.valid_until for each in (self.withdrawals, self.prices) if each is not None]
+        # A unified wallet states itself what its coins are worth.
+        prices = None if self.account_type is AccountType.UNIFIED else self.prices
+        cached = [each.valid_until for each in (self.withdrawals, prices) if each is not None]
         return min([poll_expires_at, *cached])
 
 

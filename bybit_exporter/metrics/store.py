@@ -103,7 +103,8 @@ class Store:
         if state is not old.state:
             self._accounts[account.name] = RenderedAccount(state, old)
         if result.resource is Resource.WALLET:
-            self.history.record(account, result.observed_at, None if result.failure else state.holdings)
+            holdings = None if result.failure else state.as_of(result.observed_at).holdings
+            self.history.record(account, result.observed_at, holdings)
 
     def _apply_to_resource(self, result: JobResult[Any]) -> None:
         resources = self._resources[result.resource]

@@ -70,12 +70,16 @@ class Poller:
 
     def _reschedule(self, client: Client, job: Job[Any], result: JobResult[Any]) -> float | None:
         """Delays the job as its result requires. Returns when it runs next; None if a reload has removed it."""
+        # Only a poll delays all jobs. After any other job, the next poll has to meet the block, so that its failure is
+        # counted: alerts look at that count.
+        is_poll, blocked_until = result.resource is Resource.WALLET, client.rate_limiter.blocked_until
         not_before = result.ended_at + result.delay_seconds
+        if result.pauses_all and not is_poll:
+            not_before = max(not_before, blocked_until)
         next_run_at = self._workers.delay(job, not_before, releasable=result.failure is not None)
-        # Only a poll pauses all jobs: alerts need its count of this failure, so it must run before the pause.
-        if next_run_at is None or not (result.pauses_all and result.resource is Resource.WALLET):
+        if next_run_at is None or not (result.pauses_all and is_poll):
             return next_run_at
-        return self._pause_all(client.rate_limiter.blocked_until, result).get(job.key, next_run_at)
+        return self._pause_all(blocked_until, result).get(job.key, next_run_at)
 
     def _pause_all(self, until: float, result: JobResult[Any]) -> dict[tuple[Resource, str], float]:
         """Delays all jobs to this moment or later. Returns when each delayed job runs next, by its key."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,13 +25,11 @@ from ..model import (
     Subaccount,
     SubaccountStatus,
 )
+from .refused_keys import Credentials, RefusedKeys, credentials_of
 
 _log: structlog.stdlib.BoundLogger = structlog.get_logger()
 
 Log = structlog.stdlib.BoundLogger
-
-Credentials = tuple[Secret, Secret]
-"""Key and secret. With one key, a wrong secret concerns only the accounts that have it."""
 
 
 @dataclass(slots=True)
@@ -56,34 +53,25 @@ class LoggedState:
     """The subaccounts that were not normal."""
 
 
-@dataclass(slots=True)
-class LoggedKey:
-    """A key that the exchange refuses, as it was last logged."""
-
-    code: str
-    failed_at: float
-
-
 class TransitionLog:
     """Compares each result with what was logged before, and logs what changed. Results of one job do not overlap."""
 
     def __init__(self) -> None:
         self._states: dict[tuple[Resource, str], LoggedState] = {}
         self._names_by_key: dict[Credentials, list[str]] = {}
-        self._refused_keys: dict[Credentials, LoggedKey] = {}
-        self._refused_keys_lock = threading.Lock()
-        """Several jobs use one key, at the same time."""
+        self._refused_keys = RefusedKeys()
         self._market_coins: frozenset[str] | None = None
         """The coins of the spot market; None before they have been read."""
 
-    def retain(self, accounts: Iterable[Account]) -> None:
-        """Forgets all accounts but these."""
+    def retain(self, accounts: Iterable[Account], *, keep: bool = True) -> None:
+        """Forgets all accounts but these; everything, unless ``keep`` is true."""
         known, self._names_by_key = {""}, {}
         for account in accounts:
             known.add(account.name)
-            self._names_by_key.setdefault(_credentials_of(account), []).append(account.name)
-        self._refused_keys = {key: each for key, each in self._refused_keys.items() if key in self._names_by_key}
-        self._states = {key: each for key, each in list(self._states.items()) if key[1] in known}
+            self._names_by_key.setdefault(credentials_of(account), []).append(account.name)
+        self._refused_keys.retain(self._names_by_key if keep else ())
+        self._states = {key: each for key, each in list(self._states.items()) if keep and key[1] in known}
+        self._market_coins = self._market_coins if keep else None
 
     def record(self, result: JobResult[Any], next_run_timestamp: float) -> None:
         """Logs what a result changes. ``next_run_timestamp`` is the Unix time of the job's next run."""
@@ -137,21 +125,18 @@ class TransitionLog:
         self, state: LoggedState, account: Account, failure: Failure, now: float, next_in_seconds: float
     ) -> None:
         """Logs one line for a key, whatever is read with it and for however many accounts."""
-        key = _credentials_of(account)
-        with self._refused_keys_lock:
-            logged = self._refused_keys.get(key)
-            if logged and logged.code == failure.code:
-                _log_still_failing(state, failure)
-                return
-            self._refused_keys[key] = LoggedKey(failure.code, logged.failed_at if logged else now)
+        key = credentials_of(account)
+        if not self._refused_keys.add(key, failure.code, now):
+            _log_still_failing(state, failure)
+            return
         names = ", ".join(self._names_by_key.get(key, ()))
         _log.error("the exchange refuses the key", accounts=names, **_fields_of(failure, next_in_seconds))
 
     def _record_success(self, state: LoggedState, result: JobResult[Any]) -> None:
-        key = _credentials_of(state.account) if state.account else None
-        if key and (refused := self._refused_keys.pop(key, None)):
+        key = credentials_of(state.account) if state.account else None
+        if key and (refused_since := self._refused_keys.remove(key)) is not None:
             names = ", ".join(self._names_by_key.get(key, ()))
-            lasted = durations.show(round(result.ended_at - refused.failed_at))
+            lasted = durations.show(round(result.ended_at - refused_since))
             _log.info("the exchange accepts the key again", accounts=names, lasted=lasted)
         state.failing_subaccounts.discard(result.subaccount)
         if state.failure is not None and not state.failing_subaccounts:
@@ -257,7 +242,7 @@ def _log_subaccounts(state: LoggedState, members: Mapping[str, Subaccount]) -> N
             )
         else:
             state.log.error("the exchange restricts a subaccount", subaccount=name, status=status.value)
-    for name in state.subaccounts.keys() - restricted.keys() & members.keys():
+    for name in (state.subaccounts.keys() - restricted.keys()) & members.keys():
         state.log.info("the exchange reports the subaccount as normal again", subaccount=name)
     state.subaccounts = restricted
 
@@ -274,10 +259,6 @@ def _fields_of(failure: Failure, next_in_seconds: float) -> dict[str, Any]:
 
 def _log_still_failing(state: LoggedState, failure: Failure) -> None:
     state.log.debug("still failing", reason=failure.reason.value, error=failure.message)
-
-
-def _credentials_of(account: Account) -> Credentials:
-    return account.api_key, account.api_secret
 
 
 def _logger_of(account: Account | None) -> Log:

@@ -1,6 +1,7 @@
 """The jobs: a module for each kind of data that is read from the exchange.
 
-A new job is a module with a subclass of `Job`, a line in `create_jobs`, and rows in `bybit_exporter.metrics.families`.
+A new job is a module with a subclass of `Job`, a line in `create_jobs`, and rows in
+`bybit_exporter.metrics.resource_families`.
 """
 
 from __future__ import annotations

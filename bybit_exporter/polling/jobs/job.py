@@ -88,7 +88,10 @@ class Job(ABC, Generic[T]):
 
     def delay_after_failure(self, error: BybitError, server_now: float) -> float:
         """How long the job must not run again after a failure; ``server_now`` is Unix time by the exchange's clock."""
-        return error.wait_seconds(server_now)
+        wait = error.wait_seconds(server_now)
+        if error.rule.retry is RetryPolicy.SLOW_RETRY:  # at the run of its interval that is nearest to that time
+            return max(0.0, wait - self.interval_seconds / 2)
+        return wait
 
     def idle_seconds(self) -> float:
         """How long to wait if there was nothing to read; 0: until its next interval."""

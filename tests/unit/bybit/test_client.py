@@ -245,6 +245,7 @@ def date(seconds_ahead: float) -> str:
         ("Wed, 21 Oct 9999 23:59:59 -1200", 86_400.0),
         ("Sun, 06 Nov 99999 08:49:37 GMT", 600.0),
         ("Sun, 99 Foo 1994 99:99:99 GMT", 600.0),
+        ("Wed, 21 Oct 2015 07:28:00 +99999999999999999", 600.0),
     ],
 )
 def test_retry_after_is_respected_if_longer_and_valid(retry_after: str, seconds: float) -> None:

@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from bybit_exporter.metrics.state import AccountState, Cached
-from bybit_exporter.model import AccountSnapshot, AccountStatus, FailureReason, JobResult, RateLimit, Resource
+from bybit_exporter.model import (
+    AccountSnapshot,
+    AccountStatus,
+    AccountType,
+    FailureReason,
+    JobResult,
+    MarketPrices,
+    RateLimit,
+    Resource,
+)
 from tests.builders import make_account, make_balance, make_failure, make_result, make_snapshot
 
 ACCOUNT = make_account()
@@ -118,3 +127,17 @@ def test_cached_value_survives_a_failure_until_it_expires() -> None:
 def test_cached_is_none_if_the_exchange_does_not_offer_it() -> None:
     unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
     assert Cached(5, 40.0, up=True).with_result(unavailable) is None
+
+
+def test_limits_of_a_slow_answer_do_not_make_newer_ones_expire() -> None:
+    state = after(AccountState(ACCOUNT), result(SNAPSHOT, 100.0))
+    slow = make_result(ACCOUNT, None, 10.0, Resource.SUBACCOUNTS, rate_limits={"/slow": RateLimit(5, 4)})
+    assert after(state, slow).as_of(129.9).rate_limits == {**LIMITS, "/slow": RateLimit(5, 4)}
+
+
+def test_unified_state_does_not_expire_with_the_prices() -> None:
+    unified = make_account(account_type=AccountType.UNIFIED)
+    state = AccountState(unified, prices=Cached(MarketPrices({}, frozenset()), 7.0, up=True))
+    polled = state.with_result(make_result(unified, SNAPSHOT, 5.0), 0.0)
+    assert polled.valid_until == 35.0
+    assert after(AccountState(ACCOUNT, prices=state.prices), result(SNAPSHOT, 5.0)).valid_until == 7.0

@@ -409,3 +409,12 @@ def test_samples_of_both_formats_are_equal(store: Store) -> None:
         return [line for line in text.splitlines() if line.startswith("bybit_")]
 
     assert lines(openmetrics=True) == lines(openmetrics=False)
+
+
+def test_history_has_no_withdrawals_that_have_expired(store: Store, clock: FakeClock) -> None:
+    fund = make_account("fund", AccountType.FUND)
+    store.replace_accounts([fund])
+    store.apply(make_result(fund, {"ETH": Decimal(5)}, 0.0, Resource.WITHDRAWALS), 0.0)
+    for clock.now in (0.0, 60.0):
+        store.apply(success(fund, clock.now, make_balance("ETH", "1", "0", None)), 0.0)
+    assert list(store.history.last_hour(fund, 60.0)["ETH"])[-2:] == [6.0, 1.0]

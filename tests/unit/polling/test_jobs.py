@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from types import SimpleNamespace
@@ -73,8 +74,8 @@ class Reading(Job[Any]):
 
     resource = Resource.PRODUCTS
 
-    def __init__(self, read: Callable[[], Answer[Any]]) -> None:
-        super().__init__(MASTER, MIN_INTERVAL_SECONDS)
+    def __init__(self, read: Callable[[], Answer[Any]], interval_seconds: float = MIN_INTERVAL_SECONDS) -> None:
+        super().__init__(MASTER, interval_seconds)
         self._read = read
 
     def read(self, client: Client) -> Answer[Any]:
@@ -362,3 +363,11 @@ def test_jobs_are_equal_if_they_read_the_same() -> None:
     assert WalletJob(MASTER) == WalletJob(dataclasses.replace(MASTER))
     assert WalletJob(MASTER) != WalletJob(make_account("master", AccountType.UNIFIED))
     assert ProductsJob(MASTER, 60.0) != ProductsJob(MASTER, 61.0)
+
+
+@pytest.mark.parametrize("interval", [10.0, 60.0, 200.0, 300.0])
+def test_refusal_that_lasts_is_asked_again_at_the_run_nearest_to_5_minutes(interval: float) -> None:
+    delay = Reading(raising(refusal(10003)), interval).delay_after_failure(refusal(10003), 0.0)
+    ended_at = 0.2
+    next_run = interval * (math.floor((ended_at + delay) / interval) + 1)
+    assert abs(next_run - SLOW_RETRY_SECONDS) <= interval / 2

@@ -30,6 +30,7 @@ from bybit_exporter.model import (
 )
 from bybit_exporter.polling import worker_pool
 from bybit_exporter.polling.jobs import wallet
+from bybit_exporter.polling.jobs.prices import PricesJob
 from bybit_exporter.polling.jobs.wallet import WalletJob
 from bybit_exporter.polling.poller import Poller
 from bybit_exporter.polling.transition_log import TransitionLog
@@ -290,6 +291,24 @@ def test_pause_is_for_all_accounts_and_ends_with_release(bench: Bench, events: l
     bench.poller.release()
     bench.wait_for_polls("main")
     bench.wait_for_polls("other")
+
+
+def test_block_that_another_job_meets_delays_that_job_until_it_ends(bench: Bench) -> None:
+    asked = []
+
+    class Reading(PricesJob):
+        def read(self, client: Client) -> Answer[Any]:
+            asked.append(clock.now())
+            bench.rate_limiter.block(600.0)
+            raise BybitError(IP_RATE_LIMIT, "blocked")
+
+    bench.read = raising(BybitError(NETWORK, "not asked here"))
+    bench.poller.replace(bench.client, [*bench.jobs, Reading(None, 0.02)])
+    eventually(lambda: asked)
+    bench.wait_for_polls()
+    assert len(asked) == 1
+    bench.poller.release()
+    eventually(lambda: len(asked) == 2)
 
 
 def test_run_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -> None:

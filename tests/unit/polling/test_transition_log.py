@@ -304,3 +304,12 @@ def test_removed_account_is_forgotten(log: Log, events: Events) -> None:
     log.log.retain([MAIN])
     log.failed(MAIN, REFUSED)
     assert logged_events(events) == ["the account cannot be read"] * 2
+
+
+def test_failure_is_logged_again_after_a_change_of_the_exchange(log: Log, events: Events) -> None:
+    log.failed(MAIN, REFUSED)
+    log.failed(OTHER, refusal(10003))
+    log.log.retain([MAIN, OTHER], keep=False)
+    log.failed(MAIN, REFUSED)
+    log.failed(OTHER, refusal(10003))
+    assert logged_events(events) == 2 * ["the account cannot be read", "the exchange refuses the key"]
