@@ -88,7 +88,9 @@ class ExporterProcess:
         self.config_file = directory / "config.yaml"
         write_private(self.config_file, config)
         self._command = [sys.executable, str(program), f"--config.file={self.config_file}"]
-        self._command += ["--web.listen-address=127.0.0.1:0", "--log.format=json", *flags]
+        if not any(flag.startswith("--web.listen-address") for flag in flags):
+            self._command.append("--web.listen-address=127.0.0.1:0")
+        self._command += ["--log.format=json", *flags]
         self._environ = {**os.environ, **(environ or {})}
         self.log: list[dict[str, Any]] = []
         self.raw_log = ""
