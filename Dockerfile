@@ -27,7 +27,8 @@ ARG VERSION=unknown
 ARG REVISION=
 ARG CREATED=1970-01-01T00:00:00Z
 # One pool of free memory (glibc's arena) for all threads, which wait for Python's lock anyway.
-ENV BYBIT_EXPORTER_REVISION=${REVISION} MALLOC_ARENA_MAX=1
+# A container is reached from outside of it. A --web.listen-address replaces this one.
+ENV BYBIT_EXPORTER_REVISION=${REVISION} BYBIT_EXPORTER_LISTEN_ADDRESS=:9836 MALLOC_ARENA_MAX=1
 LABEL org.opencontainers.image.title="bybit-exporter" \
       org.opencontainers.image.description="Prometheus exporter for the balances and the status of Bybit accounts" \
       org.opencontainers.image.licenses="Apache-2.0" \
@@ -43,5 +44,4 @@ EXPOSE 9836
 # Asks the exporter, never the exchange.
 HEALTHCHECK --interval=30s --timeout=10s --start-period=10s --retries=3 \
     CMD ["/opt/bybit-exporter/bin/python", "-I", "/opt/bybit-exporter/healthcheck.py"]
-# A flag given to the container comes later and wins, so `--demo` listens on every interface too.
-ENTRYPOINT ["/opt/bybit-exporter/bin/bybit-exporter", "--web.listen-address=:9836"]
+ENTRYPOINT ["/opt/bybit-exporter/bin/bybit-exporter"]

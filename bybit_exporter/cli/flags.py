@@ -18,6 +18,8 @@ from ..web.server.listen import parse_address
 from .exit_status import EXIT_USAGE
 
 DEFAULT_LISTEN_ADDRESS = "127.0.0.1:9836"
+LISTEN_ADDRESS_VARIABLE = "BYBIT_EXPORTER_LISTEN_ADDRESS"
+"""Sets another default. The image has it, so that a flag given to a container replaces its address."""
 
 AUTO = "auto"
 """The value of ``--shard`` which takes the number from the end of the pod's name."""
@@ -52,7 +54,7 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Options:
         shard = _shard(options.shard, options.total_shards)
     except ValueError as error:
         parser.error(f"argument --shard: {error}")
-    addresses = tuple(options.listen_addresses or [DEFAULT_LISTEN_ADDRESS])
+    addresses = tuple(options.listen_addresses or [_default_listen_address(parser)])
     for index, address in enumerate(addresses):
         if address in addresses[:index]:
             parser.error(f"argument --web.listen-address: {address} is given twice")
@@ -191,6 +193,13 @@ def _shard(number: int | str, total: int) -> Shard:
     if int(number) >= total:
         raise ValueError(f"{number}{source} is not below --total-shards, which is {total}; shards are counted from 0")
     return Shard(int(number), total)
+
+
+def _default_listen_address(parser: argparse.ArgumentParser) -> str:
+    try:
+        return _listen_address(os.environ.get(LISTEN_ADDRESS_VARIABLE) or DEFAULT_LISTEN_ADDRESS)
+    except argparse.ArgumentTypeError as error:
+        parser.error(f"the environment variable {LISTEN_ADDRESS_VARIABLE}: {error}")
 
 
 def _listen_address(text: str) -> str:

@@ -7,6 +7,7 @@ and an init process in front of the exporter (``docker run --init``) as well.
 from __future__ import annotations
 
 import argparse
+import os
 import ssl
 import sys
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
@@ -16,6 +17,7 @@ from bybit_exporter.web.server.listen import parse_address
 
 COMMAND_LINE = Path("/proc/1/cmdline")
 TIMEOUT_SECONDS = 3
+DEFAULT_ADDRESS = os.environ.get("BYBIT_EXPORTER_LISTEN_ADDRESS") or "127.0.0.1:9836"
 
 
 def main() -> int:
@@ -29,7 +31,7 @@ def main() -> int:
 def listen_address(arguments: list[str]) -> tuple[str, int]:
     """Host and port to connect to. Of several addresses, the last one."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    parser.add_argument("--web.listen-address", dest="listen_address", default="127.0.0.1:9836")
+    parser.add_argument("--web.listen-address", dest="listen_address", default=DEFAULT_ADDRESS)
     options, _ = parser.parse_known_args([argument for argument in arguments if argument != "--"])  # an init's
     host, port = parse_address(options.listen_address)
     return host or "127.0.0.1", port

@@ -20,6 +20,7 @@ import requests
 
 from bybit_exporter import __version__
 from bybit_exporter.cli import main as run_program
+from bybit_exporter.cli.flags import parse_flags
 from bybit_exporter.sandbox import (
     ASSET_INFO,
     KEY_INFO,
@@ -440,3 +441,28 @@ def test_once_nothing_expires_while_the_last_account_is_waited_for(server: Sandb
         dict(labels)["account"]: value for (name, labels), value in parse(done.stdout).items() if name == "bybit_up"
     }
     assert samples == {"main": 1, "slow": 0}
+
+
+@pytest.mark.parametrize(
+    ("variable", "flags", "addresses"),
+    [
+        ("", [], ("127.0.0.1:9836",)),
+        (":9836", [], (":9836",)),
+        (":9836", ["--web.listen-address=127.0.0.1:1"], ("127.0.0.1:1",)),
+    ],
+)
+def test_listen_address_of_the_environment_counts_without_the_flag(
+    variable: str, flags: list[str], addresses: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The image sets it. A container that is told to listen on loopback must not listen elsewhere, too."""
+    monkeypatch.setenv("BYBIT_EXPORTER_LISTEN_ADDRESS", variable)
+    assert parse_flags(flags).listen_addresses == addresses
+
+
+def test_listen_address_of_the_environment_that_is_wrong_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("BYBIT_EXPORTER_LISTEN_ADDRESS", "9836")
+    with pytest.raises(SystemExit):
+        parse_flags([])
+    assert "the environment variable BYBIT_EXPORTER_LISTEN_ADDRESS" in capsys.readouterr().err
