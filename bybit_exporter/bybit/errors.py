@@ -321,7 +321,9 @@ _ACCOUNT_TYPE = re.compile("account[ _]?type", re.IGNORECASE)
 def rule_for_http_status(status: int, body: bytes) -> ErrorRule:
     """The rule for an HTTP status other than 200."""
     if status == 403:
-        return _rule_for_forbidden(body)
+        return IP_RATE_LIMIT if b"too frequent" in body.lower() else _rule_in(body, REGION)
+    if status == 429:
+        return _rule_in(body, IP_RATE_LIMIT)
     if status >= 500:
         return SERVER
     if status >= 400:
@@ -329,12 +331,10 @@ def rule_for_http_status(status: int, body: bytes) -> ErrorRule:
     return MALFORMED
 
 
-def _rule_for_forbidden(body: bytes) -> ErrorRule:
-    """Status 403 has many causes. The body distinguishes them."""
-    if b"too frequent" in body.lower():
-        return IP_RATE_LIMIT
+def _rule_in(body: bytes, default: ErrorRule) -> ErrorRule:
+    """The rule for the retCode in the body of a status with many causes."""
     code = re.search(rb'"retCode"\s*:\s*(-?[0-9]{1,9})\b', body)
-    return _BY_RET_CODE.get(int(code[1]), REGION) if code else REGION
+    return _BY_RET_CODE.get(int(code[1]), default) if code else default
 
 
 def quote(text: str) -> str:

@@ -25,6 +25,8 @@ from .connection import POOL_CLASSES, deadline, tls_context
 from .errors import MALFORMED, NETWORK, TIMEOUT, BybitError
 
 MAX_BODY_BYTES = 1 << 20
+LARGE_ANSWERS = {"/v5/asset/total-members-assets": 16 << 20}
+"""Limits for answers that grow with the number of subaccounts: about 450 bytes for each."""
 
 
 class Response(Struct, frozen=True):
@@ -59,18 +61,19 @@ class Transport:
         request = requests.PreparedRequest()
         request.method, request.url = "GET", self._base_url + path + ("?" + query if query else "")
         request.headers = dict(headers)  # type: ignore[assignment]  # no code looks up names in another case
+        limit = LARGE_ANSWERS.get(path, MAX_BODY_BYTES)
         deadline.start(self._timeout_seconds)
         try:
             with self._adapter.send(
                 request, stream=True, timeout=self._timeout_seconds, verify=self._verify, proxies=self._proxies
             ) as response:
-                body = _read(response.raw)
+                body = _read(response.raw, limit)
             received_at = clock.now()
             deadline.remaining()  # the answer is out of date if the process was stopped meanwhile
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
             raise self._failure(error) from error
-        if len(body) > MAX_BODY_BYTES:
-            raise BybitError(MALFORMED, f"the answer is larger than {MAX_BODY_BYTES} bytes")
+        if len(body) > limit:
+            raise BybitError(MALFORMED, f"the answer is larger than {limit} bytes")
         return Response(response.status_code, _first_values(response.raw.headers), body, received_at)
 
     def _failure(self, error: Exception) -> BybitError:
@@ -106,7 +109,7 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-def _read(response: BaseHTTPResponse) -> bytes:
+def _read(response: BaseHTTPResponse, limit: int) -> bytes:
     """The body, or one byte more than is allowed.
 
     An interim answer (1xx) is not read: its connection is closed rather than kept, since the final one will follow.
@@ -114,7 +117,7 @@ def _read(response: BaseHTTPResponse) -> bytes:
     if response.status < 200:
         return b""
     try:
-        return response.read(MAX_BODY_BYTES + 1, decode_content=True)
+        return response.read(limit + 1, decode_content=True)
     except ValueError as error:  # the size of a chunk is negative
         raise http.client.HTTPException(str(error)) from None
 

@@ -44,9 +44,12 @@ class Cached(Struct, Generic[T], frozen=True):
     """Whether the latest reading succeeded."""
 
     def with_result(self, result: JobResult[T]) -> Cached[T] | None:
-        """The state after a result; None if the exchange does not offer the resource. A failure keeps the value."""
+        """The state after a result; None if the exchange does not offer the resource. A failure keeps the value.
+
+        A resource that was read once is not unavailable later: that it cannot be read any more is a failure.
+        """
         if isinstance(result.outcome, Failure):
-            return None if result.outcome.is_unavailable else replace(self, up=False)
+            return None if result.outcome.is_unavailable and self.up is None else replace(self, up=False)
         return Cached(result.outcome, result.observed_at + result.stale_after_seconds, up=True)
 
     @property
@@ -116,6 +119,8 @@ class AccountState(Struct, frozen=True):
         """Adds the values in US dollars at market prices. A unified wallet states its values itself."""
         prices = self.prices.value if self.prices else None
         if prices is None or self.account_type is AccountType.UNIFIED:
+            return balances
+        if self.withdrawals is not None and self.withdrawals.value is None:  # a value without them would be too low
             return balances
         usd = prices.usd
         return tuple(

@@ -38,6 +38,8 @@ class Store:
         self.now = now
         """The staleness clock."""
         self.history = History()
+        self.generation = 0
+        """Counts how often the accounts were replaced."""
         self._exporter = exporter
         self._prices: Cached[MarketPrices] | None = Cached()
         """None: prices are not read."""
@@ -55,6 +57,7 @@ class Store:
         An account whose configuration is unchanged keeps its state, unless ``keep`` is false.
         """
         with self._writing:
+            self.generation += 1
             known = self._accounts if keep else {}
             kept_prices = self._prices if keep and self._prices is not None else Cached()
             self._prices = kept_prices if prices else None
@@ -68,7 +71,10 @@ class Store:
     def _rendered_account(self, known: Mapping[str, RenderedAccount], account: Account) -> RenderedAccount:
         rendered = known.get(account.name)
         if rendered is None or rendered.state.account != account:
-            return RenderedAccount(AccountState(account, prices=self._prices))
+            reads_withdrawals = account.account_type is AccountType.FUND
+            return RenderedAccount(
+                AccountState(account, prices=self._prices, withdrawals=Cached() if reads_withdrawals else None)
+            )
         if rendered.state.prices is self._prices:
             return rendered
         return RenderedAccount(replace(rendered.state, prices=self._prices), rendered)

@@ -44,7 +44,8 @@ class WebOptions:
 
 def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) -> Starlette:
     """Makes the ASGI application, without access control. ``reload`` raises an exception if it fails."""
-    endpoints = _Endpoints(store, options, reload, PageCache(lambda query: _render(store, options, query), store.now))
+    page_cache = PageCache(lambda query: _render(store, options, query), store.now, lambda: store.generation)
+    endpoints = _Endpoints(store, options, reload, page_cache)
     app = Starlette(
         routes=[
             Route(options.telemetry_path, endpoints.metrics),

@@ -35,6 +35,16 @@ class SubaccountsJob(Job[Sequence[Subaccount]]):
         return clock.now() < self._expires_at
 
     @property
+    def is_known(self) -> bool:
+        """Whether the list has been read, however long ago."""
+        return self._expires_at > 0
+
+    @property
+    def latest(self) -> Sequence[Subaccount]:
+        """The subaccounts of the latest reading, even if it has expired: their names hardly ever change."""
+        return self._latest
+
+    @property
     def current(self) -> Sequence[Subaccount]:
         """The subaccounts, for other jobs; none if the list is not current."""
         return self._latest if self.is_current else ()

@@ -41,11 +41,12 @@ def render(
     now: Callable[[], float] = clock.wall,
 ) -> Page:
     """Renders the page as it is now. ``now`` is Unix time."""
-    wall = now()
+    wall, generation = now(), store.generation
     prices = store.prices
     everything = view.view_accounts(store, wall)
     valid_until = min([prices.valid_until, *(account.valid_until for account in everything)])
     totals = [account.usd_total for account in everything if account.usd_total]
+    not_valued = sum(account.usd_total is None and account.holds_something for account in everything)
     full, brief = view.lay_out(view.matching(everything, query))
     for account in full:
         view.complete(account, query, store)
@@ -53,6 +54,7 @@ def render(
         wall=wall,
         prices_fail=prices.up is False,
         not_counted=sum(account.state.balances is None for account in everything),
+        not_valued=not_valued,
         usd_total=sum(totals, UsdTotal()) if totals else None,
         now=store.now(),
         full=full,
@@ -67,7 +69,7 @@ def render(
         refresh_seconds=REFRESH_SECONDS,
         refresh_without_script_seconds=REFRESH_WITHOUT_SCRIPT_SECONDS,
     )
-    return Page(html, valid_until)
+    return Page(html, valid_until, generation)
 
 
 _ICONS = {

@@ -28,6 +28,8 @@ class Page:
 
     html: str
     valid_until: float
+    generation: int = 0
+    """Which accounts it shows: `Store.generation` as it was before."""
 
     def at_age(self, seconds: float) -> str:
         """Returns the page with its age, from which its script knows when figures expire."""
@@ -48,13 +50,18 @@ class PageCache:
         self,
         render: Callable[[Query], Page],
         store_now: Callable[[], float],
+        store_generation: Callable[[], int] = lambda: 0,
         *,
         now: Callable[[], float] = clock.now,
         cpu_now: Callable[[], float] = time.thread_time,
     ) -> None:
-        """``store_now``: the clock by which figures expire. ``now``, ``cpu_now``: for age and cost of a page."""
+        """``store_now``: the clock by which figures expire. ``store_generation``: changes with the accounts.
+
+        ``now``, ``cpu_now``: for age and cost of a page.
+        """
         self._render = render
         self._store_now = store_now
+        self._store_generation = store_generation
         self._now = now
         self._cpu_now = cpu_now
         self._pages: dict[Query, _Kept] = {}
@@ -71,7 +78,8 @@ class PageCache:
         return kept.page.at_age(max(0.0, self._now() - kept.rendered_at))
 
     def _may_be_sent(self, kept: _Kept, now: float) -> bool:
-        return now < kept.rendered_at + kept.kept_seconds and self._store_now() < kept.page.valid_until
+        is_current = self._store_now() < kept.page.valid_until and kept.page.generation == self._store_generation()
+        return is_current and now < kept.rendered_at + kept.kept_seconds
 
     def _rendered(self, query: Query, now: float) -> _Kept:
         began = self._cpu_now()

@@ -96,6 +96,11 @@ class AccountView:
         return min(self.state.valid_until, self.resources.valid_until)
 
     @property
+    def holds_something(self) -> bool:
+        """Whether the account has, or owes, anything of a coin that is shown."""
+        return any(balance.total for balance in self.balances or ())
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """Fields of `Balance` that have a column. Unified accounts borrow, and state no withdrawals."""
         last = "borrowed" if self.state.account_type is AccountType.UNIFIED else "withdrawing"

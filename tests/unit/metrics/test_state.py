@@ -126,7 +126,7 @@ def test_cached_value_survives_a_failure_until_it_expires() -> None:
 
 def test_cached_is_none_if_the_exchange_does_not_offer_it() -> None:
     unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
-    assert Cached(5, 40.0, up=True).with_result(unavailable) is None
+    assert Cached[int]().with_result(unavailable) is None
 
 
 def test_limits_of_a_slow_answer_do_not_make_newer_ones_expire() -> None:
@@ -141,3 +141,10 @@ def test_unified_state_does_not_expire_with_the_prices() -> None:
     polled = state.with_result(make_result(unified, SNAPSHOT, 5.0), 0.0)
     assert polled.valid_until == 35.0
     assert after(AccountState(ACCOUNT, prices=state.prices), result(SNAPSHOT, 5.0)).valid_until == 7.0
+
+
+def test_cached_that_was_read_once_is_not_unavailable_later() -> None:
+    unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
+    read = Cached(5, 40.0, up=True)
+    assert read.with_result(unavailable) == Cached(5, 40.0, up=False)
+    assert read.as_of(40.0).with_result(unavailable) == Cached(None, up=False), "nor after its value has expired"

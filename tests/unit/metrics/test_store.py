@@ -21,6 +21,7 @@ from bybit_exporter.model import (
     Account,
     AccountType,
     Balance,
+    Failure,
     FailureReason,
     JobResult,
     MarginSummary,
@@ -318,10 +319,10 @@ def test_usd_value_ends_when_prices_are_switched_off(store: Store) -> None:
 def test_resource_that_is_not_available_has_no_series(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
-    store.apply(make_result(main, make_failure(), 0.0, Resource.PRODUCTS), 0.0)
-    assert series(store, "bybit_products_up") == 0
     store.apply(make_result(main, make_failure(is_unavailable=True), 0.0, Resource.PRODUCTS), 0.0)
     assert series(store, "bybit_products_up") is None
+    store.apply(make_result(main, make_failure(), 0.0, Resource.PRODUCTS), 0.0)
+    assert series(store, "bybit_products_up") == 0
 
 
 def test_balances_of_subaccounts_that_are_no_longer_listed_are_forgotten(store: Store) -> None:
@@ -418,3 +419,30 @@ def test_history_has_no_withdrawals_that_have_expired(store: Store, clock: FakeC
     for clock.now in (0.0, 60.0):
         store.apply(success(fund, clock.now, make_balance("ETH", "1", "0", None)), 0.0)
     assert list(store.history.last_hour(fund, 60.0)["ETH"])[-2:] == [6.0, 1.0]
+
+
+@pytest.mark.parametrize("outcome", [{"ETH": Decimal(3)}, make_failure(is_unavailable=True), make_failure(), None])
+def test_value_of_a_funding_account_waits_for_its_withdrawals(store: Store, outcome: Any) -> None:
+    """A value without what is being withdrawn would be too low, and look like a loss."""
+    fund = make_account("fund", AccountType.FUND)
+    store.replace_accounts([fund])
+    store.apply(prices(0.0, ETH="2000"), 0.0)
+    store.apply(success(fund, 0.0, make_balance("ETH", "2", "0", None)), 0.0)
+    if outcome is not None:
+        store.apply(make_result(fund, outcome, 0.0, Resource.WITHDRAWALS), 0.0)
+    is_known = isinstance(outcome, dict)
+    is_unavailable = isinstance(outcome, Failure) and outcome.is_unavailable
+    expected = 10_000.0 if is_known else 4_000.0 if is_unavailable else None
+    assert series(store, "bybit_asset_usd_value", account="fund") == expected
+    assert series(store, "bybit_asset_free", account="fund") == 2
+
+
+def test_value_of_a_funding_account_ends_when_its_withdrawals_expire(store: Store, clock: FakeClock) -> None:
+    fund = make_account("fund", AccountType.FUND, stale_after_seconds=1000.0)
+    store.replace_accounts([fund])
+    store.apply(prices(0.0, ETH="2000"), 0.0)
+    store.apply(success(fund, 0.0, make_balance("ETH", "2", "0", None)), 0.0)
+    store.apply(make_result(fund, {"ETH": Decimal(3)}, 0.0, Resource.WITHDRAWALS, stale_after_seconds=90.0), 0.0)
+    clock.now = 90.0
+    assert series(store, "bybit_asset_usd_value", account="fund") is None
+    assert series(store, "bybit_withdrawals_up", account="fund") == 0
