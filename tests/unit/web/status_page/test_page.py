@@ -36,7 +36,7 @@ from bybit_exporter.web.status_page.page_cache import Page
 from bybit_exporter.web.status_page.query import SORTS, Query
 from bybit_exporter.web.status_page.view import HEAD_ROWS, MAX_BRIEF, MAX_GROUPS, MAX_ROWS
 from tests.browser.site import STALE_AFTER_SECONDS, Site, every_state
-from tests.builders import make_failure
+from tests.builders import make_balance, make_failure
 from tests.support import eventually
 from tests.unit.web.status_page.document import Document, page, section
 
@@ -336,6 +336,15 @@ def test_total_without_some_accounts_says_how_many() -> None:
     assert "All wallets together ≈ 6,000.00 USD, not counting 1 account without current figures." in filtered
     site.read("third", {})
     assert "All wallets together ≈ 6,000.00 USD." in page(site).texts("p")
+
+
+def test_total_without_prices_says_how_many_accounts_it_lacks() -> None:
+    """The exchange states the value of a unified account. That of a spot account needs prices."""
+    site = Site("spot")
+    site.add("unified", AccountType.UNIFIED)
+    site.read("spot", {"ETH": "100"})
+    site.read_unified("unified", replace(make_balance("USDT", "1000", withdrawing=None), usd_value=Decimal(1000)))
+    assert "All wallets together ≈ 1,000.00 USD, not counting 1 account without prices." in page(site).texts("p")
 
 
 def test_resource_not_read_has_a_badge(site: Site) -> None:

@@ -22,12 +22,13 @@ class Renderer:
         self.cost = 1.0
         self.valid_until = float("inf")
         self.rendered: list[Query] = []
-        self.cache = PageCache(self.render, self.clock, now=self.clock, cpu_now=self.cpu)
+        self.generation = 0
+        self.cache = PageCache(self.render, self.clock, lambda: self.generation, now=self.clock, cpu_now=self.cpu)
 
     def render(self, query: Query) -> Page:
         self.rendered.append(query)
         self.cpu.now += self.cost
-        return Page(f'<html data-age="0">{len(self.rendered)} data-age="0"', self.valid_until)
+        return Page(f'<html data-age="0">{len(self.rendered)} data-age="0"', self.valid_until, self.generation)
 
     def get(self, text: str = "") -> str:
         return self.cache.get(Query(text))
@@ -53,6 +54,13 @@ def test_cache_cheap_page_is_kept_in_proportion_to_its_cost(renderer: Renderer) 
     renderer.get()
     assert len(renderer.rendered) == 1
     renderer.clock.now += 0.02
+    renderer.get()
+    assert len(renderer.rendered) == 2
+
+
+def test_cache_page_of_other_accounts_is_rendered_again(renderer: Renderer) -> None:
+    renderer.get()
+    renderer.generation += 1
     renderer.get()
     assert len(renderer.rendered) == 2
 
