@@ -46,13 +46,17 @@ def _store() -> Store:
     return store
 
 
+HISTOGRAM = b"bybit_api_request_duration_seconds"
+"""Rendered by the client library itself, so it is left out of the comparison: about 13 lines for each endpoint."""
+
+
 def registry_of(exposition: str) -> CollectorRegistry:
     """Makes a registry of the client library that has every sample of the exposition."""
     disable_created_metrics()  # type: ignore[no-untyped-call]
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     for family in text_string_to_metric_families(exposition):
-        if family.name.startswith("process_"):
+        if family.name.startswith("process_") or family.type == "histogram":  # the client library renders them for both
             continue
         labels = list(family.samples[0].labels) if family.samples else ["of_none"]
         metric = (Counter if family.type == "counter" else Gauge)(
@@ -66,5 +70,7 @@ def registry_of(exposition: str) -> CollectorRegistry:
 
 def check_same_series(ours: bytes, theirs: bytes) -> None:
     """Checks that both expositions have the same families and samples, so that the comparison is fair."""
-    first, second = ({line.partition(b" ")[0] for line in text.splitlines()} for text in (ours, theirs))
+    first, second = (
+        {line.partition(b" ")[0] for line in text.splitlines() if HISTOGRAM not in line} for text in (ours, theirs)
+    )
     assert first == second, first ^ second
