@@ -45,7 +45,9 @@ class WebConfigReloader:
         config = config or WebConfig()
         self.rules = self._make_rules(config, None)
         self._files: tuple[Path, ...] = config.files
-        self._loaded = self._seen = _signature(self._files)
+        self._loaded: Signature | None = None
+        """`None` at first, so that the files are loaded again: they may have changed since ``config`` was read."""
+        self._seen: Signature | None = None
         self._problem = ""
 
     async def check(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bybit_exporter.web.server import web_config
+from bybit_exporter.web.server import tls, web_config
 from bybit_exporter.web.server.reloader import WebConfigReloader
 from tests.certificates import FIXTURES
 
@@ -199,3 +200,12 @@ def test_warnings_of_an_applied_configuration_are_logged(tmp_path: Path) -> None
     assert taken_up["log_level"] == "info"
     assert "server.key holds a secret" in readable["event"]
     assert "the certificate expired on" in expired["event"]
+
+
+def test_file_that_was_replaced_while_the_exporter_started_is_applied(tmp_path: Path) -> None:
+    site = Site(tmp_path, USERS)
+    loaded = web_config.load(site.path)
+    site.write(ALICE)
+    site.reloader = WebConfigReloader(str(site.path), loaded)
+    site.pass_seconds()
+    assert site.users == {"alice"}
