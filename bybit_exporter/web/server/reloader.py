@@ -51,9 +51,17 @@ class WebConfigReloader:
         self._problem = ""
 
     async def check(self) -> None:
-        """Checks for changes, in a thread. Must be called about once a second."""
-        if self._path is not None:
+        """Checks for changes, in a thread. Must be called about once a second.
+
+        Reports every error, and raises none: uvicorn would end the server.
+        """
+        if self._path is None:
+            return
+        try:
             await asyncio.to_thread(self.check_files)
+        except Exception as error:  # its text is not logged, since it may quote a file
+            name = type(error).__name__
+            self._report(f"the check of its files failed unexpectedly ({name}); it is repeated every second")
 
     def check_files(self) -> None:
         """Loads the files if they have changed since they were loaded, but not since the last call.

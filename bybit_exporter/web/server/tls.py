@@ -143,7 +143,7 @@ def not_after(pem: str) -> datetime:
         raise ValueError("contains no certificate in PEM form")
     try:
         return x509.load_pem_x509_certificate(match[0].encode()).not_valid_after_utc
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ValueError("contains a certificate that cannot be read") from None
 
 
