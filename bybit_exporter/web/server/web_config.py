@@ -138,10 +138,19 @@ def _users(top: Section) -> Callable[[Any], dict[str, str]]:
         users = value or {}
         for name, hashed in users.items():
             if problem := _user_problem(name, hashed):
-                top.report(f"basic_auth_users[{quote(name)}]", problem)
+                top.report(f"basic_auth_users[{_quote_name(name)}]", problem)
         return {name: str(hashed) for name, hashed in users.items()}
 
     return convert
+
+
+def _quote_name(name: str) -> str:
+    """Quotes a user name up to a character that may separate it from a password.
+
+    Without a blank after the colon, YAML reads ``{alice:password}`` as one key.
+    """
+    shown = re.split(r"[:=$\s]", name, maxsplit=1)[0]
+    return quote(shown if shown == name else shown + "…")
 
 
 def _user_problem(name: str, hashed: Any) -> str | None:

@@ -6,8 +6,10 @@ The cases are those of the exporter-toolkit's own test data; docs/security.md sa
 from __future__ import annotations
 
 import ssl
+import string
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from bybit_exporter.config.schema import ConfigError
@@ -165,3 +167,11 @@ def test_repr_shows_no_secret() -> None:
     assert "$2" not in shown
     assert "PRIVATE" not in shown
     assert "doe" not in "".join(problems("users_not_hashed.bad.yml"))
+
+
+@pytest.mark.parametrize("separator", [":", "=", " ", "$"])
+def test_password_in_a_user_name_is_not_quoted(tmp_path: Path, separator: str) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text(f"basic_auth_users: {{admin{separator}hunter2}}\n")
+    (problem,) = problems(web)
+    assert problem.startswith('basic_auth_users["admin…"]: is not a')
