@@ -175,3 +175,19 @@ def test_password_in_a_user_name_is_not_quoted(tmp_path: Path, separator: str) -
     web.write_text(f"basic_auth_users: {{admin{separator}hunter2}}\n")
     (problem,) = problems(web)
     assert problem.startswith('basic_auth_users["admin…"]: is not a')
+
+
+@pytest.mark.parametrize(("position", "allowed"), [(22, ".Oeu"), (53, ".CGKOSWaeimquy26")])
+def test_hash_that_bcrypt_cannot_have_made_is_refused(tmp_path: Path, position: int, allowed: str) -> None:
+    """bcrypt writes 16 and 23 bytes in groups of 6 bits, so some bits of each part's last character are zero."""
+    salt = bcrypt.gensalt(4)
+    web = tmp_path / "web.yml"
+    for character in "./" + string.ascii_letters + string.digits:
+        hashed = bcrypt.hashpw(b"x", salt).decode()
+        index = len("$2b$04$") + position - 1
+        web.write_text(f"basic_auth_users:\n  john: {hashed[:index]}{character}{hashed[index + 1 :]}\n")
+        if character in allowed:
+            web_config.load(web)
+        else:
+            (problem,) = problems(web)
+            assert problem.startswith('basic_auth_users["john"]: is not a bcrypt hash')
