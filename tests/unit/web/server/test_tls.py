@@ -160,3 +160,10 @@ def test_certificate_of_an_unknown_version_is_refused() -> None:
     assert version_3 in der
     with pytest.raises(ValueError, match=r"^contains a certificate that cannot be read$"):
         tls.not_after(ssl.DER_cert_to_PEM_cert(der.replace(version_3, version_5, 1)))
+
+
+def test_invalid_ip_address_of_a_certificate_is_no_allowed_name() -> None:
+    policy = ClientCertificatePolicy(ssl.CERT_REQUIRED, "", frozenset({"a.example"}))
+    invalid = ("IP Address", "<invalid>")  # OpenSSL writes this for an address that is not 4 or 16 bytes long
+    assert not policy.accept({"subjectAltName": (invalid,)})
+    assert policy.accept({"subjectAltName": (invalid, ("DNS", "a.example"))})
