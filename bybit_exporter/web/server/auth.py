@@ -16,7 +16,12 @@ import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import NamedTuple, TypeVar
+
+import structlog
+
+_log = structlog.get_logger()
 
 T = TypeVar("T")
 
@@ -91,6 +96,9 @@ class PasswordVerifier:
         try:
             async with self._one_at_a_time:
                 matches = await _in_thread(lambda: self._matches(user, password))
+        except Exception as error:
+            _log.error("a password could not be checked, so its request is refused", error=type(error).__name__)
+            return False
         finally:
             del self._checks[token]
             self._peers -= Counter([peer])  # removes addresses whose count is 0
@@ -117,14 +125,17 @@ async def _in_thread(function: Callable[[], T]) -> T:
     loop = asyncio.get_running_loop()
     result: asyncio.Future[T] = loop.create_future()
 
-    def set_result(value: T) -> None:
+    def end(set_outcome: Callable[[], None]) -> None:
         if not result.cancelled():
-            result.set_result(value)
+            set_outcome()
 
     def run() -> None:
-        value = function()
+        try:
+            set_outcome = partial(result.set_result, function())
+        except BaseException as error:  # bcrypt is written in Rust, whose panics are no `Exception`
+            set_outcome = partial(result.set_exception, error)
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(set_result, value)
+            loop.call_soon_threadsafe(end, set_outcome)
 
     threading.Thread(target=run, name="password", daemon=True).start()
     return await result

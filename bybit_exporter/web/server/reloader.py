@@ -45,13 +45,23 @@ class WebConfigReloader:
         config = config or WebConfig()
         self.rules = self._make_rules(config, None)
         self._files: tuple[Path, ...] = config.files
-        self._loaded = self._seen = _signature(self._files)
+        self._loaded: Signature | None = None
+        """`None` at first, so that the files are loaded again: they may have changed since ``config`` was read."""
+        self._seen: Signature | None = None
         self._problem = ""
 
     async def check(self) -> None:
-        """Checks for changes, in a thread. Must be called about once a second."""
-        if self._path is not None:
+        """Checks for changes, in a thread. Must be called about once a second.
+
+        Reports every error, and raises none: uvicorn would end the server.
+        """
+        if self._path is None:
+            return
+        try:
             await asyncio.to_thread(self.check_files)
+        except Exception as error:  # its text is not logged, since it may quote a file
+            name = type(error).__name__
+            self._report(f"the check of its files failed unexpectedly ({name}); it is repeated every second")
 
     def check_files(self) -> None:
         """Loads the files if they have changed since they were loaded, but not since the last call.

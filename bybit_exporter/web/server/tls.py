@@ -143,12 +143,15 @@ def not_after(pem: str) -> datetime:
         raise ValueError("contains no certificate in PEM form")
     try:
         return x509.load_pem_x509_certificate(match[0].encode()).not_valid_after_utc
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         raise ValueError("contains a certificate that cannot be read") from None
 
 
 def _plain_name(kind: str, name: str) -> str | None:
-    """A subject alternative name in its usual form; `None` for kinds that ``client_allowed_sans`` does not support."""
+    """A subject alternative name in its usual form; `None` if ``client_allowed_sans`` cannot name it."""
     if kind == "IP Address":
-        return str(ipaddress.ip_address(name.strip()))  # OpenSSL writes IPv6 in full
+        try:
+            return str(ipaddress.ip_address(name.strip()))  # OpenSSL writes IPv6 in full
+        except ValueError:
+            return None  # OpenSSL writes "<invalid>" for an address of a wrong length
     return name if kind in ("DNS", "email", "URI") else None

@@ -95,7 +95,9 @@ class TlsReader:
 
     def _from_file(self, key: str) -> Callable[[Any], str]:
         def convert(value: Any) -> str:
-            path = self.files[key] = self.directory / text(value)
+            if "\0" in text(value):
+                raise ValueError("contains a NUL character, which no path can have")
+            path = self.files[key] = self.directory / value
             try:
                 return read_text(path, MAX_PEM_BYTES)
             except OSError as error:

@@ -22,7 +22,12 @@ from .tls_server_config import TlsReader
 MAX_BCRYPT_COST = 18
 """One check at this cost takes about 18 seconds. Each further step doubles it."""
 
-_BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{53}")
+_BCRYPT = re.compile(
+    r"\$2[aby]\$([0-9]{2})\$"  # cost
+    r"[./A-Za-z0-9]{21}[.Oeu]"  # salt: 16 bytes, 6 bits in each character, so the last one has 4 bits that are zero
+    r"[./A-Za-z0-9]{30}[.CGKOSWaeimquy26]"  # hash: 23 bytes, so the last character has 2 bits that are zero
+)
+"""No password ever matches a hash with other characters: bcrypt refuses the salt, or makes another hash."""
 
 _HEADERS: Mapping[str, tuple[str, ...]] = {
     "Content-Security-Policy": (),
@@ -138,10 +143,19 @@ def _users(top: Section) -> Callable[[Any], dict[str, str]]:
         users = value or {}
         for name, hashed in users.items():
             if problem := _user_problem(name, hashed):
-                top.report(f"basic_auth_users[{quote(name)}]", problem)
+                top.report(f"basic_auth_users[{_quote_name(name)}]", problem)
         return {name: str(hashed) for name, hashed in users.items()}
 
     return convert
+
+
+def _quote_name(name: str) -> str:
+    """Quotes a user name up to a character that may separate it from a password.
+
+    Without a blank after the colon, YAML reads ``{alice:password}`` as one key.
+    """
+    shown = re.split(r"[:=$\s]", name, maxsplit=1)[0]
+    return quote(shown if shown == name else shown + "…")
 
 
 def _user_problem(name: str, hashed: Any) -> str | None:
@@ -149,7 +163,7 @@ def _user_problem(name: str, hashed: Any) -> str | None:
     if not name or ":" in name or not name.isprintable():
         return "is not a user name: it is empty, or has a colon or a character that is not printable"
     if match is None:
-        return "is not a bcrypt hash such as $2y$10$…; `htpasswd -nBC 10 ''` makes one"
+        return "is not a bcrypt hash such as $2y$10$…, or has a wrong character; `htpasswd -nBC 10 ''` makes one"
     if not 4 <= int(match[1]) <= MAX_BCRYPT_COST:
         return f"has a cost of {match[1]}, which is not from 4 to {MAX_BCRYPT_COST}"
     return None

@@ -7,9 +7,11 @@ import base64
 import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
+from unittest.mock import patch
 
 import bcrypt
 import pytest
+from structlog.testing import capture_logs
 
 from bybit_exporter.web.server import auth
 from bybit_exporter.web.server.auth import Credentials, PasswordVerifier, TooManyChecks
@@ -217,5 +219,43 @@ def test_cancelled_request_does_not_end_the_check_of_another() -> None:
         leaves.cancel()
         verifier.rate_limiter.set()
         assert await stays
+
+    run(check)
+
+
+def test_check_that_fails_refuses_the_password_and_the_next_check_runs() -> None:
+    async def check() -> None:
+        verifier = PasswordVerifier(USERS)
+        right = Credentials(b"alice", b"wonderland")
+        with patch.object(verifier, "_check_password", side_effect=MemoryError), capture_logs() as logs:
+            assert not await verifier.verify(right, "")
+        assert [(event["log_level"], event["error"]) for event in logs] == [("error", "MemoryError")]
+        assert await verifier.verify(right, "")
+
+    run(check)
+
+
+def test_check_whose_thread_cannot_start_refuses_the_password() -> None:
+    async def check() -> None:
+        verifier = PasswordVerifier(USERS)
+        right = Credentials(b"alice", b"wonderland")
+        with patch.object(threading.Thread, "start", side_effect=RuntimeError), capture_logs() as logs:
+            assert not await verifier.verify(right, "")
+        assert [event["error"] for event in logs] == ["RuntimeError"]
+        assert await verifier.verify(right, "")
+
+    run(check)
+
+
+def test_panic_of_bcrypt_ends_its_own_check_only() -> None:
+    class Panic(BaseException):
+        """bcrypt is written in Rust, whose panics are no `Exception`."""
+
+    async def check() -> None:
+        verifier = PasswordVerifier(USERS)
+        right = Credentials(b"alice", b"wonderland")
+        with patch.object(verifier, "_check_password", side_effect=Panic), pytest.raises(Panic):
+            await verifier.verify(right, "")
+        assert await verifier.verify(right, "")
 
     run(check)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
-from bybit_exporter.web.server import web_config
+from bybit_exporter.web.server import tls, web_config
 from bybit_exporter.web.server.reloader import WebConfigReloader
 from tests.certificates import FIXTURES
 
@@ -199,3 +200,56 @@ def test_warnings_of_an_applied_configuration_are_logged(tmp_path: Path) -> None
     assert taken_up["log_level"] == "info"
     assert "server.key holds a secret" in readable["event"]
     assert "the certificate expired on" in expired["event"]
+
+
+def test_file_that_was_replaced_while_the_exporter_started_is_applied(tmp_path: Path) -> None:
+    site = Site(tmp_path, USERS)
+    loaded = web_config.load(site.path)
+    site.write(ALICE)
+    site.reloader = WebConfigReloader(str(site.path), loaded)
+    site.pass_seconds()
+    assert site.users == {"alice"}
+
+
+def check_once_a_second(site: Site, count: int = 3) -> list[Any]:
+    async def check() -> None:
+        for _ in range(count):
+            await site.reloader.check()
+
+    with capture_logs() as logs:
+        asyncio.run(check())
+    return logs
+
+
+def test_unexpected_error_keeps_the_old_rules_and_is_logged_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> int:
+        raise OSError("text of the error")
+
+    site = Site(tmp_path, TLS)
+    before = site.reloader.rules
+    site.replace("server.crt", "renewed.crt")
+    site.replace("server.key", "renewed.key")
+    with monkeypatch.context() as patch:
+        patch.setattr(tls, "_nameless_file", fail)
+        (event,) = check_once_a_second(site, 10)
+    assert event["event"] == "the web configuration was not reloaded; the old one is still in use"
+    assert event["error"] == "the check of its files failed unexpectedly (OSError); it is repeated every second"
+    assert site.reloader.rules is before
+    assert [event["event"] for event in check_once_a_second(site)] == ["web configuration reloaded"]
+
+
+def test_thread_that_cannot_start_keeps_the_old_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    site = Site(tmp_path, USERS)
+    site.write(ALICE)
+    with monkeypatch.context() as patch:
+        patch.setattr(asyncio, "to_thread", fail)
+        (event,) = check_once_a_second(site)
+    assert "(RuntimeError)" in event["error"]
+    assert site.users == {"alice", "bob", "carol"}
+    check_once_a_second(site)
+    assert site.users == {"alice"}

@@ -152,3 +152,18 @@ def test_truncated_certificate_is_refused(name: str) -> None:
         ValueError, match=re.compile("^contains (no certificate in PEM form|a certificate that cannot)")
     ):
         tls.not_after(cut)
+
+
+def test_certificate_of_an_unknown_version_is_refused() -> None:
+    version_3, version_5 = bytes.fromhex("a003020102"), bytes.fromhex("a003020104")
+    der = ssl.PEM_cert_to_DER_cert(text("server.crt"))
+    assert version_3 in der
+    with pytest.raises(ValueError, match=r"^contains a certificate that cannot be read$"):
+        tls.not_after(ssl.DER_cert_to_PEM_cert(der.replace(version_3, version_5, 1)))
+
+
+def test_invalid_ip_address_of_a_certificate_is_no_allowed_name() -> None:
+    policy = ClientCertificatePolicy(ssl.CERT_REQUIRED, "", frozenset({"a.example"}))
+    invalid = ("IP Address", "<invalid>")  # OpenSSL writes this for an address that is not 4 or 16 bytes long
+    assert not policy.accept({"subjectAltName": (invalid,)})
+    assert policy.accept({"subjectAltName": (invalid, ("DNS", "a.example"))})

@@ -6,8 +6,10 @@ The cases are those of the exporter-toolkit's own test data; docs/security.md sa
 from __future__ import annotations
 
 import ssl
+import string
 from pathlib import Path
 
+import bcrypt
 import pytest
 
 from bybit_exporter.config.schema import ConfigError
@@ -165,3 +167,27 @@ def test_repr_shows_no_secret() -> None:
     assert "$2" not in shown
     assert "PRIVATE" not in shown
     assert "doe" not in "".join(problems("users_not_hashed.bad.yml"))
+
+
+@pytest.mark.parametrize("separator", [":", "=", " ", "$"])
+def test_password_in_a_user_name_is_not_quoted(tmp_path: Path, separator: str) -> None:
+    web = tmp_path / "web.yml"
+    web.write_text(f"basic_auth_users: {{admin{separator}hunter2}}\n")
+    (problem,) = problems(web)
+    assert problem.startswith('basic_auth_users["admin…"]: is not a')
+
+
+@pytest.mark.parametrize(("position", "allowed"), [(22, ".Oeu"), (53, ".CGKOSWaeimquy26")])
+def test_hash_that_bcrypt_cannot_have_made_is_refused(tmp_path: Path, position: int, allowed: str) -> None:
+    """bcrypt writes 16 and 23 bytes in groups of 6 bits, so some bits of each part's last character are zero."""
+    salt = bcrypt.gensalt(4)
+    web = tmp_path / "web.yml"
+    for character in "./" + string.ascii_letters + string.digits:
+        hashed = bcrypt.hashpw(b"x", salt).decode()
+        index = len("$2b$04$") + position - 1
+        web.write_text(f"basic_auth_users:\n  john: {hashed[:index]}{character}{hashed[index + 1 :]}\n")
+        if character in allowed:
+            web_config.load(web)
+        else:
+            (problem,) = problems(web)
+            assert problem.startswith('basic_auth_users["john"]: is not a bcrypt hash')
