@@ -49,7 +49,7 @@ class Store:
         self._registry = CollectorRegistry()
         """The metrics that the client library collects."""
         ProcessCollector(registry=self._registry)
-        self.request_durations = RequestDurations(self._registry)
+        self.request_durations = RequestDurations()
 
     def replace_accounts(self, accounts: Iterable[Account], *, keep: bool = True, prices: bool = True) -> None:
         """Replaces all accounts. The series of the others end. ``prices``: whether prices are read.
@@ -203,6 +203,7 @@ class Store:
         families.append((COIN_PRICE.header(openmetrics=openmetrics), self._price_lines(coins, now)))
         for family in EXPORTER_FAMILIES:
             families.append((family.header(openmetrics=openmetrics), family.lines("", self._exporter)))
+        families.append([self.request_durations.lines(openmetrics=openmetrics)])
         families.append([(generate_openmetrics if openmetrics else generate_latest)(self._registry)])
         return families
 
