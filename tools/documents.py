@@ -10,8 +10,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import CollectorRegistry
-
 from bybit_exporter.bybit.errors import ERROR_RULES, ErrorRule
 from bybit_exporter.metrics.account_families import FIGURE_FAMILIES, STATE_FAMILIES
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
@@ -57,9 +55,9 @@ def metrics(name: str) -> str:
 
 def _request_durations() -> Iterable[Row]:
     """The histogram, which the client library keeps. It shows its labels once it has a value."""
-    registry = CollectorRegistry()
-    RequestDurations(registry).observe("/", 0.0)
-    for metric in registry.collect():
+    durations = RequestDurations()
+    durations.observe("/", 0.0)
+    for metric in durations.registry.collect():
         labels = metric.samples[0].labels.keys() - {"le"}
         yield f"`{metric.name}`", metric.type, ", ".join(labels), metric.documentation
 

@@ -14,12 +14,12 @@ class RequestDurations:
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a timestamp for each series would be of no use
-        self._registry = CollectorRegistry()
+        self.registry = CollectorRegistry()
         self._histogram = Histogram(
             "bybit_api_request_duration_seconds",
             "Duration of requests to the exchange by endpoint, failed ones included.",
             ["endpoint"],
-            registry=self._registry,
+            registry=self.registry,
             buckets=BUCKETS_SECONDS,
         )
         self._changes = 0
@@ -36,6 +36,7 @@ class RequestDurations:
         changes = self._changes
         rendered = self._rendered.get(openmetrics)
         if rendered is None or rendered[0] != changes:
-            text = generate_openmetrics(self._registry) if openmetrics else generate_latest(self._registry)
+            generate = generate_openmetrics if openmetrics else generate_latest
+            text = generate(self.registry)
             rendered = self._rendered[openmetrics] = (changes, text.removesuffix(b"# EOF\n"))
         return rendered[1]
