@@ -387,7 +387,7 @@ def test_make_run_passes_flags_to_the_exporter(tmp_path: Path) -> None:
 
 
 def test_several_listen_addresses_are_all_served(server: SandboxServer, tmp_path: Path) -> None:
-    flags = ["--web.listen-address=127.0.0.2:0"]  # beside 127.0.0.1:0
+    flags = ["--web.listen-address=127.0.0.1:0", "--web.listen-address=127.0.0.2:0"]
     with ExporterProcess(config_for(server.exchange, server.base_url), tmp_path, flags) as exporter:
         eventually(lambda: len(list(exporter.events("listening"))) == 2, 10)
         urls = [event["url"] for event in exporter.events("listening")]
