@@ -405,6 +405,14 @@ def test_no_configuration_file_says_what_to_do(tmp_path: Path) -> None:
     assert all(word in advice for word in ("config.example.yaml", "--config.file", "--demo"))
 
 
+def test_configuration_file_with_too_long_a_name_is_one_problem(tmp_path: Path) -> None:
+    name = "x" * 300
+    done = run_exporter(f"--config.file={name}", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{name}: cannot be read: File name too long\n")
+    assert "Traceback" not in done.stderr
+
+
 def test_an_address_that_nobody_here_has(server: SandboxServer, tmp_path: Path) -> None:
     configure(server, tmp_path)
     done = run_exporter("--web.listen-address=192.0.2.1:0", cwd=tmp_path)
