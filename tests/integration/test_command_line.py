@@ -32,7 +32,7 @@ from bybit_exporter.sandbox import (
     SandboxServer,
     faults,
 )
-from tests.exporter_process import ROOT, ExporterProcess, config_for, parse, run_exporter, write_private
+from tests.exporter_process import ROOT, ExporterProcess, HangingReads, config_for, parse, run_exporter, write_private
 from tests.support import eventually, require_real
 
 pytestmark = pytest.mark.usefixtures("private_files")
@@ -355,6 +355,24 @@ def test_a_second_signal_changes_nothing(server: SandboxServer, main: Account, t
         assert_ends(exporter, signal.SIGINT)
 
 
+@ENDINGS
+@pytest.mark.parametrize("way", ["SIGHUP", "POST"])
+def test_a_signal_ends_it_while_a_reload_hangs(
+    server: SandboxServer, tmp_path: Path, number: signal.Signals, way: str
+) -> None:
+    reads, config = HangingReads(tmp_path), config_for(server.exchange, server.base_url)
+    with ExporterProcess(config, tmp_path, ["--web.enable-lifecycle"], reads.environ) as exporter:
+        reads.start()
+        with contextlib.ExitStack() as cleanup:
+            if way == "SIGHUP":
+                exporter.send(signal.SIGHUP)
+            else:
+                client = cleanup.enter_context(connect(exporter))
+                client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            reads.wait_for_reader()
+            assert_ends(exporter, number)
+
+
 def connect(exporter: ExporterProcess) -> socket.socket:
     host, _, port = exporter.base_url.removeprefix("http://").rpartition(":")
     return socket.create_connection((host, int(port)), timeout=10)
@@ -365,7 +383,7 @@ def assert_ends(exporter: ExporterProcess, number: signal.Signals) -> None:
     busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
     exporter.send(number)
     exporter.ends_with(0, within=8.0 if busy else 2.0)
-    assert "Traceback" not in exporter.raw_log
+    assert "Traceback" not in exporter.raw_log, exporter.raw_log
 
 
 def test_an_address_in_use(server: SandboxServer, tmp_path: Path) -> None:
