@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,6 +106,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.usefixtures("restored_process")
 @pytest.mark.parametrize(("flags", "complaint"), BROKEN, ids=[" ".join(flags) for flags, _ in BROKEN])
 def test_broken_command_lines(flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In this process, which is the same program: it says so before it sets up anything."""
@@ -371,6 +373,24 @@ def test_a_signal_ends_it_while_a_reload_hangs(
                 client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
             reads.wait_for_reader()
             assert_ends(exporter, number)
+
+
+def test_sighup_during_the_start_reloads_as_soon_as_it_runs(server: SandboxServer, tmp_path: Path) -> None:
+    reads, config = HangingReads(tmp_path), config_for(server.exchange, server.base_url)
+    reads.start()
+    exporter = ExporterProcess(config, tmp_path, (), reads.environ)
+
+    def send_during_start() -> None:
+        reads.wait_for_reader()
+        exporter.send(signal.SIGHUP)
+        reads.stop()
+
+    sender = threading.Thread(target=send_during_start)
+    sender.start()
+    with exporter:
+        sender.join()
+        eventually(lambda: list(exporter.events("configuration reloaded")), 10)
+        assert_ends(exporter, signal.SIGTERM)
 
 
 def connect(exporter: ExporterProcess) -> socket.socket:
