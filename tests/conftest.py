@@ -57,10 +57,12 @@ def private_files() -> Iterator[None]:
 
 @pytest.fixture
 def restored_process() -> Iterator[None]:
-    """Puts back what the exporter sets up for its whole process: logging, and what SIGINT does."""
+    """Puts back what the exporter sets up for its whole process: logging, what SIGINT does, blocked signals."""
     root = logging.getLogger()
     level, handlers, on_sigint = root.level, list(root.handlers), signal.getsignal(signal.SIGINT)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     yield
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -72,6 +73,46 @@ def parse(exposition: str) -> Samples:
             assert key not in samples, f"twice: {key}"
             samples[key] = sample.value
     return samples
+
+
+_READ_PIPE_FIRST = """
+import os
+from bybit_exporter import config
+
+honest = config.load
+
+def load(path):
+    if os.path.exists(os.environ["PIPE"]):
+        open(os.environ["PIPE"]).read()
+    return honest(path)
+
+config.load = load
+"""
+
+
+class HangingReads:
+    """Makes an exporter with this ``environ`` hang when it reads its configuration, from `start` until `stop`."""
+
+    def __init__(self, directory: Path) -> None:
+        (directory / "sitecustomize.py").write_text(_READ_PIPE_FIRST)
+        self._pipe = directory / "pipe"
+        self._writer = -1
+        self.environ = {"PYTHONPATH": str(directory), "PIPE": str(self._pipe)}
+
+    def start(self) -> None:
+        os.mkfifo(self._pipe)
+
+    def wait_for_reader(self) -> None:
+        eventually(self._has_reader, DEADLINE_SECONDS)
+
+    def stop(self) -> None:
+        self._pipe.unlink()
+        os.close(self._writer)
+
+    def _has_reader(self) -> bool:
+        with contextlib.suppress(OSError):  # nobody reads
+            self._writer = os.open(self._pipe, os.O_WRONLY | os.O_NONBLOCK)
+        return self._writer >= 0
 
 
 class ExporterProcess:

@@ -8,7 +8,6 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from .. import log
 from ..config import Config, ConfigError
@@ -28,6 +27,7 @@ NO_CONFIG_FILE_ADVICE = (
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the program and returns its exit status (see `exit_status`)."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `serve` handles it: the process ends without a traceback
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])  # until `serve` handles it: it ends nothing, and is kept
     options = parse_flags(arguments)
     log.configure(options.log_level, options.log_format)
     with contextlib.ExitStack() as cleanup:
@@ -36,7 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             configuration, web_configuration = load_both(options, load)
         except ConfigError as error:
             print(*error.problems, sep="\n", file=sys.stderr)
-            if not options.demo and not Path(options.config_file).exists():
+            found = os.path.exists(options.config_file)  # noqa: PTH110 - `Path.exists` raises for some names
+            if not options.demo and not found:
                 print(NO_CONFIG_FILE_ADVICE, file=sys.stderr)
             return EXIT_USAGE
         if options.check_config:

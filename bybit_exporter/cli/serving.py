@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import gc
 import ipaddress
@@ -15,11 +14,11 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from ..config import ConfigError
 from ..service import Service
 from ..web.server.listen import bind, parse_address
 from .exit_status import EXIT_FAILURE, EXIT_OK
 from .flags import Options
+from .reload_thread import ReloadThread
 
 if TYPE_CHECKING:
     from ..web.server.server import WebServer
@@ -53,14 +52,15 @@ def serve(options: Options, service: Service, web_configuration: WebConfig) -> i
     events: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda signum, _: events.put(signum))
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])  # `main` has blocked it
+    reloads = ReloadThread(service.reload)
     service.start()  # before the web server, whose modules take a moment to load
-    web = _start_web(options, service, listeners, web_configuration, lambda: events.put(_WEB_SERVER_ENDED))
+    web = _start_web(options, service, reloads, listeners, web_configuration, lambda: events.put(_WEB_SERVER_ENDED))
     for listener in listeners:
         announce(listener, web_configuration)
     _collect_garbage_less_often()
     while (event := events.get()) == signal.SIGHUP:
-        with contextlib.suppress(ConfigError):  # the service has logged it
-            service.reload()
+        reloads.request()  # if it fails, the service logs it
     _log.info("stopping")
     web.stop()
     service.stop()
@@ -77,6 +77,7 @@ def _bind_problem(error: OSError, address: str) -> str:
 def _start_web(
     options: Options,
     service: Service,
+    reloads: ReloadThread,
     listeners: Sequence[socket.socket],
     web_configuration: WebConfig,
     on_end: Callable[[], None],
@@ -86,7 +87,7 @@ def _start_web(
     from ..web.server.server import WebServer
 
     web_options = WebOptions(options.telemetry_path, options.demo, options.lifecycle, options.shard)
-    app = create_app(service.store, web_options, service.reload)
+    app = create_app(service.store, web_options, reloads.request)
     reloader = WebConfigReloader(options.web_config_file, web_configuration)
     web = WebServer(app, listeners, on_end, reloader, options.max_connections)
     web.start()

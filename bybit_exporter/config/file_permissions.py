@@ -8,7 +8,10 @@ from pathlib import Path
 
 
 def warnings_of(paths: Iterable[Path]) -> list[str]:
-    """Returns a warning for each file that every user of the machine can read. Missing files are ignored."""
+    """Returns a warning for each file that every user of the machine can read. Missing files are ignored.
+
+    So are paths with characters that no path may have: reading the file has reported them.
+    """
     return [
         f"{path} holds a secret, and every user of this machine can read it; try: chmod o-r {path}"
         for path in dict.fromkeys(paths)
@@ -19,5 +22,5 @@ def warnings_of(paths: Iterable[Path]) -> list[str]:
 def _world_readable(path: Path) -> bool:
     try:
         return bool(path.stat().st_mode & stat.S_IROTH)
-    except OSError:
+    except (OSError, ValueError):
         return False

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
+import stat
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from .. import durations
 from . import strict_yaml
@@ -49,8 +51,13 @@ def load(path: str | Path, read: Callable[[Section], T]) -> T:
 
 
 def read_text(path: Path, limit: int) -> str:
-    """Reads a text file of at most ``limit`` bytes. Raises OSError, or ValueError if the content is wrong."""
-    with path.open("rb") as file:
+    """Reads a text file of at most ``limit`` bytes. Raises OSError, or ValueError if the file or its content is wrong.
+
+    A pipe or a device is refused, since reading it may never end.
+    """
+    with _open(path) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise ValueError("is not a regular file")
         content = file.read(limit + 1)
     if len(content) > limit:
         raise ValueError(f"is larger than {limit} bytes")
@@ -58,6 +65,14 @@ def read_text(path: Path, limit: int) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         raise ValueError("is not UTF-8") from None
+
+
+def _open(path: Path) -> BinaryIO:
+    """Opens a file without waiting, also a pipe. Raises OSError, or ValueError if no file can have this path."""
+    try:
+        return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
+    except ValueError:
+        raise ValueError("cannot be read: its path contains a character that no path may have") from None
 
 
 class Section:

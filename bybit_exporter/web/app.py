@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 
 from isal import isal_zlib
@@ -31,6 +32,9 @@ GZIP = 16 + isal_zlib.MAX_WBITS
 LARGE_BYTES = 1 << 20
 """Bodies from this size are sent in parts, and compressed in a thread, since that takes half a millisecond."""
 
+RELOAD_SECONDS = 30.0
+"""How long a request waits for the reload to end. It is less than the time that a client has for an answer."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebOptions:
@@ -42,10 +46,14 @@ class WebOptions:
     shard: Shard = SINGLE_SHARD
 
 
-def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) -> Starlette:
-    """Makes the ASGI application, without access control. ``reload`` raises an exception if it fails."""
-    page_cache = PageCache(lambda query: _render(store, options, query), store.now, lambda: store.generation)
-    endpoints = _Endpoints(store, options, reload, page_cache)
+def create_app(store: Store, options: WebOptions, request_reload: Callable[[], Future[None]]) -> Starlette:
+    """Makes the ASGI application, without access control.
+
+    ``request_reload`` returns at once. Its future, which several requests may share, ends when the reload has ended,
+    and has an exception if it failed.
+    """
+    pages = PageCache(lambda query: _render(store, options, query), store.now, lambda: store.generation)
+    endpoints = _Endpoints(store, options, request_reload, pages)
     app = Starlette(
         routes=[
             Route(options.telemetry_path, endpoints.metrics),
@@ -67,7 +75,7 @@ def create_app(store: Store, options: WebOptions, reload: Callable[[], None]) ->
 class _Endpoints:
     store: Store
     options: WebOptions
-    reload_configuration: Callable[[], None]
+    request_reload: Callable[[], Future[None]]
     pages: PageCache
     rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Renders one page at a time, so that scrapes compete with one thread at most."""
@@ -107,15 +115,31 @@ class _Endpoints:
         return _text(200, "ready") if self.store.ready else _text(503, "not every account has been polled yet")
 
     async def reload(self, request: Request) -> Response:
+        """Reloads the configuration, and answers when that has ended.
+
+        Requests that come while a reload runs wait for the next one, which is one for all of them.
+        If it takes long, for example since a file system hangs, the answer is 500 and the reload goes on.
+        """
         if not self.options.lifecycle:
             return _text(403, "start with --web.enable-lifecycle to allow this")
         if request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin") or "Origin" in request.headers:
             return _text(403, "a web page may not do this")
-        try:
-            await asyncio.to_thread(self.reload_configuration)
-        except Exception as error:
+        ended = asyncio.wrap_future(self.request_reload())
+        gone = asyncio.create_task(_disconnect(request))
+        await asyncio.wait([ended, gone], timeout=RELOAD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        if not ended.done():
+            ended.cancel()
+            return _text(500, f"the reload has not ended within {RELOAD_SECONDS:g} seconds; it goes on")
+        if error := ended.exception():
             return _text(500, str(error))
         return _text(200, "reloaded")
+
+
+async def _disconnect(request: Request) -> None:
+    """Waits until the client has left, or the server has closed the connection since it stops."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _status_page(pages: PageCache, query: Query) -> tuple[str, str]:

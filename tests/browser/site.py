@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from concurrent.futures import Future
 from decimal import Decimal
 from typing import Any, Self
 
@@ -96,7 +97,7 @@ class Site:
         listener = bind("127.0.0.1", self._port)
         self._port = listener.getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self._port}/"
-        app = create_app(self.store, self.options, lambda: None)
+        app = create_app(self.store, self.options, Future)
         self._server = uvicorn.Server(
             uvicorn.Config(app, lifespan="off", log_config=None, access_log=False, timeout_graceful_shutdown=1)
         )

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,7 +33,7 @@ from bybit_exporter.sandbox import (
     SandboxServer,
     faults,
 )
-from tests.exporter_process import ROOT, ExporterProcess, config_for, parse, run_exporter, write_private
+from tests.exporter_process import ROOT, ExporterProcess, HangingReads, config_for, parse, run_exporter, write_private
 from tests.support import eventually, require_real
 
 pytestmark = pytest.mark.usefixtures("private_files")
@@ -105,6 +106,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.usefixtures("restored_process")
 @pytest.mark.parametrize(("flags", "complaint"), BROKEN, ids=[" ".join(flags) for flags, _ in BROKEN])
 def test_broken_command_lines(flags: list[str], complaint: str, capsys: pytest.CaptureFixture[str]) -> None:
     """In this process, which is the same program: it says so before it sets up anything."""
@@ -355,6 +357,42 @@ def test_a_second_signal_changes_nothing(server: SandboxServer, main: Account, t
         assert_ends(exporter, signal.SIGINT)
 
 
+@ENDINGS
+@pytest.mark.parametrize("way", ["SIGHUP", "POST"])
+def test_a_signal_ends_it_while_a_reload_hangs(
+    server: SandboxServer, tmp_path: Path, number: signal.Signals, way: str
+) -> None:
+    reads, config = HangingReads(tmp_path), config_for(server.exchange, server.base_url)
+    with ExporterProcess(config, tmp_path, ["--web.enable-lifecycle"], reads.environ) as exporter:
+        reads.start()
+        with contextlib.ExitStack() as cleanup:
+            if way == "SIGHUP":
+                exporter.send(signal.SIGHUP)
+            else:
+                client = cleanup.enter_context(connect(exporter))
+                client.sendall(b"POST /-/reload HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            reads.wait_for_reader()
+            assert_ends(exporter, number)
+
+
+def test_sighup_during_the_start_reloads_as_soon_as_it_runs(server: SandboxServer, tmp_path: Path) -> None:
+    reads, config = HangingReads(tmp_path), config_for(server.exchange, server.base_url)
+    reads.start()
+    exporter = ExporterProcess(config, tmp_path, (), reads.environ)
+
+    def send_during_start() -> None:
+        reads.wait_for_reader()
+        exporter.send(signal.SIGHUP)
+        reads.stop()
+
+    sender = threading.Thread(target=send_during_start)
+    sender.start()
+    with exporter:
+        sender.join()
+        eventually(lambda: list(exporter.events("configuration reloaded")), 10)
+        assert_ends(exporter, signal.SIGTERM)
+
+
 def connect(exporter: ExporterProcess) -> socket.socket:
     host, _, port = exporter.base_url.removeprefix("http://").rpartition(":")
     return socket.create_connection((host, int(port)), timeout=10)
@@ -365,7 +403,7 @@ def assert_ends(exporter: ExporterProcess, number: signal.Signals) -> None:
     busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
     exporter.send(number)
     exporter.ends_with(0, within=8.0 if busy else 2.0)
-    assert "Traceback" not in exporter.raw_log
+    assert "Traceback" not in exporter.raw_log, exporter.raw_log
 
 
 def test_an_address_in_use(server: SandboxServer, tmp_path: Path) -> None:
@@ -387,7 +425,7 @@ def test_make_run_passes_flags_to_the_exporter(tmp_path: Path) -> None:
 
 
 def test_several_listen_addresses_are_all_served(server: SandboxServer, tmp_path: Path) -> None:
-    flags = ["--web.listen-address=127.0.0.2:0"]  # beside 127.0.0.1:0
+    flags = ["--web.listen-address=127.0.0.1:0", "--web.listen-address=127.0.0.2:0"]
     with ExporterProcess(config_for(server.exchange, server.base_url), tmp_path, flags) as exporter:
         eventually(lambda: len(list(exporter.events("listening"))) == 2, 10)
         urls = [event["url"] for event in exporter.events("listening")]
@@ -403,6 +441,14 @@ def test_no_configuration_file_says_what_to_do(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert problem == "config.yaml: cannot be read: No such file or directory"
     assert all(word in advice for word in ("config.example.yaml", "--config.file", "--demo"))
+
+
+def test_configuration_file_with_too_long_a_name_is_one_problem(tmp_path: Path) -> None:
+    name = "x" * 300
+    done = run_exporter(f"--config.file={name}", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"{name}: cannot be read: File name too long\n")
+    assert "Traceback" not in done.stderr
 
 
 def test_an_address_that_nobody_here_has(server: SandboxServer, tmp_path: Path) -> None:

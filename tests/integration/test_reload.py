@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ import requests
 
 from bybit_exporter.config import Config, ConfigError
 from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Holding, SandboxServer, faults
-from tests.exporter_process import ExporterProcess, config_for
+from bybit_exporter.web import app as web_app
+from bybit_exporter.web.app import LARGE_BYTES, WebOptions, create_app
+from bybit_exporter.web.server.listen import bind
+from bybit_exporter.web.server.server import WebServer
+from tests.exporter_process import ExporterProcess, HangingReads, config_for
 from tests.in_process import HOLDINGS, Running, account_for
 from tests.support import eventually, polls_of
 
@@ -345,6 +350,40 @@ def test_a_rotated_secret_is_taken_up_from_the_same_file(
         exporter.send(signal.SIGHUP)
         exporter.wait_for(1.0, "bybit_up", account="one")
         eventually(lambda: (exporter.value("bybit_polls_total", account="two") or 0) > two)
+
+
+def test_many_requests_while_a_reload_hangs_delay_nothing_else_and_are_answered_after_it(
+    exchange: tuple[Exchange, SandboxServer], tmp_path: Path
+) -> None:
+    held, server = exchange
+    held.accounts["one"].holdings = {f"C{index}": Holding("1") for index in range(10_000)}  # compressed in a thread
+    reads, config = HangingReads(tmp_path), config_for(held, server.base_url)
+    requests_at_once = 50  # more than asyncio's threads
+    with (
+        ExporterProcess(config, tmp_path, ["--web.enable-lifecycle"], reads.environ) as exporter,
+        ThreadPoolExecutor(requests_at_once) as clients,
+    ):
+        eventually(lambda: exporter.get("/-/ready").status_code == 200, 20)
+        reads.start()
+        answers = [clients.submit(reload_over_http, exporter) for _ in range(requests_at_once)]
+        reads.wait_for_reader()
+        assert exporter.get("/").status_code == 200
+        assert len(exporter.get("/metrics").text) > LARGE_BYTES
+        assert not any(answer.done() for answer in answers)
+        reads.stop()
+        assert {answer.result().status_code for answer in answers} == {200}
+        assert len(list(exporter.events("configuration reloaded"))) < requests_at_once
+
+
+def test_reload_that_takes_too_long_is_answered_500(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(web_app, "RELOAD_SECONDS", 0.1)
+    with Running() as running, bind("127.0.0.1", 0) as listener:
+        app = create_app(running.service.store, WebOptions(lifecycle=True), Future)  # a reload that never ends
+        web = WebServer(app, [listener], lambda: None)
+        web.start()
+        answer = requests.post(f"http://127.0.0.1:{listener.getsockname()[1]}/-/reload", timeout=10)
+        web.stop()
+    assert (answer.status_code, answer.text) == (500, "the reload has not ended within 0.1 seconds; it goes on\n")
 
 
 def entries(directory: Path) -> int:

@@ -6,7 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from random import Random
 
@@ -39,7 +39,7 @@ def served(running: Running) -> Iterator[str]:
     """The address under which the figures can be scraped."""
     with bind("127.0.0.1", 0) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
-        web = WebServer(create_app(running.service.store, WebOptions(), lambda: None), [listener], lambda: None)
+        web = WebServer(create_app(running.service.store, WebOptions(), Future), [listener], lambda: None)
         web.start()
         yield address
         web.stop()

@@ -298,6 +298,11 @@ CASES = [
         ('accounts[0].api_secret_file: the file "{directory}" cannot be read: Is a directory',),
     ),
     Broken(
+        "path of a secret file with a null character",
+        account(f'api_key_file: "a\\0b", api_secret: {CANARY}'),
+        ("accounts[0].api_key_file: the file cannot be read: its path contains a character that no path may have",),
+    ),
+    Broken(
         "secret file of two lines",
         account(f"api_key: {CANARY}, api_secret_file: secret"),
         (f"accounts[0].api_secret_file: the file {NO_SECRET}",),

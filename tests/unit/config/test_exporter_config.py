@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
@@ -81,14 +82,36 @@ def test_file_without_permission_is_one_problem(tmp_path: Path, monkeypatch: pyt
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(Path, "open", refuse)  # root may read everything
+    monkeypatch.setattr(schema, "open", refuse, raising=False)  # root may read everything
     with pytest.raises(ConfigError, match=r"^x\.yaml: cannot be read: Permission denied$"):
         config.load("x.yaml", {})
 
 
-def test_device_without_end_is_refused() -> None:
-    with pytest.raises(ConfigError, match=f"^/dev/zero: is larger than {schema.MAX_FILE_BYTES} bytes$"):
-        config.load("/dev/zero", {})
+def test_file_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.touch()
+    os.truncate(path, schema.MAX_FILE_BYTES + 1)
+    with pytest.raises(ConfigError, match=f": is larger than {schema.MAX_FILE_BYTES} bytes$"):
+        config.load(path, {})
+
+
+def test_file_that_is_a_pipe_or_a_device_is_refused_at_once(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    for path in (pipe, link, Path("/dev/zero")):
+        with pytest.raises(ConfigError) as caught:
+            config.load(path, {})
+        assert caught.value.problems == [f"{path}: is not a regular file"]
+
+
+def test_file_behind_symbolic_links_is_read(tmp_path: Path) -> None:
+    """Kubernetes mounts secrets so."""
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "config.yaml").write_text(MINIMAL)
+    (tmp_path / "current").symlink_to("data")
+    (tmp_path / "config.yaml").symlink_to("current/config.yaml")
+    assert config.load(tmp_path / "config.yaml", {}).accounts
 
 
 def test_subaccounts_or_products_of_one_key_in_two_accounts_are_a_warning(tmp_path: Path) -> None:
