@@ -80,8 +80,7 @@ def test_settings_change_the_rules() -> None:
     liquidation = alert(settings, "BybitLiquidationNear", "critical")
     assert "bybit:maintenance_margin_ratio[6h]) > 0.6" in liquidation["expr"]
     assert (
-        "max by (cluster, team, namespace, job, account) "
-        '(bybit_up{cluster=~"eu|us", job="bybit"}) == 1'
+        'max by (cluster, team, namespace, job, account) (bybit_up{cluster=~"eu|us", job="bybit"}) == 1'
     ) in liquidation["expr"]
     assert liquidation["annotations"]["runbook_url"] == "https://wiki.example.org/bybit#bybitliquidationnear"
     assert alert(settings, "BybitPollsFailing", "warning")["for"] == "30m"
