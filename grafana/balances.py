@@ -79,7 +79,8 @@ def status_over_time(queries: Queries) -> Json:
 def without_balances(queries: Queries) -> Json:
     """The accounts without balances, and why."""
     balances = queries.select("bybit_asset_free", ACCOUNT, WALLET)
-    missing = f"unless on ({queries.by_account}) {balances}"
+    read = f"{queries.select('bybit_up', ACCOUNT, WALLET)} == 1"  # an empty account is read, too
+    missing = f"unless on ({queries.by_account}) ({balances} or {read})"
     return table(
         "Accounts without balances",
         f"Accounts that have no balances now. {WHY_MISSING} The README explains each reason.",

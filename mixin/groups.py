@@ -19,6 +19,7 @@ from .settings import SEVERITIES, Levels, Settings, SettingsError, Thresholds
 FOLDER = Path(__file__).parent / "rules"
 GROUPS = (
     "watchdog",
+    "accounts",
     "status",
     "polls",
     "readings",

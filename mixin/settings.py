@@ -47,7 +47,7 @@ class Thresholds:
     """Share of the free balance of a coin that is gone within an hour."""
 
     account_value_fall: float = 0.25
-    """Share of an account's value that a trade cannot cost: a fall is more than this."""
+    """Share of an account's value that a trade cannot cost, where a coin that was bought has no price."""
 
     poll_overdue_seconds: float = 300
     """How late a poll may be."""

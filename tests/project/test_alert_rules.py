@@ -126,7 +126,8 @@ def test_bans_and_near_liquidations_page_and_the_rest_is_mailed(rule: Rule) -> N
     name, severity = rule["alert"], rule["labels"]["severity"]
     labels = [f"alertname={name}", f"severity={severity}", "job=bybit", "account=main"]
     receiver = run("amtool", "config", "routes", "test", f"--config.file={ALERTMANAGER}", *labels).split()
-    paged = severity == "critical" and name in ("BybitAccountBanned", "BybitSubaccountBanned", "BybitLiquidationNear")
+    paging = ("BybitAccountBanned", "BybitAccountRefused", "BybitSubaccountBanned", "BybitLiquidationNear")
+    paged = severity == "critical" and name in paging
     assert receiver == ["outside" if name == "BybitWatchdog" else "page" if paged else "mail"]
 
 
@@ -198,6 +199,7 @@ def test_every_reason_of_a_failure_belongs_to_one_alert() -> None:
     assert reasons(recorded["bybit:address_blocked"]) == {"ip_rate_limit"}
     for name in ("BybitLimitsExceeded", "BybitPollsFailing"):
         assert "bybit:address_blocked" in by_name[name]["expr"]
+    assert reasons(recorded["bybit:account_refused"]) == {"account_mode"}  # Alertmanager shows one of the two
     assert credentials | limits | {"banned", "ip_rate_limit"} <= set(FailureReason)
 
 
@@ -207,6 +209,9 @@ def test_alerts_on_polls_outlast_the_wait_after_one_failure(name: str) -> None:
     for rule in (rule for rule in ALERTS if rule["alert"] == name and "bybit:poll_failures_20m" in rule["expr"]):
         wait = PAUSE_ALL_SECONDS if name == "BybitLimitsExceeded" else SLOW_RETRY_SECONDS
         assert durations.parse(rule["for"]) > wait + LONGEST_POLL_INTERVAL_SECONDS
+    if name == "BybitAccountRefused":
+        [refused] = [rule for rule in ALERTS if rule["alert"] == name]
+        assert durations.parse(refused["for"]) > SLOW_RETRY_SECONDS
     for rule in (rule for rule in ALL_RULES if "increase(" in rule["expr"]):
         windows = re.findall(r"\[(\w+)\]", rule["expr"])
         assert all(durations.parse(window) > PAUSE_ALL_SECONDS + LONGEST_POLL_INTERVAL_SECONDS for window in windows)

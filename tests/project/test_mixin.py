@@ -78,10 +78,10 @@ def test_settings_of_ones_own_give_valid_files(tmp_path: Path) -> None:
 def test_settings_change_the_rules() -> None:
     settings = from_mapping(OWN)
     liquidation = alert(settings, "BybitLiquidationNear", "critical")
-    assert liquidation["expr"].strip() == (
-        "max by (cluster, team, namespace, job, account, account_type) "
-        '(bybit_account_maintenance_margin_ratio{cluster=~"eu|us", job="bybit"}) > 0.6'
-    )
+    assert "bybit:maintenance_margin_ratio[6h]) > 0.6" in liquidation["expr"]
+    assert (
+        'max by (cluster, team, namespace, job, account) (bybit_up{cluster=~"eu|us", job="bybit"}) == 1'
+    ) in liquidation["expr"]
     assert liquidation["annotations"]["runbook_url"] == "https://wiki.example.org/bybit#bybitliquidationnear"
     assert alert(settings, "BybitPollsFailing", "warning")["for"] == "30m"
     assert alert(settings, "BybitPollsFailing", "critical")["for"] == "1h"
