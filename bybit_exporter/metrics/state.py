@@ -46,10 +46,12 @@ class Cached(Struct, Generic[T], frozen=True):
     def with_result(self, result: JobResult[T]) -> Cached[T] | None:
         """The state after a result; None if the exchange does not offer the resource. A failure keeps the value.
 
-        A resource that was read once is not unavailable later: that it cannot be read any more is a failure.
+        A resource that was read once is not unavailable later: that it cannot be read any more is a failure. A
+        subaccount may be gone, though.
         """
         if isinstance(result.outcome, Failure):
-            return None if result.outcome.is_unavailable and self.up is None else replace(self, up=False)
+            may_be_unavailable = self.up is None or bool(result.subaccount)
+            return None if result.outcome.is_unavailable and may_be_unavailable else replace(self, up=False)
         return Cached(result.outcome, result.observed_at + result.stale_after_seconds, up=True)
 
     @property

@@ -93,7 +93,7 @@ class Pager:
         self.tokens.add(authorization)
         for alert in message["alerts"]:
             self.pages.append((fired(alert["labels"]), alert["status"]))
-            self.summaries.add(alert["annotations"]["summary"])
+            self.summaries.add(alert["annotations"].get("summary", ""))
 
 
 @dataclass

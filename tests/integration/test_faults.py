@@ -432,7 +432,7 @@ def test_how_often_the_exchange_is_asked(history: History, name: str) -> None:
     if reason in SELDOM:
         assert len(failed) == 1
         waits = [values.get(("bybit_next_poll_timestamp_seconds", ""), 0.0) for _, values in history.of(name)]
-        assert RARELY <= max(waits) - failed[0] < RARELY + 2 * INTERVAL + SLACK
+        assert RARELY - INTERVAL <= max(waits) - failed[0] < RARELY + INTERVAL + SLACK
     elif name == "limit reset in 3 s":
         assert all(3.0 <= later - earlier < 3.0 + INTERVAL + SLACK for earlier, later in itertools.pairwise(failed))
         assert 2 <= len(failed) <= 4

@@ -75,7 +75,7 @@ def test_withdrawals_of_several_pages_are_summed_and_valued() -> None:
 
 def test_coin_without_a_price_has_no_worth() -> None:
     with serving_a_funding_wallet() as serving:
-        serving.wait_for(1.0, "bybit_prices_up")
+        serving.wait_for(420.0, "bybit_asset_usd_value", coin="USDT")
         assert serving.series("bybit_asset_usd_value", "coin") == {("USDT",): 420.0, ("BTC",): 120000.0}
         assert serving.value("bybit_asset_free", coin="GIFT") == 9
 

@@ -8,7 +8,7 @@ from decimal import Decimal
 from ...bybit.client import Answer, Client
 from ...bybit.errors import NO_PERMISSION
 from ...bybit.withdrawals import read_withdrawals
-from ...model import FailureReason, Resource
+from ...model import Resource
 from .job import Job
 
 
@@ -16,7 +16,7 @@ class WithdrawalsJob(Job[Mapping[str, Decimal]]):
     """Reads the sum of the withdrawals in progress by coin, if the key may read them."""
 
     resource = Resource.WITHDRAWALS
-    unavailable_if = frozenset({NO_PERMISSION, FailureReason.ACCOUNT_MODE})
+    unavailable_if = frozenset({NO_PERMISSION})
 
     def read(self, client: Client) -> Answer[Mapping[str, Decimal]]:
         return read_withdrawals(client, self.account)

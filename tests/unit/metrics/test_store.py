@@ -446,3 +446,11 @@ def test_value_of_a_funding_account_ends_when_its_withdrawals_expire(store: Stor
     clock.now = 90.0
     assert series(store, "bybit_asset_usd_value", account="fund") is None
     assert series(store, "bybit_withdrawals_up", account="fund") == 0
+
+
+def test_balance_of_a_subaccount_that_is_gone_ends(store: Store) -> None:
+    main = account()
+    store.replace_accounts([main])
+    for outcome in ([make_balance("ETH", "1")], make_failure(is_unavailable=True)):
+        store.apply(make_result(main, outcome, 0.0, Resource.SUBACCOUNT_BALANCES, subaccount="gone"), 0.0)
+    assert series(store, "bybit_subaccount_balances_up", subaccount="gone") is None
