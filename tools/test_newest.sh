@@ -3,7 +3,10 @@
 # pyproject.toml admits, in an environment of its own. Does nothing if those are the locked ones, which `make test` has.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-tests=(test_transport test_store test_web test_tls test_tls_contexts test_misbehaving_clients test_listen)
+tests=(
+    tests/unit/bybit/test_transport.py tests/unit/metrics/test_store.py tests/unit/web/server
+    tests/integration/test_web.py tests/integration/test_tls.py tests/integration/test_misbehaving_clients.py
+)
 
 environment=build/newest
 .venv/bin/python -m venv --clear "$environment"
@@ -17,8 +20,4 @@ fi
 printf 'Newer than the lock:\n%s\n' "$newer"
 "$environment/bin/pip" install --quiet --upgrade --no-build-isolation --editable '.[dev]'
 
-files=()
-for name in "${tests[@]}"; do
-    files+=("$(find tests -name "$name.py" | grep .)") # fails if a test has been renamed
-done
-"$environment/bin/pytest" --numprocesses=auto --dist=loadfile "${files[@]}"
+"$environment/bin/pytest" --numprocesses=auto --dist=loadfile "${tests[@]}"
