@@ -50,7 +50,7 @@ class Cached(Struct, Generic[T], frozen=True):
         subaccount may be gone, though.
         """
         if isinstance(result.outcome, Failure):
-            may_be_unavailable = self.up is None or bool(result.subaccount)
+            may_be_unavailable = self.value is None or bool(result.subaccount)
             return None if result.outcome.is_unavailable and may_be_unavailable else replace(self, up=False)
         return Cached(result.outcome, result.observed_at + result.stale_after_seconds, up=True)
 

@@ -96,7 +96,7 @@ class Wire(Protocol):
         """Close the connection with RST, which discards data that was not delivered yet."""
 
     def pause(self, seconds: float) -> bool:
-        """Wait for so many seconds. False: the server stops (returns at once), or the client has disconnected."""
+        """Wait for this long. False: the server stops (returns at once), or the client has disconnected."""
 
 
 class Fault(Protocol):

@@ -92,7 +92,7 @@ def move_maintenance_ratio(start: float) -> Callable[[Account, float], None]:
 
 
 def maintenance_ratio(seconds: float) -> float:
-    """The maintenance margin ratio after so many seconds: lowest first, highest after half a cycle."""
+    """The maintenance margin ratio at this time in the cycle (seconds): lowest first, highest after half a cycle."""
     middle, swing = (LOWEST_RATIO + HIGHEST_RATIO) / 2, (HIGHEST_RATIO - LOWEST_RATIO) / 2
     return middle - swing * math.cos(2 * math.pi * seconds / CYCLE_SECONDS)
 

@@ -47,7 +47,7 @@ def pay(payer: Member, payee: Member, coin: str, random: Random) -> None:
 
 
 def state_at(seconds: float) -> int:
-    """The state after so many seconds."""
+    """The state at this time in the cycle (seconds)."""
     elapsed = seconds % sum(lasts for lasts, _ in STATES)
     for lasts, state in STATES:
         elapsed -= lasts

@@ -147,4 +147,6 @@ def test_cached_that_was_read_once_is_not_unavailable_later() -> None:
     unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
     read = Cached(5, 40.0, up=True)
     assert read.with_result(unavailable) == Cached(5, 40.0, up=False)
-    assert read.as_of(40.0).with_result(unavailable) == Cached(None, up=False), "nor after its value has expired"
+    failed_first = Cached[int]().with_result(make_result(ACCOUNT, make_failure(), 10.0, Resource.PRODUCTS))
+    assert failed_first == Cached(None, up=False)
+    assert failed_first.with_result(unavailable) is None, "it was never read, so it may still be unavailable"
