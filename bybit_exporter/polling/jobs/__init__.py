@@ -1,6 +1,6 @@
 """The jobs: a module for each kind of data that is read from the exchange.
 
-A new job is a module with a subclass of `Job`, a line in `create_jobs`, and rows in
+A new job is a module with a subclass of `Job`, a line in `_jobs_of`, and rows in
 `bybit_exporter.metrics.resource_families`.
 """
 
@@ -29,11 +29,12 @@ def create_jobs(accounts: Sequence[Account], prices_interval_seconds: float | No
     if prices_interval_seconds is not None:
         jobs.append(PricesJob(None, prices_interval_seconds))
     for account in accounts:
-        jobs += _other_jobs(account)
+        jobs += _jobs_of(account)
     return jobs
 
 
-def _other_jobs(account: Account) -> Iterator[Job[Any]]:
+def _jobs_of(account: Account) -> Iterator[Job[Any]]:
+    """All jobs of this account except the poll."""
     interval = max(MIN_INTERVAL_SECONDS, account.poll_interval_seconds)
     if account.account_type is AccountType.FUND:
         yield WithdrawalsJob(account, interval)
