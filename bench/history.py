@@ -35,7 +35,10 @@ Series = tuple[str, float, float]
 
 
 def series_of(accounts: int, now: float) -> list[Series]:
-    """The series of an exporter with this number of healthy accounts of 20 coins."""
+    """The series of an exporter with this number of healthy accounts of 20 coins, and those that rules recorded of it.
+
+    An empty ``instance`` stands for none, since recorded series have none.
+    """
     chance = random.Random(1)  # noqa: S311, figures for a measurement
     found: list[Series] = [
         ("bybit_prices_up", 1, 0),
@@ -58,6 +61,8 @@ def series_of(accounts: int, now: float) -> list[Series]:
         found += [(f'bybit_poll_failures_total{{{typed},reason="{reason}"}}', 0, 0) for reason in FailureReason]
         found += [
             (f"bybit_up{{{typed}}}", 1, 0),
+            (f'bybit:account_up{{{typed},instance=""}}', 1, 0),
+            (f'bybit:account_configured{{{account},instance=""}}', 1, 0),
             (f"bybit_polls_total{{{typed}}}", 1000, 0),
             (f"bybit_last_success_timestamp_seconds{{{typed}}}", now, 0),
             (f"bybit_next_poll_timestamp_seconds{{{typed}}}", now + 86400, 0),
@@ -135,7 +140,7 @@ def prometheus_with_history(directory: Path, series: Sequence[Series], seconds: 
         configuration.write_text(
             f"global: {{scrape_interval: {SCRAPE_SECONDS}s, scrape_timeout: {SCRAPE_SECONDS}s, "
             f"evaluation_interval: {STEP_SECONDS}s}}\n"
-            f"scrape_configs: [{{job_name: bybit, static_configs: [{{targets: ['{target}']}}]}}]\n"
+            f"scrape_configs: [{{job_name: bybit, honor_labels: true, static_configs: [{{targets: ['{target}']}}]}}]\n"
         )
         address = _free_address()
         command = ["prometheus", f"--config.file={configuration}", "--web.enable-lifecycle"]

@@ -1,7 +1,8 @@
 """The groups of rules, made of the files in ``mixin/rules/`` and the settings.
 
 In the files, ``<<name>>`` stands for a setting: ``<<exporter>>`` for the identity labels, ``<<account>>`` for these and
-``account``, and the name of a threshold for its value. ``for`` has a duration for each severity of an alert.
+``account``, and the name of a threshold for its value: in an alert that of its severity, in a recorded rule the lowest.
+``for`` has a duration for each severity of an alert.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ GROUPS = (
     "margin",
     "exporter",
     "shards",
+    "withdrawals",
     "balances",
     "balance_falls",
 )
@@ -120,7 +122,7 @@ def _values(settings: Settings, severity: str) -> Mapping[str, str]:
         "account": ", ".join((*settings.identity, "account")),
         "exporter_jobs": settings.exporter_jobs,
         "status_interval": settings.status_interval,
-        "balance_falls_interval": settings.balance_falls_interval,
+        "balances_interval": settings.balances_interval,
     }
     for field in fields(Thresholds):
         threshold = getattr(settings.thresholds, field.name)
@@ -128,6 +130,8 @@ def _values(settings: Settings, severity: str) -> Mapping[str, str]:
             values[field.name] = f"{threshold:g}"
         elif severity in SEVERITIES:
             values[field.name] = f"{getattr(threshold, severity):g}"
+        else:
+            values[field.name] = f"{min(threshold.warning, threshold.critical):g}"
     return values
 
 

@@ -77,9 +77,9 @@ class Settings:
     status_interval: str = ""
     """How often the rules on bans are evaluated. Empty: Prometheus's ``evaluation_interval``."""
 
-    balance_falls_interval: str = "1m"
-    """How often the rules are evaluated that look back an hour at every coin. `BybitFreeBalanceFell` comes up to this
-    much later."""
+    balances_interval: str = "1m"
+    """How often the rules are evaluated that read every coin. `BybitFreeBalanceFell` and `BybitFreeBalanceLow` may come
+    this much later."""
 
     wait: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Replaces ``for`` of an alert: ``{BybitPollsFailing: {warning: 10m}}``."""
@@ -121,7 +121,7 @@ def from_mapping(content: Any) -> Settings:
         "runbook_url": _text,
         "thresholds": _thresholds,
         "status_interval": _duration,
-        "balance_falls_interval": _duration,
+        "balances_interval": _duration,
         "wait": _wait,
         "disabled": lambda value, path: frozenset(_texts(value, path)),
     }

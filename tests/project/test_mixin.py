@@ -27,7 +27,7 @@ OWN: dict[str, Any] = {
     "runbook_url": "https://wiki.example.org/bybit",
     "thresholds": {"maintenance_margin_ratio": {"warning": 0.3, "critical": 0.6}, "free_balance_fall": 0.8},
     "status_interval": "3s",
-    "balance_falls_interval": "30s",
+    "balances_interval": "30s",
     "wait": {"BybitPollsFailing": {"warning": "30m"}, "BybitKeyNotChecked": {"warning": "0s"}},
     "disabled": ["BybitShardDoubled", "BybitPricesNotRead"],
 }
@@ -57,7 +57,7 @@ def test_settings_documented_in_alerts_md_are_valid_and_complete() -> None:
     groups(settings)
     assert given.keys() == set(Settings.__dataclass_fields__)
     defaults = Settings()
-    for name in ("identity", "exporter_jobs", "runbook_url", "thresholds", "balance_falls_interval", "disabled"):
+    for name in ("identity", "exporter_jobs", "runbook_url", "thresholds", "balances_interval", "disabled"):
         assert getattr(settings, name) == getattr(defaults, name)
 
 
@@ -79,6 +79,13 @@ def test_settings_change_the_rules() -> None:
     settings = from_mapping(OWN)
     liquidation = alert(settings, "BybitLiquidationNear", "critical")
     assert "bybit:maintenance_margin_ratio[6h]) > 0.6" in liquidation["expr"]
+    [recorded] = [
+        rule["expr"]
+        for group in groups(settings)
+        for rule in group["rules"]
+        if rule.get("record") == "bybit:maintenance_margin_ratio"
+    ]
+    assert recorded.count(" > 0.3") == 2
     assert (
         'max by (cluster, team, namespace, job, account) (bybit_up{cluster=~"eu|us", job="bybit"}) == 1'
     ) in liquidation["expr"]
@@ -91,7 +98,7 @@ def test_settings_change_the_rules() -> None:
     assert 'up{cluster=~"eu|us", job="bybit", job=~"money"}' in text
     intervals = {group["name"]: group.get("interval") for group in groups(settings)}
     assert intervals["bybit-status"] == "3s"
-    assert intervals["bybit-balance-falls"] == "30s"
+    assert intervals["bybit-balances"] == intervals["bybit-balance-falls"] == "30s"
 
 
 def test_selector_is_added_to_every_metric_and_to_nothing_else() -> None:
@@ -120,7 +127,7 @@ def test_selector_is_added_to_every_metric_and_to_nothing_else() -> None:
         ({"disabled": "BybitAccountBanned"}, "disabled: must be a list"),
         ({"identity": ["job", "a-b"]}, "identity: 'a-b' is not a label name"),
         ({"identity": ["job", "instance"]}, "identity: instance, pod and node change"),
-        ({"balance_falls_interval": 60}, "balance_falls_interval: 60 is not a duration"),
+        ({"balances_interval": 60}, "balances_interval: 60 is not a duration"),
         (["selector"], "the file: must be a mapping"),
     ],
 )
