@@ -9,7 +9,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -87,9 +87,7 @@ def _verify_clients(context: ssl.SSLContext, policy: ClientCertificatePolicy) ->
 
 
 def _load_pair(context: ssl.SSLContext, config: TlsConfig) -> None:
-    with ExitStack() as files:
-        certificate = files.enter_context(_file_of(config.certificate))
-        key = files.enter_context(_file_of(config.key.reveal()))
+    with _file_of(config.certificate) as certificate, _file_of(config.key.reveal()) as key:
         try:
             context.load_cert_chain(certificate, key, password=lambda: b"")  # never asks at a terminal
         except ssl.SSLError as error:
