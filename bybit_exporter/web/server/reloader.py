@@ -104,7 +104,7 @@ class WebConfigReloader:
         self.rules = self._make_rules(config, self.rules)
         expires = config.expires
         _log.info("web configuration reloaded", certificate_expires=expires and expires.isoformat())
-        for warning in (*config.warnings, *config.expired):
+        for warning in (*config.warnings, *config.expiry_problems):
             _log.warning(warning)
 
     def _make_rules(self, config: WebConfig, old: AccessRules | None) -> AccessRules:

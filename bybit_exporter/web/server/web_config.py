@@ -73,7 +73,7 @@ class WebConfig:
         return not_after(self.tls.certificate) if self.tls else None
 
     @property
-    def expired(self) -> list[str]:
+    def expiry_problems(self) -> list[str]:
         """A problem if the server's certificate has expired, else nothing."""
         if self.expires is None or self.expires > datetime.now(UTC):
             return []
