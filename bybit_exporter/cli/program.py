@@ -41,6 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.demo and not found:
                 print(NO_CONFIG_FILE_ADVICE, file=sys.stderr)
             return EXIT_USAGE
+        except OSError as error:
+            print(f"bybit-exporter: cannot load the configuration: {error.strerror}", file=sys.stderr)
+            return EXIT_FAILURE
         if options.check_config:
             return _write_result(b"ok\n", EXIT_OK)
         service = Service(configuration, load, options.shard)
