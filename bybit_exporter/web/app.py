@@ -49,8 +49,7 @@ class WebOptions:
 def create_app(store: Store, options: WebOptions, request_reload: Callable[[], Future[None]]) -> Starlette:
     """Makes the ASGI application, without access control.
 
-    ``request_reload`` returns at once. Its future, which several requests may share, ends when the reload has ended,
-    and has an exception if it failed.
+    ``request_reload`` returns at once. Its future ends when the reload has ended, and has an exception if it failed.
     """
     pages = PageCache(lambda query: _render(store, options, query), store.now, lambda: store.generation)
     endpoints = _Endpoints(store, options, request_reload, pages)
