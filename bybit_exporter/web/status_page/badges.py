@@ -1,4 +1,4 @@
-"""What the status page says of the state of an account: in a word or two, and at length."""
+"""Describes the state of an account on the status page: in short badges, and in a sentence."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _SEVERITY = {level: severity for severity, level in enumerate(Level)}
 
 
 class Badge(NamedTuple):
-    """State in a word or two. The page shows it with the shape and the colour of its level."""
+    """A state in a few words. The page shows it with the shape and the colour of its level."""
 
     level: Level
     text: str
