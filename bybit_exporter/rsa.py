@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 
-PEM_BEGINS = "-----BEGIN"
+PEM_PREFIX = "-----BEGIN"
 
 
 @lru_cache(maxsize=8192)

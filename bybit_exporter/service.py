@@ -1,4 +1,4 @@
-"""The parts, wired: from a configuration to a store that is kept current."""
+"""Connects the parts: polls what the configuration says, and keeps the results in the store."""
 
 from __future__ import annotations
 
@@ -41,9 +41,7 @@ class Service:
         self._transition_log = TransitionLog()
         self._poller = Poller(self.store, self._transition_log)
         self._reloading = threading.Lock()
-        self._config = config
-        self._client = self._connect(config.api)
-        self._apply(config, self._client, keep=True)
+        self._apply(config, self._connect(config.api), keep=True)
 
     def start(self) -> None:
         self._poller.start()

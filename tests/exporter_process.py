@@ -76,28 +76,31 @@ def parse(exposition: str) -> Samples:
 
 
 _READ_PIPE_FIRST = """
-import os
-from bybit_exporter import config
+import importlib, os
 
-honest = config.load
+module = importlib.import_module(os.environ["HANGING_MODULE"])
+honest = module.load
 
 def load(path):
     if os.path.exists(os.environ["PIPE"]):
         open(os.environ["PIPE"]).read()
     return honest(path)
 
-config.load = load
+module.load = load
 """
 
 
 class HangingReads:
-    """Makes an exporter with this ``environ`` hang when it reads its configuration, from `start` until `stop`."""
+    """Makes an exporter with this ``environ`` hang when it reads its configuration, from `start` until `stop`.
 
-    def __init__(self, directory: Path) -> None:
+    ``module`` has the function ``load`` that reads it.
+    """
+
+    def __init__(self, directory: Path, module: str = "bybit_exporter.config") -> None:
         (directory / "sitecustomize.py").write_text(_READ_PIPE_FIRST)
         self._pipe = directory / "pipe"
         self._writer = -1
-        self.environ = {"PYTHONPATH": str(directory), "PIPE": str(self._pipe)}
+        self.environ = {"PYTHONPATH": str(directory), "PIPE": str(self._pipe), "HANGING_MODULE": module}
 
     def start(self) -> None:
         os.mkfifo(self._pipe)

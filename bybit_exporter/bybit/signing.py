@@ -14,7 +14,7 @@ from .. import rsa
 
 def sign(secret: str, text: str) -> str:
     """Signs ``timestamp + key + recv_window + query_string``: with RSA if the secret is a PEM text, else with HMAC."""
-    return sign_rsa(secret, text) if secret.startswith(rsa.PEM_BEGINS) else sign_hmac(secret, text)
+    return sign_rsa(secret, text) if secret.startswith(rsa.PEM_PREFIX) else sign_hmac(secret, text)
 
 
 def sign_hmac(secret: str, text: str) -> str:

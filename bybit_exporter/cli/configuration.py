@@ -4,46 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING, TypeVar
+from typing import TypeVar
 
 import structlog
 
 from .. import config
 from ..config import Config, ConfigError
-from ..sharding import Shard
+from ..web.server import web_config
+from ..web.server.web_config import WebConfig
 from .flags import Options
-
-if TYPE_CHECKING:
-    from ..web.server.web_config import WebConfig
 
 T = TypeVar("T")
 
 _log = structlog.get_logger()
 
 
-def load_config(path: str) -> Config:
-    """Reads the configuration file and logs its warnings.
+def load_accounts(options: Options, demo: Config | None) -> Config:
+    """Loads the configuration file, unless there is a demo, logs its warnings, and keeps the accounts of this shard.
 
     Raises:
-        ConfigError: with every problem.
+        ConfigError: with every problem, also of other shards' accounts.
     """
-    configuration = config.load(path)
-    _warn(configuration.warnings)
-    return configuration
-
-
-def filter_by_shard(load: Callable[[], Config], shard: Shard) -> Callable[[], Config]:
-    """Returns a function that loads the whole configuration, with all its problems, and keeps the shard's accounts."""
-
-    def load_shard() -> Config:
-        whole = load()
-        accounts = tuple(account for account in whole.accounts if shard.has(account.name))
-        if shard.total > 1:
-            counts = {"accounts": len(accounts), "configured": len(whole.accounts)}
-            _log.info("polls a share of the accounts", shard=shard.number, total_shards=shard.total, **counts)
-        return replace(whole, accounts=accounts)
-
-    return load_shard
+    whole, shard = demo or config.load(options.config_file), options.shard
+    _warn(whole.warnings)
+    accounts = tuple(account for account in whole.accounts if shard.has(account.name))
+    if shard.total > 1:
+        counts = {"accounts": len(accounts), "configured": len(whole.accounts)}
+        _log.info("polls a share of the accounts", shard=shard.number, total_shards=shard.total, **counts)
+    return replace(whole, accounts=accounts)
 
 
 def load_both(options: Options, load: Callable[[], Config]) -> tuple[Config, WebConfig]:
@@ -52,15 +40,13 @@ def load_both(options: Options, load: Callable[[], Config]) -> tuple[Config, Web
     Raises:
         ConfigError: with the problems of both.
     """
-    from ..web.server import web_config
-
     problems: list[str] = []
     configuration = collect_problems(load, problems)
     path = options.web_config_file
-    web_configuration = collect_problems(lambda: web_config.load(path) if path else web_config.WebConfig(), problems)
+    web_configuration = collect_problems(lambda: web_config.load(path) if path else WebConfig(), problems)
     if web_configuration:
         _warn(web_configuration.warnings)
-        (problems.extend if options.check_config else _warn)(web_configuration.expired)
+        (problems.extend if options.check_config else _warn)(web_configuration.expiry_problems)
     if configuration is None or web_configuration is None or problems:
         raise ConfigError(problems)
     return configuration, web_configuration

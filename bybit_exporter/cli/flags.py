@@ -27,7 +27,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """The command line, checked."""
+    """The command line, checked. The fields have the names that the parser gives its values."""
 
     config_file: str
     listen_addresses: tuple[str, ...]
@@ -58,20 +58,9 @@ def parse_flags(arguments: Sequence[str] | None = None) -> Options:
     for index, address in enumerate(addresses):
         if address in addresses[:index]:
             parser.error(f"argument --web.listen-address: {address} is given twice")
-    return Options(
-        config_file=options.config_file,
-        listen_addresses=addresses,
-        telemetry_path=options.telemetry_path,
-        web_config_file=options.web_config_file,
-        max_connections=options.max_connections,
-        lifecycle=options.lifecycle or False,
-        log_level=options.log_level,
-        log_format=options.log_format,
-        check_config=options.check_config,
-        once=options.once,
-        demo=options.demo,
-        shard=shard,
-    )
+    values = vars(options) | {"listen_addresses": addresses, "lifecycle": bool(options.lifecycle), "shard": shard}
+    del values["total_shards"]
+    return Options(**values)
 
 
 class _Parser(argparse.ArgumentParser):

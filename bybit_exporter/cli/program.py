@@ -7,15 +7,16 @@ import errno
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 
 from .. import log
-from ..config import Config, ConfigError
+from ..config import ConfigError
 from ..service import BEFORE_EXPIRY, Service
-from .configuration import filter_by_shard, load_both, load_config
+from .configuration import load_accounts, load_both
 from .demo import start_demo
 from .exit_status import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
-from .flags import Options, parse_flags
+from .flags import parse_flags
 from .serving import serve
 
 NO_CONFIG_FILE_ADVICE = (
@@ -31,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse_flags(arguments)
     log.configure(options.log_level, options.log_format)
     with contextlib.ExitStack() as cleanup:
+        load = partial(load_accounts, options, start_demo(cleanup) if options.demo else None)
         try:
-            load = filter_by_shard(_loader(options, cleanup), options.shard)
             configuration, web_configuration = load_both(options, load)
         except ConfigError as error:
             print(*error.problems, sep="\n", file=sys.stderr)
@@ -40,17 +41,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if not options.demo and not found:
                 print(NO_CONFIG_FILE_ADVICE, file=sys.stderr)
             return EXIT_USAGE
+        except OSError as error:
+            print(f"bybit-exporter: cannot load the configuration: {error.strerror}", file=sys.stderr)
+            return EXIT_FAILURE
         if options.check_config:
             return _write_result(b"ok\n", EXIT_OK)
         service = Service(configuration, load, options.shard)
         return _poll_once(service) if options.once else serve(options, service, web_configuration)
-
-
-def _loader(options: Options, cleanup: contextlib.ExitStack) -> Callable[[], Config]:
-    if options.demo:
-        configuration = start_demo(cleanup)
-        return lambda: configuration
-    return lambda: load_config(options.config_file)
 
 
 def _poll_once(service: Service) -> int:

@@ -16,13 +16,13 @@ import structlog
 
 from ..service import Service
 from ..web.server.listen import bind, parse_address
+from ..web.server.web_config import WebConfig
 from .exit_status import EXIT_FAILURE, EXIT_OK
 from .flags import Options
 from .reload_thread import ReloadThread
 
 if TYPE_CHECKING:
     from ..web.server.server import WebServer
-    from ..web.server.web_config import WebConfig
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 """New objects until Python looks for circular garbage. With its default of 700, most scrapes would start a search."""

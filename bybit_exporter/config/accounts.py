@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import unicodedata
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..model import STALE_AFTER_INTERVALS, Account, AccountType
@@ -25,9 +25,9 @@ def read_account(section: Section, secrets: SecretReader, interval: float, stale
     account = Account(
         name=section.require("name", _name, ""),
         account_type=AccountType(section.require("account_type", schema.one_of(ACCOUNT_TYPES), ACCOUNT_TYPES[0])),
-        coins=section.optional("coins", _coins(section), None),
-        api_key=secrets.read_key(),
-        api_secret=secrets.read_secret(),
+        coins=section.optional("coins", partial(_coins, section), None),
+        api_key=secrets.read("api_key"),
+        api_secret=secrets.read("api_secret"),
         poll_interval_seconds=interval,
         stale_after_seconds=stale_after or STALE_AFTER_INTERVALS * interval,
         **_subaccounts(section),
@@ -35,16 +35,6 @@ def read_account(section: Section, secrets: SecretReader, interval: float, stale
     )
     section.finish()
     return account
-
-
-def missing_in_demo(account: Account) -> dict[str, str]:
-    """What the account asks for and demo trading does not have: a key of the account, and the problem."""
-    problems = {
-        "account_type": (account.account_type is AccountType.FUND, "has no funding wallet and no withdrawals"),
-        "subaccounts": (account.subaccounts, "has no subaccounts"),
-        "products": (account.products, "has no products outside the wallets"),
-    }
-    return {key: f"demo trading {problem}" for key, (is_wanted, problem) in problems.items() if is_wanted}
 
 
 def _name(value: Any) -> str:
@@ -63,22 +53,18 @@ def _subaccounts(section: Section) -> dict[str, bool]:
     return {"subaccounts": True, "subaccount_balances": bool(balances)}
 
 
-def _coins(section: Section) -> Callable[[Any], tuple[str, ...]]:
-    """Converter of a list of coins. It reports each wrong coin with its own path."""
-
-    def convert(value: Any) -> tuple[str, ...]:
-        if not isinstance(value, list) or not value:
-            raise ValueError("must be a list such as [BTC, USDT]; leave it out for every coin of the account")
-        for index, coin in enumerate(value):
-            if not isinstance(coin, str):
-                section.report(f"coins[{index}]", "must be a single value")
-            elif not is_coin_name(coin):
-                section.report(f"coins[{index}]", f"{schema.quote(coin)} is not an upper-case coin name")
-            elif coin in value[:index]:
-                section.report(f"coins[{index}]", f"{schema.quote(coin)} is listed twice")
-        return tuple(sys.intern(str(coin)) for coin in value)  # all accounts share one text
-
-    return convert
+def _coins(section: Section, value: Any) -> tuple[str, ...]:
+    """Converts a list of coins. Each wrong coin is reported with its own path."""
+    if not isinstance(value, list) or not value:
+        raise ValueError("must be a list such as [BTC, USDT]; leave it out for every coin of the account")
+    for index, coin in enumerate(value):
+        if not isinstance(coin, str):
+            section.report(f"coins[{index}]", "must be a single value")
+        elif not is_coin_name(coin):
+            section.report(f"coins[{index}]", f"{schema.quote(coin)} is not an upper-case coin name")
+        elif coin in value[:index]:
+            section.report(f"coins[{index}]", f"{schema.quote(coin)} is listed twice")
+    return tuple(sys.intern(str(coin)) for coin in value)  # all accounts share one text
 
 
 def is_coin_name(text: str) -> bool:

@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import durations
-from ..model import Account, Secret
+from ..model import Account, AccountType, Secret
 from . import schema
-from .accounts import missing_in_demo, read_account
+from .accounts import read_account
 from .api import ApiConfig, read_api
 from .file_permissions import warnings_of
 from .schema import Section
@@ -102,8 +102,12 @@ def _warn_of_shared_keys(accounts: Iterable[Account], key: str, is_wanted: Calla
 
 def _warn_of_demo(path: Path, sections: Sequence[Section], accounts: Sequence[Account]) -> list[str]:
     """A warning for everything that an account asks for and demo trading does not have."""
-    return [
-        f"{path}: {section.path}.{key}: {problem}"
-        for section, account in zip(sections, accounts, strict=True)
-        for key, problem in missing_in_demo(account).items()
-    ]
+    warnings = []
+    for section, account in zip(sections, accounts, strict=True):
+        lacking = {
+            "account_type": account.account_type is AccountType.FUND and "no funding wallet and no withdrawals",
+            "subaccounts": account.subaccounts and "no subaccounts",
+            "products": account.products and "no products outside the wallets",
+        }
+        warnings += [f"{path}: {section.path}.{key}: demo trading has {what}" for key, what in lacking.items() if what]
+    return warnings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,15 +13,10 @@ def warnings_of(paths: Iterable[Path]) -> list[str]:
 
     So are paths with characters that no path may have: reading the file has reported them.
     """
-    return [
-        f"{path} holds a secret, and every user of this machine can read it; try: chmod o-r {path}"
-        for path in dict.fromkeys(paths)
-        if _world_readable(path)
-    ]
-
-
-def _world_readable(path: Path) -> bool:
-    try:
-        return bool(path.stat().st_mode & stat.S_IROTH)
-    except (OSError, ValueError):
-        return False
+    warnings = []
+    for path in dict.fromkeys(paths):
+        with contextlib.suppress(OSError, ValueError):
+            if path.stat().st_mode & stat.S_IROTH:
+                problem = "holds a secret, and every user of this machine can read it"
+                warnings.append(f"{path} {problem}; try: chmod o-r {path}")
+    return warnings

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,48 +40,32 @@ class SecretReader:
         self.files: list[Path] = []
         """The files that were read for a secret."""
 
-    def read_key(self) -> Secret:
-        """The key. What is wrong is reported; then it is empty."""
-        return self._read("api_key", _secret)
-
-    def read_secret(self) -> Secret:
-        """The secret, or the private RSA key. What is wrong is reported; then it is empty."""
-        return self._read("api_secret", _secret_or_pem)
-
-    def _read(self, key: str, check: Callable[[str], Secret]) -> Secret:
-        def converter(source: Callable[[Any], tuple[str, str]]) -> Callable[[Any], Secret]:
-            def convert(value: Any) -> Secret:
-                subject, text = source(value)
-                return _checked(subject, text, key, check)
-
-            return convert
-
+    def read(self, key: str) -> Secret:
+        """Reads ``api_key`` or ``api_secret``. What is wrong is reported; then the secret is empty."""
         sources = {key: self._configured, f"{key}_file": self._from_file, f"{key}_env": self._from_environment}
-        secrets = [self._section.optional(name, converter(source), None) for name, source in sources.items()]
+        secrets = [self._section.optional(name, partial(source, key), None) for name, source in sources.items()]
         given = [name for name in sources if self._section.has(name)]
         if len(given) > 1:
             self._section.report(given[1], f"{given[0]} is given too; give exactly one of {', '.join(sources)}")
         elif not given:
-            return self._from_default_variable(key, check, f"missing; give one of {', '.join(sources)}")
+            return self._from_default_variable(key, f"missing; give one of {', '.join(sources)}")
         return next((secret for secret in secrets if secret is not None), Secret(""))
 
-    def _from_default_variable(self, key: str, check: Callable[[str], Secret], problem: str) -> Secret:
+    def _from_default_variable(self, key: str, problem: str) -> Secret:
         variable = f"BYBIT_{key.upper()}"
         try:
             if self._is_only_account and variable in self._environ:
-                return _checked(f"the environment variable {variable} ", self._environ[variable], key, check)
+                return _secret(key, self._environ[variable], f"the environment variable {variable} ")
             self._section.report(key, problem + (f", or set {variable}" if self._is_only_account else ""))
         except ValueError as error:
             self._section.report(key, str(error))
         return Secret("")
 
-    # The three sources. Each returns how a problem of the text begins, and the text.
-
-    def _configured(self, value: Any) -> tuple[str, str]:
+    def _configured(self, key: str, value: Any) -> Secret:
         self.files.append(self._path)
-        return "", schema.text(value)
+        return _secret(key, value)
 
-    def _from_file(self, value: Any) -> tuple[str, str]:
+    def _from_file(self, key: str, value: Any) -> Secret:
         name = schema.text(value)
         path = self._path.parent / name
         self.files.append(path)
@@ -90,12 +75,12 @@ class SecretReader:
             raise ValueError(_unreadable(name, path, error)) from None
         except ValueError as error:
             raise ValueError(f"the file {error}") from None
-        return "the file ", text.removesuffix("\n").removesuffix("\r")
+        return _secret(key, text.removesuffix("\n").removesuffix("\r"), "the file ")
 
-    def _from_environment(self, value: Any) -> tuple[str, str]:
+    def _from_environment(self, key: str, value: Any) -> Secret:
         name = schema.text(value)
         if name in self._environ:
-            return "the variable ", self._environ[name]
+            return _secret(key, self._environ[name], "the variable ")
         hint = "; write the name alone, without $" if name.startswith("$") else ""
         raise ValueError(f"the environment has no variable of this name{hint}")
 
@@ -107,7 +92,7 @@ def looks_like_secret(text: str) -> bool:
     """
     runs = re.findall(rf"[A-Za-z0-9]{{{_MIN_SECRET_CHARACTERS},}}", text)
     kinds = (str.islower, str.isupper, str.isdigit)
-    return rsa.PEM_BEGINS in text or any(sum(any(map(kind, run)) for kind in kinds) > 1 for run in runs)
+    return rsa.PEM_PREFIX in text or any(sum(any(map(kind, run)) for kind in kinds) > 1 for run in runs)
 
 
 def _unreadable(name: str, path: Path, error: OSError) -> str:
@@ -117,29 +102,24 @@ def _unreadable(name: str, path: Path, error: OSError) -> str:
     return f"the file {schema.quote(str(path.absolute()), MAX_PATH_CHARACTERS)} cannot be read: {error.strerror}"
 
 
-def _checked(subject: str, text: str, key: str, check: Callable[[str], Secret]) -> Secret:
-    """The secret that a text is. Raises ValueError with what is wrong, after the subject."""
+def _secret(key: str, value: Any, subject: str = "") -> Secret:
+    """The value of ``api_key`` or ``api_secret``. Raises ValueError with what is wrong, after the subject.
+
+    ``api_secret`` may be a private RSA key, whose public key the exchange holds.
+    """
     try:
-        if _VARIABLE_REFERENCE.fullmatch(schema.text(text)):
+        text = schema.text(value)
+        if _VARIABLE_REFERENCE.fullmatch(text):
             name = f"write the variable's name as {key}_env"
             raise ValueError(f"refers to an environment variable, which is not replaced here; {name}")
         if _IN_QUOTES.fullmatch(text):
             raise ValueError("begins and ends with a quote character, which no key or secret has; remove the quotes")
-        return check(text)
+        pem = text.strip()
+        if key == "api_secret" and pem.startswith(rsa.PEM_PREFIX):
+            rsa.private_key(pem)
+            return Secret(pem)
+        if not re.fullmatch(r"[!-~]+", text):
+            raise ValueError("contains a blank, a line break or another character that no key or secret has")
+        return Secret(text)
     except ValueError as error:
         raise ValueError(f"{subject}{error}") from None
-
-
-def _secret(text: str) -> Secret:
-    if not re.fullmatch(r"[!-~]+", text):
-        raise ValueError("contains a blank, a line break or another character that no key or secret has")
-    return Secret(text)
-
-
-def _secret_or_pem(text: str) -> Secret:
-    """The secret of a key that the exchange has made, or the private RSA key of one that the user has made."""
-    pem = text.strip()
-    if not pem.startswith(rsa.PEM_BEGINS):
-        return _secret(text)
-    rsa.private_key(pem)
-    return Secret(pem)

@@ -49,8 +49,7 @@ class WebOptions:
 def create_app(store: Store, options: WebOptions, request_reload: Callable[[], Future[None]]) -> Starlette:
     """Makes the ASGI application, without access control.
 
-    ``request_reload`` returns at once. Its future, which several requests may share, ends when the reload has ended,
-    and has an exception if it failed.
+    ``request_reload`` returns at once. Its future ends when the reload has ended, and has an exception if it failed.
     """
     pages = PageCache(lambda query: _render(store, options, query), store.now, lambda: store.generation)
     endpoints = _Endpoints(store, options, request_reload, pages)
@@ -81,21 +80,25 @@ class _Endpoints:
     """Renders one page at a time, so that scrapes compete with one thread at most."""
 
     async def metrics(self, request: Request) -> Response:
-        openmetrics = prefers_openmetrics(request.headers.get("Accept", ""))
+        accept = request.headers.get("Accept", "")
+        openmetrics = 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain")
         families = self.store.families(openmetrics=openmetrics)
-        headers = {"Vary": "Accept, Accept-Encoding"}
-        headers["Content-Type"] = OPENMETRICS if openmetrics else TEXT
+        size = sum(sum(map(len, family)) for family in families)
+        headers = {"Vary": "Accept, Accept-Encoding", "Content-Type": OPENMETRICS if openmetrics else TEXT}
         if quality(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip", "*"):
             headers["Content-Encoding"] = "gzip"
-            return Response(await _compressed(families), headers=headers)
-        if _size(families) < LARGE_BYTES:
-            return Response(_joined(families), headers=headers)
-        return _PartsResponse(families, headers)
+            body = await asyncio.to_thread(_compress, families) if size >= LARGE_BYTES else _compress(families)
+            return Response(body, headers=headers)
+        if size >= LARGE_BYTES:
+            return _PartsResponse(families, headers | {"Content-Length": str(size)})
+        return Response(b"".join(map(b"".join, families)), headers=headers)
 
     async def status_page(self, request: Request) -> Response:
         async with self.rendering:
-            html, policy = await asyncio.to_thread(_status_page, self.pages, Query.of(request.query_params))
-        return HTMLResponse(html, headers={"Content-Security-Policy": policy})
+            html = await asyncio.to_thread(self.pages.get, Query.of(request.query_params))
+        from .status_page.page import CONTENT_SECURITY_POLICY  # the first page has loaded this module in its thread
+
+        return HTMLResponse(html, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
     async def document(self, request: Request) -> Response:
         html, policy = await asyncio.to_thread(_document, request.url.path)
@@ -142,15 +145,8 @@ async def _disconnect(request: Request) -> None:
         pass
 
 
-def _status_page(pages: PageCache, query: Query) -> tuple[str, str]:
-    """The status page, and its Content-Security-Policy."""
-    from .status_page.page import CONTENT_SECURITY_POLICY  # only loaded when somebody opens the page
-
-    return pages.get(query), CONTENT_SECURITY_POLICY
-
-
 def _render(store: Store, options: WebOptions, query: Query) -> Page:
-    from .status_page.page import render
+    from .status_page.page import render  # only loaded when somebody opens the page
 
     return render(store, query, telemetry_path=options.telemetry_path, demo=options.demo, shard=options.shard)
 
@@ -170,7 +166,7 @@ class _PartsResponse(Response):
     """Joins the parts of the body one after the other, so that slow clients do not need a copy of the whole body."""
 
     def __init__(self, parts: Sequence[Sequence[bytes]], headers: Mapping[str, str]) -> None:
-        super().__init__(headers={**headers, "Content-Length": str(_size(parts))})
+        super().__init__(headers=headers)
         self._parts = parts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -180,28 +176,9 @@ class _PartsResponse(Response):
         await send({"type": "http.response.body"})
 
 
-def _size(parts: Sequence[Sequence[bytes]]) -> int:
-    return sum(sum(map(len, part)) for part in parts)
-
-
-def _joined(parts: Sequence[Sequence[bytes]]) -> bytes:
-    return b"".join(map(b"".join, parts))
-
-
-async def _compressed(parts: Sequence[Sequence[bytes]]) -> bytes:
-    if _size(parts) < LARGE_BYTES:
-        return _compress(parts)
-    return await asyncio.to_thread(_compress, parts)
-
-
 def _compress(parts: Sequence[Sequence[bytes]]) -> bytes:
     gzip = isal_zlib.compressobj(FAST_COMPRESSION, wbits=GZIP)
     return b"".join([*(gzip.compress(b"".join(part)) for part in parts), gzip.flush()])
-
-
-def prefers_openmetrics(accept: str) -> bool:
-    """Whether to answer in OpenMetrics: it is accepted, and the text format is not preferred."""
-    return 0 < quality(accept, "application/openmetrics-text") >= quality(accept, "text/plain")
 
 
 def quality(header: str, *names: str) -> float:

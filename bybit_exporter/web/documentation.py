@@ -28,15 +28,9 @@ README = "README.md"
 _TEMPLATES = files(__package__) / "templates"
 _STYLE = THEME + (_TEMPLATES / "document.css").read_text("utf-8")
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"style-src {csp_hash(_STYLE)}",
-        "img-src 'self' data:",
-        "form-action 'none'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src {csp_hash(_STYLE)}; img-src 'self' data:; "
+    "form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 _environment = jinja2.Environment(
@@ -68,7 +62,7 @@ class Documents:
     def image(self, url_path: str) -> bytes | None:
         """Reads the image at a path of this site. Returns `None` if there is none."""
         source = self._source(url_path, ".png")
-        return source and self._file(source).read_bytes()  # type: ignore[return-value]
+        return self._file(source).read_bytes() if source else None
 
     def _source(self, url_path: str, suffix: str) -> str | None:
         return next((path for path, url in self.paths.items() if url == url_path and path.endswith(suffix)), None)

@@ -1,4 +1,4 @@
-"""What all pages share: colours, fonts, and how a Content-Security-Policy allows their inline style."""
+"""Colours and fonts of all pages, and the hash with which a Content-Security-Policy allows their inline style."""
 
 from __future__ import annotations
 

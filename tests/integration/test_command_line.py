@@ -375,6 +375,21 @@ def test_a_signal_ends_it_while_a_reload_hangs(
             assert_ends(exporter, number)
 
 
+@ENDINGS
+def test_a_signal_ends_it_while_reading_the_web_configuration_hangs(
+    server: SandboxServer, tmp_path: Path, number: signal.Signals
+) -> None:
+    reads = HangingReads(tmp_path, "bybit_exporter.web.server.web_config")
+    web_file = tmp_path / "web.yml"
+    web_file.touch()
+    config, flags = config_for(server.exchange, server.base_url), [f"--web.config.file={web_file}"]
+    with ExporterProcess(config, tmp_path, flags, reads.environ) as exporter:
+        reads.start()
+        web_file.write_text("rate_limit: {interval: 1s, burst: 100}\n")
+        reads.wait_for_reader()
+        assert_ends(exporter, number)
+
+
 def test_sighup_during_the_start_reloads_as_soon_as_it_runs(server: SandboxServer, tmp_path: Path) -> None:
     reads, config = HangingReads(tmp_path), config_for(server.exchange, server.base_url)
     reads.start()

@@ -270,4 +270,4 @@ def test_a_real_prometheus_with_certificate_and_password(start: Start, tmp_path:
 
 
 def test_the_files_that_are_used_are_good() -> None:
-    assert web_config.load(FIXTURES / "tls.good.yml").expired == []
+    assert web_config.load(FIXTURES / "tls.good.yml").expiry_problems == []

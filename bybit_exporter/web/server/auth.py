@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
-import contextlib
 import hashlib
 import hmac
 import secrets
 import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import NamedTuple, TypeVar
+from concurrent.futures import Future
+from typing import NamedTuple
 
 import structlog
 
 _log = structlog.get_logger()
-
-T = TypeVar("T")
 
 BCRYPT_BYTES = 72
 """bcrypt uses no more bytes of a password. Like the tools that make hashes, the server ignores the rest."""
@@ -54,7 +50,7 @@ def parse(authorization: str) -> Credentials | None:
         return None
     try:
         user, colon, password = base64.b64decode(encoded.strip(), validate=True).partition(b":")
-    except (binascii.Error, ValueError):
+    except ValueError:
         return None
     return Credentials(user, password) if colon else None
 
@@ -120,22 +116,16 @@ class PasswordVerifier:
         return hmac.digest(self._key, user + b":" + password, hashlib.sha256)  # user names have no colon
 
 
-async def _in_thread(function: Callable[[], T]) -> T:
+async def _in_thread(function: Callable[[], bool]) -> bool:
     """Like `asyncio.to_thread`, but the end of the process does not wait for the thread."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[T] = loop.create_future()
-
-    def end(set_outcome: Callable[[], None]) -> None:
-        if not result.cancelled():
-            set_outcome()
+    future: Future[bool] = Future()
+    future.set_running_or_notify_cancel()  # else the end of the event loop would cancel it
 
     def run() -> None:
         try:
-            set_outcome = partial(result.set_result, function())
+            future.set_result(function())
         except BaseException as error:  # bcrypt is written in Rust, whose panics are no `Exception`
-            set_outcome = partial(result.set_exception, error)
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(end, set_outcome)
+            future.set_exception(error)
 
     threading.Thread(target=run, name="password", daemon=True).start()
-    return await result
+    return await asyncio.wrap_future(future)

@@ -39,18 +39,15 @@ WRITE_BYTES = 64 << 10
 
 
 class OpenConnections:
-    """All open connections, in two orders: how long they have sent no request, and how long they are being answered."""
+    """All open connections, in the order in which they began to wait for a request or to be answered."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._waiting: dict[Connection, None] = {}
-        self._answering: dict[Connection, None] = {}
-
-    def __len__(self) -> int:
-        return len(self._waiting) + len(self._answering)
+        self._connections: dict[Connection, bool] = {}
+        """By connection, whether it is being answered; else it waits for a request."""
 
     def __contains__(self, connection: Connection) -> bool:
-        return connection in self._waiting or connection in self._answering
+        return connection in self._connections
 
     def add(self, connection: Connection) -> None:
         """Adds a connection. If the limit is reached, drops one: another, or the new one itself.
@@ -59,26 +56,20 @@ class OpenConnections:
         its answer for the longest time; if there is none either, the new one. So clients that only hold connections
         open do not keep out a client that sends requests and reads answers.
         """
-        if len(self) >= self.limit:
-            waiting = next(iter(self._waiting), None)
-            slow = next((other for other in self._answering if other.reads_slowly), connection)
+        if len(self._connections) >= self.limit:
+            waiting = next((other for other, answering in self._connections.items() if not answering), None)
+            slow = next((other for other in self._connections if other.reads_slowly), connection)
             (waiting or slow).drop()
         if not connection.is_closing:
-            self._waiting[connection] = None
+            self._connections[connection] = False
 
-    def mark_waiting(self, connection: Connection) -> None:
+    def mark(self, connection: Connection, *, answering: bool) -> None:
         if connection in self:
             self.remove(connection)
-            self._waiting[connection] = None
-
-    def mark_answering(self, connection: Connection) -> None:
-        if connection in self:
-            self.remove(connection)
-            self._answering[connection] = None
+            self._connections[connection] = answering
 
     def remove(self, connection: Connection) -> None:
-        self._waiting.pop(connection, None)
-        self._answering.pop(connection, None)
+        self._connections.pop(connection, None)
 
 
 class Connection(asyncio.Protocol):
@@ -175,14 +166,14 @@ class Connection(asyncio.Protocol):
             return False
         self._is_idle = False
         self._set_deadline(ANSWER_SECONDS)
-        self._open.mark_answering(self)
+        self._open.mark(self, answering=True)
         return True
 
     def end_answer(self) -> None:
         if not self.is_closing:
             self._is_idle = True
             self._set_deadline(IDLE_SECONDS)
-            self._open.mark_waiting(self)
+            self._open.mark(self, answering=False)
 
     def pause_writing(self) -> None:
         self.reads_slowly = True

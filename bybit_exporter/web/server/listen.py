@@ -40,7 +40,5 @@ def bind(host: str, port: int) -> socket.socket:
 def _listen(address: tuple[Any, ...], **options: Any) -> socket.socket:
     try:
         return socket.create_server(address, backlog=1024, **options)
-    except OSError as error:
-        raise OSError(
-            error.errno, os.strerror(error.errno or 0)
-        ) from None  # without the address that Python's message contains
+    except OSError as error:  # Python's message repeats the address
+        raise OSError(error.errno, os.strerror(error.errno or 0)) from None

@@ -59,21 +59,18 @@ class AccessMiddleware:
     async def _refusal(self, scope: Scope, rules: AccessRules) -> Response | None:
         headers = Headers(scope=scope)
         if headers.get("Content-Length", "0").strip("0") or "Transfer-Encoding" in headers:
-            return _refuse(413, "Requests with a body are not accepted.\n", {"Connection": "close"})
+            return PlainTextResponse("Requests with a body are not accepted.\n", 413, {"Connection": "close"})
         if scope["path"] in PROBES and scope["method"] in ("GET", "HEAD"):
             return None
         if rules.rate_limiter and not rules.rate_limiter.take():
-            return _refuse(429, "Too Many Requests\n", {"Retry-After": "1"})
-        if self._is_foreign(scope, headers) and not rules.config.requires_authentication:
-            return _refuse(421, FOREIGN_HOST)
+            return PlainTextResponse("Too Many Requests\n", 429, {"Retry-After": "1"})
+        host, port = scope["server"]
+        is_foreign = (host, port) in self._loopback_addresses and not is_local_name(headers.get("Host", ""))
+        if is_foreign and not rules.config.requires_authentication:
+            return PlainTextResponse(FOREIGN_HOST, 421)
         if rules.verifier:
             return await _check_password(scope, headers, rules.verifier)
         return None
-
-    def _is_foreign(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the request came to a loopback address under a host name that is not this machine's."""
-        host, port = scope["server"]
-        return (host, port) in self._loopback_addresses and not is_local_name(headers.get("Host", ""))
 
 
 async def _check_password(scope: Scope, headers: Headers, verifier: auth.PasswordVerifier) -> Response | None:
@@ -84,12 +81,9 @@ async def _check_password(scope: Scope, headers: Headers, verifier: auth.Passwor
         if credentials and await verifier.verify(credentials, peer):
             return None
     except auth.TooManyChecks:
-        return _refuse(429, "Too Many Requests\n", {"Retry-After": "1"})
-    return _refuse(401, "Unauthorized\n", {"WWW-Authenticate": 'Basic realm="restricted", charset="UTF-8"'})
-
-
-def _refuse(status: int, text: str, headers: dict[str, str] | None = None) -> Response:
-    return PlainTextResponse(text, status, headers)
+        return PlainTextResponse("Too Many Requests\n", 429, {"Retry-After": "1"})
+    challenge = 'Basic realm="restricted", charset="UTF-8"'
+    return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": challenge})
 
 
 def add_headers(headers: MutableHeaders, rules: AccessRules) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -17,6 +17,8 @@ from .rate_limit import TokenBucket
 from .web_config import WebConfig
 
 _log = structlog.get_logger()
+
+CHECK_SECONDS = 1.0
 
 Signature = tuple[tuple[int, int, int] | None, ...]
 
@@ -49,16 +51,24 @@ class WebConfigReloader:
         """`None` at first, so that the files are loaded again: they may have changed since ``config`` was read."""
         self._seen: Signature | None = None
         self._problem = ""
+        self._stopped = threading.Event()
 
-    async def check(self) -> None:
-        """Checks for changes, in a thread. Must be called about once a second.
+    def start(self) -> None:
+        """Checks the files once a second. Nothing waits for this thread, since a file system may hang."""
+        if self._path is not None:
+            threading.Thread(target=self._watch, name="web-config", daemon=True).start()
 
-        Reports every error, and raises none: uvicorn would end the server.
-        """
-        if self._path is None:
-            return
+    def stop(self) -> None:
+        self._stopped.set()
+
+    def _watch(self) -> None:
+        while not self._stopped.wait(CHECK_SECONDS):
+            self.check()
+
+    def check(self) -> None:
+        """Checks for changes. Reports every error, and raises none: it would end the thread."""
         try:
-            await asyncio.to_thread(self.check_files)
+            self.check_files()
         except Exception as error:  # its text is not logged, since it may quote a file
             name = type(error).__name__
             self._report(f"the check of its files failed unexpectedly ({name}); it is repeated every second")
@@ -94,7 +104,7 @@ class WebConfigReloader:
         self.rules = self._make_rules(config, self.rules)
         expires = config.expires
         _log.info("web configuration reloaded", certificate_expires=expires and expires.isoformat())
-        for warning in (*config.warnings, *config.expired):
+        for warning in (*config.warnings, *config.expiry_problems):
             _log.warning(warning)
 
     def _make_rules(self, config: WebConfig, old: AccessRules | None) -> AccessRules:

@@ -52,6 +52,7 @@ class WebServer:
         raise_descriptor_limit(max_connections)
         self._listeners = list(listeners)
         self._on_end = on_end
+        self._reloader = reloader
         guarded = AccessMiddleware(app, reloader, loopback_addresses(listeners))
         protocol = partial(Connection, OpenConnections(max_connections), reloader)
         self._server = uvicorn.Server(
@@ -70,17 +71,17 @@ class WebServer:
                 h11_max_incomplete_event_size=connections.MAX_HEAD_BYTES,
                 timeout_keep_alive=int(connections.IDLE_SECONDS),
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
-                callback_notify=reloader.check,  # uvicorn calls it once a second
-                timeout_notify=0,
             )
         )
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
 
     def start(self) -> None:
         self._thread.start()
+        self._reloader.start()
 
     def stop(self) -> None:
         """Stops the server. Answers in progress have a short time to end."""
+        self._reloader.stop()
         self._server.should_exit = True
         self._thread.join(SHUTDOWN_SECONDS + 0.5)
 

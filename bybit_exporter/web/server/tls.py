@@ -9,7 +9,7 @@ import ssl
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, BinaryIO
@@ -62,6 +62,7 @@ def server_context(config: TlsConfig) -> ssl.SSLContext:
 
     Raises:
         ValueError: the key does not belong to the certificate.
+        OSError: the system has no file for them, for example since too many are open.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version, context.maximum_version = config.minimum, config.maximum
@@ -87,13 +88,13 @@ def _verify_clients(context: ssl.SSLContext, policy: ClientCertificatePolicy) ->
 
 
 def _load_pair(context: ssl.SSLContext, config: TlsConfig) -> None:
-    with ExitStack() as files:
-        certificate = files.enter_context(_file_of(config.certificate))
-        key = files.enter_context(_file_of(config.key.reveal()))
-        try:
+    try:
+        with _file_of(config.certificate) as certificate, _file_of(config.key.reveal()) as key:
             context.load_cert_chain(certificate, key, password=lambda: b"")  # never asks at a terminal
-        except ssl.SSLError as error:
-            raise ValueError(_KEY_PROBLEMS.get(error.reason, "cannot be used by OpenSSL")) from None
+    except ssl.SSLError as error:
+        raise ValueError(_KEY_PROBLEMS.get(error.reason, "cannot be used by OpenSSL")) from None
+    except OSError as error:
+        raise OSError(error.errno, f"the certificate cannot be given to OpenSSL: {error.strerror}") from None
 
 
 @contextmanager

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -75,37 +76,25 @@ class TlsReader:
 
     def _pem(self, key: str, check: Callable[[str], object], *, required: bool = True) -> str | None:
         """Reads a PEM text that is given inline or in a file."""
-        readers = {key: text, f"{key}_file": self._from_file(f"{key}_file")}
+        readers: dict[str, Callable[[Any], str]] = {key: text, f"{key}_file": partial(self._from_file, f"{key}_file")}
         given = [way for way in readers if self.section.has(way)]
         if len(given) > 1:
             self.section.report(key, f"{key}_file is given too; give one of the two")
         elif not given and required:
             self.section.report(f"{key}_file", f"missing; give {key}_file or {key}")
-
-        def checked(read: Callable[[Any], str]) -> Callable[[Any], str]:
-            def convert(value: Any) -> str:
-                pem = read(value)
-                check(pem)
-                return pem
-
-            return convert
-
-        found = [self.section.optional(way, checked(read), None) for way, read in readers.items()]
+        found = [self.section.optional(way, partial(_checked, read, check), None) for way, read in readers.items()]
         return next((pem for pem in found if pem is not None), None)
 
-    def _from_file(self, key: str) -> Callable[[Any], str]:
-        def convert(value: Any) -> str:
-            if "\0" in text(value):
-                raise ValueError("contains a NUL character, which no path can have")
-            path = self.files[key] = self.directory / value
-            try:
-                return read_text(path, MAX_PEM_BYTES)
-            except OSError as error:
-                raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-            except ValueError as error:
-                raise ValueError(f"{path} {error}") from None
-
-        return convert
+    def _from_file(self, key: str, value: Any) -> str:
+        if "\0" in text(value):
+            raise ValueError("contains a NUL character, which no path can have")
+        path = self.files[key] = self.directory / value
+        try:
+            return read_text(path, MAX_PEM_BYTES)
+        except OSError as error:
+            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
+        except ValueError as error:
+            raise ValueError(f"{path} {error}") from None
 
     def _client_certificates(self) -> ClientCertificatePolicy:
         section = self.section
@@ -144,6 +133,12 @@ class TlsReader:
             problem = "Python's ssl supports a single curve; give one, or leave it out for OpenSSL's choice"
             self.section.report("curve_preferences", problem)
         return curves[0] if curves else None
+
+
+def _checked(read: Callable[[Any], str], check: Callable[[str], object], value: Any) -> str:
+    pem = read(value)
+    check(pem)
+    return pem
 
 
 def _entries(value: Any) -> list[Any]:

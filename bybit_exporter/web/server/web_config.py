@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ class WebConfig:
         return not_after(self.tls.certificate) if self.tls else None
 
     @property
-    def expired(self) -> list[str]:
+    def expiry_problems(self) -> list[str]:
         """A problem if the server's certificate has expired, else nothing."""
         if self.expires is None or self.expires > datetime.now(UTC):
             return []
@@ -94,7 +95,7 @@ def _web_config(top: Section, path: Path) -> WebConfig:
     tls = reader.read() if not section.is_empty else None
     headers = _http_server_config(top.section("http_server_config"))
     no_users: dict[str, str] = {}
-    users = top.optional("basic_auth_users", _users(top), no_users)
+    users = top.optional("basic_auth_users", partial(_users, top), no_users)
     rate_limit = _rate_limit(top.section("rate_limit"))
     top.finish()
     secret_files = [path] if users or section.has("key") else []
@@ -109,7 +110,7 @@ def _web_config(top: Section, path: Path) -> WebConfig:
 def _http_server_config(section: Section) -> dict[str, str]:
     section.optional("http2", _http2, False)
     headers = section.section("headers")
-    given = {name: headers.optional(name, _header(values), "") for name, values in _HEADERS.items()}
+    given = {name: headers.optional(name, partial(_header, values), "") for name, values in _HEADERS.items()}
     headers.finish()
     section.finish()
     return {name: value for name, value in given.items() if value}
@@ -121,32 +122,25 @@ def _http2(value: Any) -> bool:
     return False
 
 
-def _header(values: tuple[str, ...]) -> Callable[[Any], str]:
-    def convert(value: Any) -> str:
-        if value is None or value == "":
-            return ""  # the same as leaving it out
-        if not re.fullmatch(r"[ -~]+", text(value)):
-            raise ValueError("contains a line break or another character that a header cannot have")
-        if values and value not in values:
-            raise ValueError(f"{quote(value)} is not one of {', '.join(values)}")
-        return str(value).strip()
-
-    return convert
+def _header(allowed: tuple[str, ...], value: Any) -> str:
+    if value is None or value == "":
+        return ""  # the same as leaving it out
+    if not re.fullmatch(r"[ -~]+", text(value)):
+        raise ValueError("contains a line break or another character that a header cannot have")
+    if allowed and value not in allowed:
+        raise ValueError(f"{quote(value)} is not one of {', '.join(allowed)}")
+    return str(value).strip()
 
 
-def _users(top: Section) -> Callable[[Any], dict[str, str]]:
-    """Converter of user names and hashes. No message quotes a hash, since it may be a password by mistake."""
-
-    def convert(value: Any) -> dict[str, str]:
-        if value is not None and not isinstance(value, dict):
-            raise ValueError("must be a mapping of user names to bcrypt hashes")
-        users = value or {}
-        for name, hashed in users.items():
-            if problem := _user_problem(name, hashed):
-                top.report(f"basic_auth_users[{_quote_name(name)}]", problem)
-        return {name: str(hashed) for name, hashed in users.items()}
-
-    return convert
+def _users(top: Section, value: Any) -> dict[str, str]:
+    """Converts user names and hashes. No message quotes a hash, since it may be a password by mistake."""
+    if value is not None and not isinstance(value, dict):
+        raise ValueError("must be a mapping of user names to bcrypt hashes")
+    users = value or {}
+    for name, hashed in users.items():
+        if problem := _user_problem(name, hashed):
+            top.report(f"basic_auth_users[{_quote_name(name)}]", problem)
+    return {name: str(hashed) for name, hashed in users.items()}
 
 
 def _quote_name(name: str) -> str:

@@ -1,10 +1,10 @@
-"""What the status page says of the state of an account: in a word or two, and at length."""
+"""Describes the state of an account on the status page: in short badges, and in a sentence."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
 from typing import NamedTuple
@@ -40,7 +40,7 @@ _SEVERITY = {level: severity for severity, level in enumerate(Level)}
 
 
 class Badge(NamedTuple):
-    """State in a word or two. The page shows it with the shape and the colour of its level."""
+    """A state in a few words. The page shows it with the shape and the colour of its level."""
 
     level: Level
     text: str
@@ -53,13 +53,13 @@ class Badge(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccountResources:
-    """What may be shown of everything that is read for an account besides its wallet."""
+    """What is read for an account in addition to its wallet, as far as it may be shown."""
 
-    key: Cached[ApiKey] = field(default_factory=Cached)
-    subaccounts: Cached[Sequence[Subaccount]] = field(default_factory=Cached)
-    subaccount_equity: Cached[Sequence[SubaccountEquity]] = field(default_factory=Cached)
-    products: Cached[Products] = field(default_factory=Cached)
-    risk_frozen: Cached[Decimal] = field(default_factory=Cached)
+    key: Cached[ApiKey]
+    subaccounts: Cached[Sequence[Subaccount]]
+    subaccount_equity: Cached[Sequence[SubaccountEquity]]
+    products: Cached[Products]
+    risk_frozen: Cached[Decimal]
 
     @property
     def valid_until(self) -> float:

@@ -1,4 +1,4 @@
-"""Amounts, times and texts from outside as the status page writes them."""
+"""Formats amounts, times and texts from outside for the status page."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ import math
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
-from functools import lru_cache
+from functools import lru_cache, partial
 from importlib.resources import files
 
 import jinja2
@@ -43,7 +43,7 @@ def render(
     """Renders the page as it is now. ``now`` is Unix time."""
     wall, generation = now(), store.generation
     prices = store.prices
-    everything = view.view_accounts(store, wall)
+    everything = [view.view_account(state, store, wall) for state in store.accounts()]
     valid_until = min([prices.valid_until, *(account.valid_until for account in everything)])
     totals = [account.usd_total for account in everything if account.usd_total]
     not_valued = sum(account.usd_total is None and account.holds_something for account in everything)
@@ -89,14 +89,12 @@ def _moment(timestamp: float, words: str) -> Markup:
     return Markup(f'<time datetime="{text}" title="{text}">{words}</time>')  # noqa: S704  digits and our own words
 
 
-def _cell(value: Decimal | None) -> Markup:
-    """Renders a table cell with an amount of a coin. A negative one is a debt."""
-    return _number(value, "" if value is None else formatting.amount(value))
-
-
-def _usd_cell(value: Decimal | None, rows: int = 1) -> Markup:
-    """Renders a table cell with an amount of US dollars, over so many rows."""
-    return _number(value, "" if value is None else formatting.usd(value), rows)
+def _cell(value: Decimal | None, rows: int = 1, show: Callable[[Decimal], str] = formatting.amount) -> Markup:
+    """Renders a table cell with an amount, over so many rows. A negative amount is a debt."""
+    kind = "unstated" if value is None else "debt" if value < 0 else "" if value else "zero"
+    attributes = (f' class="{kind}"' if kind else "") + (f' rowspan="{rows}"' if rows > 1 else "")
+    text = formatting.NOT_STATED if value is None else show(value)
+    return Markup(f"<td{attributes}>{text}</td>")  # noqa: S704  digits and signs only
 
 
 def _borrowed_cell(value: Decimal | None) -> Markup:
@@ -104,27 +102,13 @@ def _borrowed_cell(value: Decimal | None) -> Markup:
     return _cell(None if value is None else -value)
 
 
-def _number(value: Decimal | None, text: str, rows: int = 1) -> Markup:
-    kind = "unstated" if value is None else "debt" if value < 0 else "" if value else "zero"
-    attributes = (f' class="{kind}"' if kind else "") + (f' rowspan="{rows}"' if rows > 1 else "")
-    return Markup(f"<td{attributes}>{text or formatting.NOT_STATED}</td>")  # noqa: S704  digits and signs only
-
-
 _TEMPLATES = files(__package__) / "templates"
 _STYLE = THEME + (_TEMPLATES / "page.css").read_text("utf-8")
 _SCRIPT = (_TEMPLATES / "page.js").read_text("utf-8")
 
-CONTENT_SECURITY_POLICY = "; ".join(
-    (
-        "default-src 'none'",
-        f"style-src {csp_hash(_STYLE)}",
-        f"script-src {csp_hash(_SCRIPT)}",
-        "connect-src 'self'",
-        "img-src data:",
-        "form-action 'self'",
-        "base-uri 'none'",
-        "frame-ancestors 'none'",
-    )
+CONTENT_SECURITY_POLICY = (
+    f"default-src 'none'; style-src {csp_hash(_STYLE)}; script-src {csp_hash(_SCRIPT)}; connect-src 'self'; "
+    "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
 _environment = jinja2.Environment(
@@ -135,9 +119,9 @@ _environment = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
 )
 _environment.filters |= {"amount": formatting.amount, "usd": formatting.usd, "percent": formatting.percent}
-_environment.filters |= {"cell": _cell, "usd_cell": _usd_cell, "borrowed_cell": _borrowed_cell}
+_environment.filters |= {"cell": _cell, "usd_cell": partial(_cell, show=formatting.usd)}
 _environment.filters |= {"visible": formatting.visible, "explanation": explanation, "margin_level": margin_level}
-_environment.filters |= {"badge_label": _badge_label, "moment": _moment}
+_environment.filters |= {"borrowed_cell": _borrowed_cell, "badge_label": _badge_label, "moment": _moment}
 _environment.filters |= {"utc": formatting.utc, "ago": formatting.ago, "ahead": formatting.ahead}
 _environment.globals |= {
     "style": Markup(_STYLE),  # noqa: S704  ours, and the hashes are of exactly this

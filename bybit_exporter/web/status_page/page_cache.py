@@ -1,4 +1,4 @@
-"""Rendered pages that are sent again for a few seconds, so that visitors do not slow down polls and scrapes."""
+"""Keeps rendered pages for a few seconds, so that visitors do not slow down polls and scrapes."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ MAX_PAGES = 8
 """Maximum number of pages that are kept. Each has up to half a megabyte."""
 
 MAX_SECONDS = 5.0
-"""No page is kept longer: a browser requests it again after so long."""
+"""No page is kept longer: browsers request the page again after this time."""
 
 SECONDS_PER_CPU_SECOND = 50.0
-"""A page is kept this much longer than its rendering took: small pages hardly ever, since they cost nothing."""
+"""A page is kept this many times as long as its rendering took: a small page, which is cheap, only for a moment."""
 
 
 _NO_AGE = 'data-age="0"'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
 from urllib.parse import urlencode
@@ -64,12 +64,11 @@ class Query:
         """Returns whether a word begins with the filter's text."""
         return word.casefold().startswith(self.filter.casefold())
 
-    def ordered(self, balances: Iterable[Balance]) -> list[Balance]:
+    def ordered(self, balances: Sequence[Balance]) -> Sequence[Balance]:
         """Returns the balances in this order; those without a figure to sort by are last."""
         if not self.sort:
-            return list(balances)
+            return balances
         field = attrgetter(self.sort.lstrip("-"))
-        given = list(balances)
-        stated = [balance for balance in given if field(balance) is not None]
-        unstated = [balance for balance in given if field(balance) is None]
+        stated = [balance for balance in balances if field(balance) is not None]
+        unstated = [balance for balance in balances if field(balance) is None]
         return sorted(stated, key=field, reverse=self.sort.startswith("-")) + unstated

@@ -14,8 +14,7 @@ HEIGHT = 24
 _MARGIN = 2
 
 _LEAST_SPAN = 0.01
-"""The line's height stands for at least this part of the amount, so that a trifle does not look like a landslide."""
-
+"""The line's height stands for at least this part of the amount, so a small change does not look like a large one."""
 
 MIN_POINTS = 3
 """No line is drawn through fewer: they are less than two minutes."""
@@ -55,15 +54,11 @@ def _path(points: Sequence[float], low: float, high: float) -> str:
     for point, run in groupby(points):
         end = x + step * len(list(run))
         if math.isfinite(point):
-            y = round(_clamped(HEIGHT / 2 - (point - middle) / span * (HEIGHT - 2 * _MARGIN)), 1)
+            height = HEIGHT / 2 - (point - middle) / span * (HEIGHT - 2 * _MARGIN)
+            y = round(min(max(height, _MARGIN), HEIGHT - _MARGIN), 1)  # outside if amounts are too small to be divided
             parts.append(f"V{y:g}H{end:g}" if pen_is_down else f"M{x:g} {y:g}H{end:g}")
         x, pen_is_down = end, math.isfinite(point)
     return "".join(parts)
-
-
-def _clamped(height: float) -> float:
-    """Keeps the line in its box where amounts are too small to be divided."""
-    return min(max(height, _MARGIN), HEIGHT - _MARGIN)
 
 
 def _change(known: Sequence[float]) -> str:

@@ -122,12 +122,8 @@ class AccountView:
         return [each for each in self.resources.subaccounts.value or () if each.status != "normal"]
 
 
-def view_accounts(store: Store, wall: float) -> list[AccountView]:
-    """Returns everything that may be shown of every account now, in the order of the configuration."""
-    return [_view(state, store, wall) for state in store.accounts()]
-
-
-def _view(state: AccountState, store: Store, wall: float) -> AccountView:
+def view_account(state: AccountState, store: Store, wall: float) -> AccountView:
+    """Returns everything that may be shown of an account now."""
     account = state.account
     resources = AccountResources(
         key=store.cached(Resource.API_KEY, account),
@@ -180,7 +176,11 @@ def matching(views: Iterable[AccountView], query: Query) -> list[AccountView]:
     for view in views:
         if not _is_found_itself(view, query):
             view.balances = [balance for balance in view.balances or () if query.matches(balance.coin)]
-            view.products = [product for product in view.products if _is_product_found(product, query)]
+            view.products = [
+                product
+                for product in view.products
+                if query.matches(product.name) or any(query.matches(each.coin) for each in product.equities)
+            ]
             if not view.balances and not view.products:
                 continue
         found.append(view)
@@ -193,10 +193,6 @@ def _is_found_itself(view: AccountView, query: Query) -> bool:
         return True
     reason = state.failure.reason if state.failure else ""
     return any(map(query.begins, (state.account_type, reason, *(badge.text for badge in view.badges))))
-
-
-def _is_product_found(product: ProductView, query: Query) -> bool:
-    return query.matches(product.name) or any(query.matches(each.coin) for each in product.equities)
 
 
 def lay_out(found: Sequence[AccountView]) -> tuple[Sequence[AccountView], Sequence[AccountView]]:

@@ -29,20 +29,20 @@ def run(check: Callable[[], Coroutine[Any, Any, None]]) -> None:
 
 
 class CountedVerifier(PasswordVerifier):
-    """Keeps the hashes that passwords were checked against; `rate_limiter` holds the checks up while it is closed."""
+    """Keeps the hashes that passwords were checked against; `may_check` holds the checks up while it is closed."""
 
     def __init__(self, users: dict[str, str]) -> None:
         super().__init__(users)
         self.checked: list[bytes] = []
-        self.rate_limiter = threading.Event()
-        self.rate_limiter.set()
+        self.may_check = threading.Event()
+        self.may_check.set()
         self.running = self.most_running = 0
         self._check_password = self._count
 
     def _count(self, password: bytes, hashed_password: bytes) -> bool:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
-        self.rate_limiter.wait(10)
+        self.may_check.wait(10)
         self.checked.append(hashed_password)
         self.running -= 1
         return bcrypt.checkpw(password, hashed_password)
@@ -162,7 +162,7 @@ async def until_held(verifier: CountedVerifier) -> None:
 def test_wrong_passwords_are_checked_one_at_a_time_and_limited() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
-        verifier.rate_limiter.clear()
+        verifier.may_check.clear()
 
         async def guess(number: int) -> bool:
             return await verifier.verify(Credentials(b"alice", str(number).encode()), f"peer{number}")
@@ -170,7 +170,7 @@ def test_wrong_passwords_are_checked_one_at_a_time_and_limited() -> None:
         guesses = [asyncio.create_task(guess(number)) for number in range(100)]
         await until_held(verifier)  # the event loop is not blocked
         assert sum(task.done() for task in guesses) == 100 - auth.MAX_CHECKS
-        verifier.rate_limiter.set()
+        verifier.may_check.set()
         results = await asyncio.gather(*guesses, return_exceptions=True)
         assert results.count(False) == auth.MAX_CHECKS
         assert sum(isinstance(result, TooManyChecks) for result in results) == 100 - auth.MAX_CHECKS
@@ -183,7 +183,7 @@ def test_wrong_passwords_are_checked_one_at_a_time_and_limited() -> None:
 def test_guessing_client_does_not_lock_out_another() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
-        verifier.rate_limiter.clear()
+        verifier.may_check.clear()
         guesses = [
             asyncio.create_task(verifier.verify(Credentials(b"alice", str(number).encode()), "attacker"))
             for number in range(100)
@@ -191,7 +191,7 @@ def test_guessing_client_does_not_lock_out_another() -> None:
         await until_held(verifier)
         prometheus = asyncio.create_task(verifier.verify(Credentials(b"alice", b"wonderland"), "prometheus"))
         await asyncio.sleep(0)
-        verifier.rate_limiter.set()
+        verifier.may_check.set()
         assert await prometheus
         results = await asyncio.gather(*guesses, return_exceptions=True)
         assert results.count(False) == auth.MAX_CHECKS_PER_PEER
@@ -212,15 +212,31 @@ def test_equal_requests_at_the_same_time_share_one_check() -> None:
 def test_cancelled_request_does_not_end_the_check_of_another() -> None:
     async def check() -> None:
         verifier = CountedVerifier(USERS)
-        verifier.rate_limiter.clear()
+        verifier.may_check.clear()
         right = Credentials(b"alice", b"wonderland")
         leaves, stays = (asyncio.create_task(verifier.verify(right, "")) for _ in range(2))
         await until_held(verifier)
         leaves.cancel()
-        verifier.rate_limiter.set()
+        verifier.may_check.set()
         assert await stays
 
     run(check)
+
+
+def test_check_that_ends_after_the_event_loop_raises_nothing() -> None:
+    verifier = CountedVerifier(USERS)
+    verifier.may_check.clear()
+
+    async def leave() -> None:
+        check = asyncio.create_task(verifier.verify(Credentials(b"alice", b"wonderland"), ""))
+        await until_held(verifier)
+        check.cancel()
+
+    run(leave)
+    verifier.may_check.set()
+    for thread in threading.enumerate():
+        if thread.name == "password":
+            thread.join(10)
 
 
 def test_check_that_fails_refuses_the_password_and_the_next_check_runs() -> None:

@@ -33,8 +33,8 @@ def open_connections(*connections: Any) -> OpenConnections:
 def test_open_connections_at_limit_drop_the_one_that_waits_longest() -> None:
     first, second, new = FakeConnection(), FakeConnection(), FakeConnection()
     opened: Any = open_connections(first, second)
-    opened.mark_answering(first)
-    opened.mark_waiting(first)
+    opened.mark(first, answering=True)
+    opened.mark(first, answering=False)
     opened.add(new)
     assert [connection.is_closing for connection in (first, second, new)] == [False, True, False]
 
@@ -42,8 +42,8 @@ def test_open_connections_at_limit_drop_the_one_that_waits_longest() -> None:
 def test_open_connections_that_are_all_answered_drop_the_slow_reader() -> None:
     first, second, new = FakeConnection(), FakeConnection(reads_slowly=True), FakeConnection()
     opened: Any = open_connections(first, second)
-    opened.mark_answering(first)
-    opened.mark_answering(second)
+    opened.mark(first, answering=True)
+    opened.mark(second, answering=True)
     opened.add(new)
     assert [connection.is_closing for connection in (first, second, new)] == [False, True, False]
 
@@ -51,7 +51,7 @@ def test_open_connections_that_are_all_answered_drop_the_slow_reader() -> None:
 def test_open_connections_that_are_all_read_drop_the_new_one() -> None:
     first, new = FakeConnection(), FakeConnection()
     opened: Any = open_connections(first)
-    opened.mark_answering(first)
+    opened.mark(first, answering=True)
     opened.add(new)
     assert [connection.is_closing for connection in (first, new)] == [False, True]
     assert new not in opened

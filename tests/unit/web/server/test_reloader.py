@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import shutil
 from pathlib import Path
@@ -212,12 +211,9 @@ def test_file_that_was_replaced_while_the_exporter_started_is_applied(tmp_path: 
 
 
 def check_once_a_second(site: Site, count: int = 3) -> list[Any]:
-    async def check() -> None:
-        for _ in range(count):
-            await site.reloader.check()
-
     with capture_logs() as logs:
-        asyncio.run(check())
+        for _ in range(count):
+            site.reloader.check()
     return logs
 
 
@@ -238,18 +234,3 @@ def test_unexpected_error_keeps_the_old_rules_and_is_logged_once(
     assert event["error"] == "the check of its files failed unexpectedly (OSError); it is repeated every second"
     assert site.reloader.rules is before
     assert [event["event"] for event in check_once_a_second(site)] == ["web configuration reloaded"]
-
-
-def test_thread_that_cannot_start_keeps_the_old_rules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(*_: object) -> None:
-        raise RuntimeError("can't start new thread")
-
-    site = Site(tmp_path, USERS)
-    site.write(ALICE)
-    with monkeypatch.context() as patch:
-        patch.setattr(asyncio, "to_thread", fail)
-        (event,) = check_once_a_second(site)
-    assert "(RuntimeError)" in event["error"]
-    assert site.users == {"alice", "bob", "carol"}
-    check_once_a_second(site)
-    assert site.users == {"alice"}

@@ -139,8 +139,8 @@ def test_rate_limit_with_burst_0_is_applied_with_a_warning(tmp_path: Path) -> No
 
 
 def test_expired_certificate_is_a_problem() -> None:
-    assert load("tls").expired == []
-    (expired,) = load("server_certificate_expired").expired
+    assert load("tls").expiry_problems == []
+    (expired,) = load("server_certificate_expired").expiry_problems
     assert expired.startswith("server_certificate_expired.good.yml: tls_server_config: the certificate expired on 20")
 
 
