@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from ..model import Account, ApiKey
-from .client import Answer, Client, redacts_key
+from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
 API_KEY_PATH = "/v5/user/query-api"
@@ -34,7 +34,6 @@ class ApiKeyResult(msgspec.Struct, rename="camel"):
     permissions: Permissions | None = None
 
 
-@redacts_key
 def read_api_key(client: Client, account: Account) -> Answer[ApiKey]:
     """Reads the properties of the account's key.
 

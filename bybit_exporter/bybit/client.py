@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -33,7 +33,6 @@ from .transport import Response, Transport
 
 T = TypeVar("T")
 U = TypeVar("U")
-P = ParamSpec("P")
 
 SERVER_TIME_PATH = "/v5/market/time"
 
@@ -165,22 +164,6 @@ class Client:
             "X-BAPI-RECV-WINDOW": self._recv_window_ms,
             "X-BAPI-SIGN": sign(signer.api_secret.reveal(), text),
         }
-
-
-def redacts_key(
-    read: Callable[Concatenate[Client, Account, P], T],
-) -> Callable[Concatenate[Client, Account, P], T]:
-    """Removes the account's API key from the errors of a function: the exchange may repeat it, as in retCode 10004."""
-
-    @functools.wraps(read)
-    def reader(client: Client, account: Account, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return read(client, account, *args, **kwargs)
-        except BybitError as error:
-            error.redact(account.api_key.reveal())
-            raise
-
-    return reader
 
 
 _query = functools.lru_cache(maxsize=256)(urlencode)

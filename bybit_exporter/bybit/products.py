@@ -10,7 +10,7 @@ import msgspec
 
 from ..model import Account, ProductEquity, Products
 from .amounts import ZERO, amount, plus
-from .client import Answer, Client, redacts_key
+from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
 ASSET_OVERVIEW_PATH = "/v5/asset/asset-overview"
@@ -67,7 +67,6 @@ class AssetOverviewResult(msgspec.Struct):
     entries: list[Product] | None = msgspec.field(name="list", default=None)
 
 
-@redacts_key
 def read_products(client: Client, account: Account) -> Answer[Products]:
     """Reads the account's assets outside its wallets.
 

@@ -9,7 +9,7 @@ import msgspec
 
 from ..model import Account
 from .amounts import amount
-from .client import Answer, Client, redacts_key
+from .client import Answer, Client
 
 WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
 
@@ -21,7 +21,6 @@ class WithdrawableAmountResult(msgspec.Struct, rename="camel"):
     """Required, since an empty amount is not known to mean 0."""
 
 
-@redacts_key
 def read_risk_frozen(client: Client, account: Account) -> Answer[Decimal]:
     """Reads the amount frozen because of risk, in US dollars, over all coins and wallets of the account.
 

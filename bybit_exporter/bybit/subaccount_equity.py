@@ -9,7 +9,7 @@ import msgspec
 
 from ..model import Account, SubaccountEquity
 from .amounts import amount
-from .client import Answer, Client, redacts_key
+from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
 MEMBERS_ASSETS_PATH = "/v5/asset/total-members-assets"
@@ -46,7 +46,6 @@ class MembersAssetsResult(msgspec.Struct):
     members: list[MemberAssets] | None = msgspec.field(name="list", default=None)
 
 
-@redacts_key
 def read_subaccount_equity(client: Client, account: Account) -> Answer[Sequence[SubaccountEquity]]:
     """Reads the value of all wallets of all subaccounts of a master account.
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 
 from ..model import Account, Balance, Subaccount, SubaccountStatus
-from .client import Answer, Client, redacts_key
+from .client import Answer, Client
 from .paging import read_pages
 from .wallets.fund import COINS_BALANCE_PATH, FundResult, fund_snapshot
 
@@ -33,7 +33,6 @@ class MembersPage(msgspec.Struct, rename="camel"):
     next_cursor: str | None = None
 
 
-@redacts_key
 def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subaccount]]:
     """Reads all subaccounts of a master account, over all pages.
 
@@ -66,7 +65,6 @@ def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
     ]
 
 
-@redacts_key
 def read_subaccount_balances(client: Client, account: Account, uid: str) -> Answer[Sequence[Balance]]:
     """Reads the funding wallet of one subaccount: the configured coins, or every coin with a balance other than 0.
 

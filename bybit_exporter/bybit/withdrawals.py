@@ -9,7 +9,7 @@ import msgspec
 
 from ..model import Account
 from .amounts import ZERO, amount, plus
-from .client import Answer, Client, redacts_key
+from .client import Answer, Client
 from .paging import read_pages
 from .wallets.snapshot import Coin
 
@@ -42,7 +42,6 @@ class WithdrawalsPage(msgspec.Struct, rename="camel"):
         return self.next_page_cursor if len(self.rows or ()) >= PAGE_SIZE else None
 
 
-@redacts_key
 def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, Decimal]]:
     """Reads the sum of the withdrawals in progress, by coin.
 

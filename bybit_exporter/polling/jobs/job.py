@@ -149,7 +149,9 @@ class Job(ABC, Generic[T]):
         )
 
     def failure_of(self, error: BybitError) -> Failure:
-        """Converts an error for the store and the log."""
+        """Converts an error for the store and the log, which show no error in another way."""
+        if self._account is not None:  # the exchange may repeat the key, as in retCode 10004
+            error.redact(self._account.api_key.reveal())
         return Failure(
             error.reason,
             str(error),

@@ -14,6 +14,7 @@ import pytest
 from bybit_exporter import clock
 from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import (
+    API,
     IP_RATE_LIMIT,
     MALFORMED,
     MEMBER_GONE,
@@ -114,6 +115,24 @@ def test_exception_in_the_exporter_is_an_internal_failure_with_its_cause(now: Fa
     error = ValueError("what")
     failure = failure_of(Reading(raising(error)).run(CLIENT))
     assert (failure.reason, failure.cause, failure.needs_operator) == (FailureReason.INTERNAL, error, True)
+
+
+@pytest.mark.parametrize(
+    "text", ["error sign! origin_string[1658384314791CANARYKEY5000accountType=SPOT]", "x" * 92 + "CANARYKEY"]
+)
+def test_key_that_the_exchange_repeats_is_redacted_whatever_is_read(text: str) -> None:
+    vault = make_account("vault", AccountType.FUND, products=True)
+    jobs = [*create_jobs([MASTER, vault], None), Reading(raising(AssertionError()))]
+    assert len({type(job) for job in jobs}) == 9
+    for job in jobs:
+        message = job.failure_of(BybitError(API, "retCode 10004", seen=text)).message
+        assert message.startswith(f'retCode 10004: "{text[:20]}')
+        assert "CANAR" not in message
+
+
+def test_key_is_redacted_in_the_result_of_a_run(now: FakeClock) -> None:
+    error = BybitError(API, "retCode 10004", seen="origin_string[CANARYKEY5000]")
+    assert failure_of(Reading(raising(error)).run(CLIENT)).message == 'retCode 10004: "origin_string[***5000]"'
 
 
 def test_pause_of_all_requests_delays_no_single_job(now: FakeClock) -> None:
