@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Context, Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -19,6 +20,7 @@ _PLAIN = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?").fullmatch
 """The form of nearly all amounts. With at most 100 digits before the point, a number is always a finite float."""
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
+NonEmptyText = Annotated[str, msgspec.Meta(min_length=1)]
 OptionalText = str | msgspec.UnsetType
 """A field that may be absent. ``null`` is malformed."""
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account, ProductEquity, Products
-from .amounts import ZERO, amount, plus
+from .amounts import ZERO, NonEmptyText, amount, plus
 from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
@@ -19,8 +18,6 @@ WALLETS = frozenset({"FundingAccount", "UnifiedTradingAccount"})
 """Entries of the answer that are not products, since they have their own metrics."""
 
 _MAX_TIMESTAMP_DIGITS = 15
-
-Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class ExtraFields(msgspec.Struct, rename="camel"):
@@ -32,7 +29,7 @@ class ExtraFields(msgspec.Struct, rename="camel"):
 class CoinDetail(msgspec.Struct, rename="camel"):
     """Amount of one coin, as a decimal string. It is negative for loans."""
 
-    coin: Name
+    coin: NonEmptyText
     equity: str
     ext_map: ExtraFields | None = None
 
@@ -53,7 +50,7 @@ class Category(msgspec.Struct, rename="camel"):
 class Product(msgspec.Struct, rename="camel"):
     """One product, with either its parts or its coins."""
 
-    account_type: Name
+    account_type: NonEmptyText
     total_equity: str | None = None
     valuation_currency: str | None = None
     snapshot_time: str | None = None

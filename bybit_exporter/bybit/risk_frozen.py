@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account
-from .amounts import amount
+from .amounts import NonEmptyText, amount
 from .client import Answer, Client
 
 WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
@@ -17,7 +16,7 @@ WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
 class WithdrawableAmountResult(msgspec.Struct, rename="camel"):
     """https://bybit-exchange.github.io/docs/v5/asset/balance/delay-amount"""
 
-    limit_amount_usd: Annotated[str, msgspec.Meta(min_length=1)]
+    limit_amount_usd: NonEmptyText
     """Required, since an empty amount is not known to mean 0."""
 
 

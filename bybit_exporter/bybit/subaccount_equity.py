@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account, SubaccountEquity
-from .amounts import amount
+from .amounts import NonEmptyText, amount
 from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
@@ -17,13 +16,11 @@ MEMBERS_ASSETS_PATH = "/v5/asset/total-members-assets"
 COMPLETE = 0
 """The ``stat`` of a complete value."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1)]
-
 
 class WalletAssets(msgspec.Struct):
     """One wallet: its value in US dollars as a decimal string, and whether that is complete."""
 
-    type: Name
+    type: NonEmptyText
     origb: str | None = None
     stat: int | None = None
 
@@ -35,7 +32,7 @@ class WalletAssets(msgspec.Struct):
 class MemberAssets(msgspec.Struct):
     """One user: the master account or a subaccount. Its ``stat`` is about its total, which is not read."""
 
-    uid: int | Name
+    uid: int | NonEmptyText
     is_master: bool | None = msgspec.field(name="isM", default=None)
     items: list[WalletAssets] | None = None
 

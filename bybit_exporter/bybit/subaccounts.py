@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account, Balance, Subaccount, SubaccountStatus
+from .amounts import NonEmptyText
 from .client import Answer, Client
 from .paging import read_pages
 from .wallets.fund import COINS_BALANCE_PATH, FundResult, fund_snapshot
@@ -21,7 +21,7 @@ _STATUS = {1: SubaccountStatus.NORMAL, 2: SubaccountStatus.LOGIN_BANNED, 4: Suba
 class Member(msgspec.Struct):
     """One subaccount."""
 
-    uid: Annotated[str, msgspec.Meta(min_length=1)]
+    uid: NonEmptyText
     status: int
     username: str | None = None
 

@@ -8,10 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from ..model import Account
-from .amounts import ZERO, amount, plus
+from .amounts import ZERO, NonEmptyText, amount, plus
 from .client import Answer, Client
 from .paging import read_pages
-from .wallets.snapshot import Coin
 
 WITHDRAWALS_PATH = "/v5/asset/withdraw/query-record"
 
@@ -25,7 +24,7 @@ ENDED = frozenset({"success", "BlockchainConfirmed", "CancelByUser", "Reject", "
 class Withdrawal(msgspec.Struct):
     """One withdrawal, on the chain or within the exchange."""
 
-    coin: Coin
+    coin: NonEmptyText
     amount: str
     status: str
 
