@@ -112,18 +112,13 @@ def products(result: AssetOverviewResult) -> Products:
 
 def _coins(entry: Product) -> Iterator[tuple[str, str, Decimal, str]]:
     """Category, coin, amount, and path of the amount. If a product has parts, they list its coins."""
-    if not entry.categories:
-        yield from _amounts("", entry.coin_detail, "coinDetail")
-    for index, part in enumerate(entry.categories or ()):
-        yield from _amounts(part.category or "", part.coin_detail, f"categories[{index}].coinDetail")
-
-
-def _amounts(category: str, details: list[CoinDetail] | None, path: str) -> Iterator[tuple[str, str, Decimal, str]]:
-    for index, detail in enumerate(details or ()):
-        field = f"{path}[{index}].equity"
-        equity = amount(detail.equity, field)
-        if detail.has_amount:
-            yield category, detail.coin, equity, field
+    parts = [(f"categories[{index}].", part) for index, part in enumerate(entry.categories or ())]
+    for path, part in parts or [("", Category("", entry.coin_detail))]:
+        for index, detail in enumerate(part.coin_detail or ()):
+            field = f"{path}coinDetail[{index}].equity"
+            equity = amount(detail.equity, field)
+            if detail.has_amount:
+                yield part.category or "", detail.coin, equity, field
 
 
 def _usd(entry: Product) -> Decimal | None:
