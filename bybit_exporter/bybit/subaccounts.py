@@ -39,9 +39,7 @@ def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subacc
     Raises:
         BybitError: a request failed, or the pages do not end.
     """
-    answer = read_pages(
-        client, account, SUBACCOUNTS_PATH, {"pageSize": "100"}, MembersPage, "nextCursor", lambda page: page.next_cursor
-    )
+    answer = read_pages(client, account, SUBACCOUNTS_PATH, {"pageSize": "100"}, MembersPage, "nextCursor")
     return answer.with_result(subaccounts([member for page in answer.result for member in page.sub_members or ()]))
 
 

@@ -48,9 +48,7 @@ def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, De
         BybitError: for any failure; ``auth`` if the key may not read withdrawals.
     """
     params = {"withdrawType": "2", "limit": str(PAGE_SIZE)}
-    answer = read_pages(
-        client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor", lambda page: page.next_cursor
-    )
+    answer = read_pages(client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor")
     return answer.with_result(under_way(row for page in answer.result for row in page.rows or ()))
 
 
