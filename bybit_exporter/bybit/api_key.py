@@ -35,30 +35,19 @@ class ApiKeyResult(msgspec.Struct, rename="camel"):
 
 
 def read_api_key(client: Client, account: Account) -> Answer[ApiKey]:
-    """Reads the properties of the account's key.
-
-    Raises:
-        BybitError: the request failed.
-    """
+    """Reads the properties of the account's key. Raises BybitError for any failure."""
     answer = client.get(API_KEY_PATH, {}, ApiKeyResult, account)
-    return answer.with_result(api_key(answer.result))
-
-
-def api_key(result: ApiKeyResult) -> ApiKey:
-    """Converts a valid answer.
-
-    Raises:
-        BybitError: ``malformed``, if the expiry date is not a date.
-    """
+    result = answer.result
     ips = [ip for ip in result.ips or () if ip]
     read_only = result.read_only == 1
     permissions = (result.permissions.wallet if result.permissions else None) or ()
-    return ApiKey(
+    key = ApiKey(
         read_only=read_only,
         ip_bound=bool(ips) and ANY_ADDRESS not in ips,
         expiry_timestamp=_expiry(result.expired_at),
         can_withdraw=WITHDRAW in permissions and not read_only,
     )
+    return answer.with_result(key)
 
 
 def _expiry(text: str | None) -> float | None:
