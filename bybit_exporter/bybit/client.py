@@ -112,10 +112,6 @@ class Client:
             self._synchronise_clock()
         return self._get(path, query, result, signer)
 
-    def pause(self, seconds: float) -> None:
-        """Waits between two requests of one job."""
-        self.rate_limiter.sleep(seconds)
-
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
         self.rate_limiter.acquire()
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
@@ -125,7 +121,8 @@ class Client:
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
-            self._observe_clock(envelope.time, sent, received, asked_at)
+            if envelope.time is not None and envelope.time.bit_length() <= _MAX_TIME_BITS:
+                self.clock.observe(envelope.time / 1000, sent, received, asked_at)
             decoded = _decode(envelope.result, result, "result")
         except BybitError as error:
             error.rate_limits = rate_limits
@@ -140,10 +137,6 @@ class Client:
             return self._transport.get(path, query, headers)
         finally:
             self._observe_request(path, clock.now() - started)
-
-    def _observe_clock(self, time_ms: int | None, sent: float, received: float, asked_at: float) -> None:
-        if time_ms is not None and time_ms.bit_length() <= _MAX_TIME_BITS:
-            self.clock.observe(time_ms / 1000, sent, received, asked_at)
 
     def _synchronise_clock(self) -> None:
         try:

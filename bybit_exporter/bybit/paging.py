@@ -45,7 +45,7 @@ def read_pages(
         if position in seen or len(pages) == MAX_PAGES:
             raise BybitError(MALFORMED, f"the pages of {path} do not end")
         seen.add(position)
-        client.pause(PAUSE_SECONDS)
+        client.rate_limiter.sleep(PAUSE_SECONDS)
         answer = client.get(path, {**params, cursor: position}, page, account)
         pages.append(answer.result)
     return replace(answer.with_result(pages), asked_at=asked_at)
