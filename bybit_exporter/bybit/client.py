@@ -96,10 +96,7 @@ class Client:
         """Sends a request, signed if there is a signer, and validates the answer.
 
         After a failure that may be temporary, the request is repeated once with a new signature. If the exchange
-        refuses our timestamp, its clock is read before that.
-
-        Raises:
-            BybitError: the request failed, or the answer is not valid.
+        refuses our timestamp, its clock is read before that. Raises BybitError for any failure.
         """
         query = _query(tuple(params.items()))
         try:

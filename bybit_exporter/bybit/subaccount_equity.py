@@ -44,11 +44,7 @@ class MembersAssetsResult(msgspec.Struct):
 
 
 def read_subaccount_equity(client: Client, account: Account) -> Answer[Sequence[SubaccountEquity]]:
-    """Reads the value of all wallets of all subaccounts of a master account.
-
-    Raises:
-        BybitError: the request failed.
-    """
+    """Reads the value of all wallets of all subaccounts of a master account. Raises BybitError for any failure."""
     answer = client.get(MEMBERS_ASSETS_PATH, {}, MembersAssetsResult, account)
     return answer.with_result(subaccount_equity(answer.result))
 

@@ -34,11 +34,7 @@ class MembersPage(msgspec.Struct, rename="camel"):
 
 
 def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subaccount]]:
-    """Reads all subaccounts of a master account, over all pages.
-
-    Raises:
-        BybitError: a request failed, or the pages do not end.
-    """
+    """Reads all subaccounts of a master account, over all pages. Raises BybitError for any failure."""
     answer = read_pages(client, account, SUBACCOUNTS_PATH, {"pageSize": "100"}, MembersPage, "nextCursor")
     return answer.with_result(subaccounts([member for page in answer.result for member in page.sub_members or ()]))
 
@@ -66,8 +62,7 @@ def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
 def read_subaccount_balances(client: Client, account: Account, uid: str) -> Answer[Sequence[Balance]]:
     """Reads the funding wallet of one subaccount: the configured coins, or every coin with a balance other than 0.
 
-    Raises:
-        BybitError: the request failed.
+    Raises BybitError for any failure.
     """
     params = {"accountType": "FUND", "memberId": uid}
     answer = client.get(COINS_BALANCE_PATH, params, FundResult, account)

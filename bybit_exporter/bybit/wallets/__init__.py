@@ -18,9 +18,5 @@ _READERS = {AccountType.SPOT: read_spot, AccountType.UNIFIED: read_unified, Acco
 
 
 def read_wallet(client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
-    """Reads the account's balances and status from the wallet of this type (not ``auto``).
-
-    Raises:
-        BybitError: for any failure. An answer is returned whole or not at all.
-    """
+    """Reads the wallet of this type (not ``auto``), whole or not at all. Raises BybitError for any failure."""
     return _READERS[account_type](client, account)

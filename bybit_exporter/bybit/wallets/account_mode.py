@@ -20,10 +20,6 @@ class AccountInfo(msgspec.Struct, rename="camel"):
 
 
 def find_account_type(client: Client, account: Account) -> AccountType:
-    """Asks the exchange whether the account is classic (SPOT) or unified (UNIFIED).
-
-    Raises:
-        BybitError: for any failure.
-    """
+    """Asks whether the account is classic (SPOT) or unified (UNIFIED). Raises BybitError for any failure."""
     answer = client.get(ACCOUNT_INFO_PATH, {}, AccountInfo, account)
     return AccountType.SPOT if answer.result.unified_margin_status == CLASSIC else AccountType.UNIFIED

@@ -55,11 +55,7 @@ class Job(ABC, Generic[T]):
 
     @abstractmethod
     def read(self, client: Client) -> Answer[T]:
-        """Asks the exchange.
-
-        Raises:
-            BybitError: for any failure.
-        """
+        """Asks the exchange. Raises BybitError for any failure."""
 
     def run(self, client: Client) -> JobResult[T] | None:
         """Asks the exchange and returns the result; None if there is nothing to read."""
