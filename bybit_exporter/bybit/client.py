@@ -170,7 +170,7 @@ def _envelope(response: Response) -> _Envelope:
         raise BybitError(
             rule_for_http_status(response.status, response.body),
             f"HTTP {response.status}",
-            seen=_beginning(response.body),
+            received_text=_beginning(response.body),
             code=f"HTTP {response.status}",
             retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
         )
@@ -179,7 +179,7 @@ def _envelope(response: Response) -> _Envelope:
         raise BybitError(
             rule_for_ret_code(envelope.ret_code, envelope.ret_msg or ""),
             f"retCode {envelope.ret_code}",
-            seen=envelope.ret_msg or "",
+            received_text=envelope.ret_msg or "",
             code=f"retCode {envelope.ret_code}",
             reset_at_ms=_integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp")),
         )
@@ -197,9 +197,9 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
         if missing := _MISSING.fullmatch(fault):
             raise BybitError(MALFORMED, f"{root}{path}.{missing[1]}: missing".lstrip(".")) from None
         field = (root + path).lstrip(".") or "the answer"
-        raise BybitError(MALFORMED, f"{field}: {fault}", seen=_value_at(raw, path)) from None
+        raise BybitError(MALFORMED, f"{field}: {fault}", received_text=_value_at(raw, path)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BybitError(MALFORMED, f"not JSON ({error})", seen=_beginning(raw)) from None
+        raise BybitError(MALFORMED, f"not JSON ({error})", received_text=_beginning(raw)) from None
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}

@@ -392,7 +392,7 @@ def test_malformed_field_is_shown_up_to_100_characters(size: int) -> None:
         status(401, b"apiKey[CANARYKEY]"),
         body("CANARYKEY"),
         with_result('{"spot":"CANARYKEY"}'),
-        BybitError(NETWORK, "BadStatusLine", seen="you said CANARYKEY"),
+        BybitError(NETWORK, "BadStatusLine", received_text="you said CANARYKEY"),
     ],
 )
 def test_key_repeated_by_an_answer_is_in_the_text_that_can_be_redacted(answer: Reply) -> None:

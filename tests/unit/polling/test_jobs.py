@@ -125,13 +125,13 @@ def test_key_that_the_exchange_repeats_is_redacted_whatever_is_read(text: str) -
     jobs = [*create_jobs([MASTER, vault], None), Reading(raising(AssertionError()))]
     assert len({type(job) for job in jobs}) == 9
     for job in jobs:
-        message = job.failure_of(BybitError(API, "retCode 10004", seen=text)).message
+        message = job.failure_of(BybitError(API, "retCode 10004", received_text=text)).message
         assert message.startswith(f'retCode 10004: "{text[:20]}')
         assert "CANAR" not in message
 
 
 def test_key_is_redacted_in_the_result_of_a_run(now: FakeClock) -> None:
-    error = BybitError(API, "retCode 10004", seen="origin_string[CANARYKEY5000]")
+    error = BybitError(API, "retCode 10004", received_text="origin_string[CANARYKEY5000]")
     assert failure_of(Reading(raising(error)).run(CLIENT)).message == 'retCode 10004: "origin_string[***5000]"'
 
 
