@@ -43,16 +43,12 @@ class Answer(msgspec.Struct, Generic[T], frozen=True):
     result: T
     rate_limits: Mapping[str, RateLimit]
     """By path of the endpoint."""
-    sent: float
-    """Unix time by this machine's clock, as is ``received``."""
-    received: float
     asked_at: float
-    """On the staleness clock, as is ``received_at``."""
     received_at: float
 
     def with_result(self, result: U) -> Answer[U]:
         """The same answer with another result."""
-        return Answer(result, self.rate_limits, self.sent, self.received, self.asked_at, self.received_at)
+        return Answer(result, self.rate_limits, self.asked_at, self.received_at)
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -112,21 +108,21 @@ class Client:
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
         self.rate_limiter.acquire()
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
-        sent, asked_at = clock.wall(), clock.now()
+        sent_timestamp, asked_at = clock.wall(), clock.now()
         response = self._send(path, query, headers)
-        received = sent + (response.received_at - asked_at)
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
             if envelope.time is not None and envelope.time.bit_length() <= _MAX_TIME_BITS:
-                self.clock.observe(envelope.time / 1000, sent, received, asked_at)
+                received_timestamp = sent_timestamp + (response.received_at - asked_at)
+                self.clock.observe(envelope.time / 1000, sent_timestamp, received_timestamp, asked_at)
             decoded = _decode(envelope.result, result, "result")
         except BybitError as error:
             error.rate_limits = rate_limits
             if error.rule.retry is RetryPolicy.PAUSE_ALL:
                 self.rate_limiter.block(error.wait_seconds(self.clock.now()))
             raise
-        return Answer(decoded, rate_limits, sent, received, asked_at, response.received_at)
+        return Answer(decoded, rate_limits, asked_at, response.received_at)
 
     def _send(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
         started = clock.now()
@@ -143,7 +139,8 @@ class Client:
                 raise
             detail = f"the exchange refuses our timestamp, and its own clock cannot be read: {error.detail}"
             raise BybitError(CLOCK, detail, code=SERVER_TIME_PATH) from error
-        self.clock.synchronise(int(answer.result.time_nano) / 1e9, answer.sent, answer.received, answer.asked_at)
+        sent_timestamp, received_timestamp = clock.timestamp_of(answer.asked_at), clock.timestamp_of(answer.received_at)
+        self.clock.synchronise(int(answer.result.time_nano) / 1e9, sent_timestamp, received_timestamp, answer.asked_at)
 
     def _signature(self, query: str, signer: Account) -> dict[str, str]:
         key, timestamp = signer.api_key.reveal(), str(int(self.clock.now() * 1000))

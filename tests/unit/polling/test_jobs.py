@@ -63,7 +63,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def answer(result: Any, asked_at: float = 1000.0, lasted: float = 0.0, **limits: RateLimit) -> Answer[Any]:
-    return Answer(result, limits, 0.0, 0.0, asked_at, asked_at + lasted)
+    return Answer(result, limits, asked_at, asked_at + lasted)
 
 
 def refusal(code: int) -> BybitError:
@@ -228,7 +228,7 @@ class BalancesRuns:
         self.asked.append(uid)
         if uid in self.fails:
             raise self.fails[uid]
-        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, 0.0, 0.0, self.clock.now, self.clock.now)
+        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, self.clock.now, self.clock.now)
 
     def run(self) -> float:
         """Runs the job once. Returns the delay until its next run."""
