@@ -1,4 +1,4 @@
-"""The withdrawals in progress of a funding wallet, over all pages of the last 30 days. Keys of master accounts only."""
+"""The withdrawals under way of a funding wallet, over all pages of the last 30 days. Keys of master accounts only."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class WithdrawalsPage(msgspec.Struct, rename="camel"):
 
 
 def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, Decimal]]:
-    """Reads the sum of the withdrawals in progress, by coin.
+    """Reads the sum of the withdrawals under way, by coin.
 
     Raises:
         BybitError: for any failure; ``auth`` if the key may not read withdrawals.

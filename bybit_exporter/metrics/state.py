@@ -89,7 +89,7 @@ class AccountState(Struct, frozen=True):
     status: AccountStatus | None = None
     status_at: float = 0.0
     withdrawals: Cached[Mapping[str, Decimal]] | None = None
-    """For a funding wallet: the sum of the withdrawals in progress by coin. None if they are not read."""
+    """For a funding wallet: the sum of the withdrawals under way by coin. None if they are not read."""
     prices: Cached[MarketPrices] | None = None
     """The prices for the values in US dollars. None if prices are not read."""
     failure: Failure | None = None

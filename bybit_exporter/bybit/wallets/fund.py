@@ -1,4 +1,4 @@
-"""The funding wallet. The withdrawals in progress have their own request."""
+"""The funding wallet. The withdrawals under way have their own request."""
 
 from __future__ import annotations
 
