@@ -24,7 +24,7 @@ class Poller:
     def __init__(self, store: Store, transition_log: TransitionLog) -> None:
         self._store = store
         self._transition_log = transition_log
-        self._workers: WorkerPool[Job[Any]] = WorkerPool(self._run)
+        self._workers = WorkerPool(self._run)
         self._client: Client | None = None
 
     def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
