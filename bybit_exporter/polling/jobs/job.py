@@ -33,14 +33,8 @@ class Job(ABC, Generic[T]):
         self.interval_seconds = interval_seconds
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and self._identity == other._identity
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    @property
-    def _identity(self) -> tuple[object, ...]:
-        return self.resource, self._account, self.interval_seconds
+        mine = (self.resource, self._account, self.interval_seconds)
+        return isinstance(other, Job) and mine == (other.resource, other._account, other.interval_seconds)
 
     @property
     def key(self) -> tuple[Resource, str]:
