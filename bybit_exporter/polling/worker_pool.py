@@ -44,7 +44,7 @@ class WorkerPool:
         self._started = self._stopping = False
 
     def replace(self, jobs: Iterable[Job[Any]], requests_per_second: float, *, keep: bool = True) -> None:
-        """Replaces all jobs. An unchanged job keeps its times, unless ``keep`` is false."""
+        """See `Schedule.replace`."""
         with self._changed:
             self._schedule.replace(jobs, clock.now(), requests_per_second, keep=keep)
             self._changed.notify_all()
@@ -63,21 +63,17 @@ class WorkerPool:
             self._idle.wait_for(lambda: self._stopping or not (self._once or self._running))
 
     def delay(self, job: Job[Any], not_before: float, *, releasable: bool) -> float | None:
-        """Delays the next run to this moment (staleness clock) or later. ``releasable``: `release` ends the delay.
-
-        Returns:
-            when the job runs next; None if it has been removed.
-        """
+        """See `Schedule.delay`."""
         with self._changed:
             return self._schedule.delay(job, not_before, releasable=releasable)
 
     def delay_all(self, not_before: float) -> list[tuple[Job[Any], float]]:
-        """Delays all jobs to this moment or later. Returns the delayed jobs and when each runs next."""
+        """See `Schedule.delay_all`."""
         with self._changed:
             return self._schedule.delay_all(not_before)
 
     def release(self, spacing_seconds: float) -> None:
-        """Ends all delays: the delayed jobs run from now on, one after the other."""
+        """See `Schedule.release`."""
         with self._changed:
             self._schedule.release(clock.now(), spacing_seconds)
             self._changed.notify_all()
