@@ -41,7 +41,6 @@ class LoggedState:
     failure: tuple[FailureReason, str, Account | None] | None = None
     """With the account: after a change of its configuration, a failure is logged again."""
     failed_at: float = 0.0
-    was_read: bool = False
     failing_subaccounts: set[str] = field(default_factory=set)
     status: tuple[AccountStatus, str] = (AccountStatus.NORMAL, "")
     unlisted: set[str] = field(default_factory=set)
@@ -116,7 +115,7 @@ class TransitionLog:
             state.failed_at = result.ended_at
         state.failure = current
         name = result.resource.value
-        if failure.is_unavailable and not state.was_read:
+        if failure.is_unavailable:
             state.log.warning(f"the {name} are not available here", **_fields_of(failure, next_in_seconds))
         else:
             log = state.log.error if failure.needs_operator else state.log.warning
@@ -139,7 +138,6 @@ class TransitionLog:
             names = ", ".join(self._names_by_key.get(key, ()))
             lasted = durations.show(round(result.ended_at - refused_since))
             _log.info("the exchange accepts the key again", accounts=names, lasted=lasted)
-        state.was_read = True
         state.failing_subaccounts.discard(result.subaccount)
         if state.failure is not None and not state.failing_subaccounts:
             lasted = durations.show(round(result.ended_at - state.failed_at))

@@ -36,7 +36,14 @@ from bybit_exporter.model import (
     SubaccountEquity,
     SubaccountStatus,
 )
-from bybit_exporter.polling.jobs import create_jobs, subaccount_balances, subaccount_equity, subaccounts, wallet
+from bybit_exporter.polling.jobs import (
+    create_jobs,
+    subaccount_balances,
+    subaccount_equity,
+    subaccounts,
+    wallet,
+    withdrawals,
+)
 from bybit_exporter.polling.jobs.api_key import CHECK_INTERVAL_SECONDS, ApiKeyJob
 from bybit_exporter.polling.jobs.job import MIN_INTERVAL_SECONDS, Job
 from bybit_exporter.polling.jobs.products import ProductsJob
@@ -162,6 +169,22 @@ def test_failure_is_unavailable_where_the_exchange_does_not_offer_it(
     job: Job[Any], code: int, is_unavailable: bool
 ) -> None:
     assert job.failure_of(refusal(code)).is_unavailable is is_unavailable
+
+
+def test_resource_that_was_read_once_is_not_unavailable_later(now: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: list[Any] = [BybitError(NETWORK, ""), refusal(10005), answer({}), refusal(10005), refusal(10005)]
+
+    def read(*_: object) -> Any:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, BybitError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(withdrawals, "read_withdrawals", read)
+    job = WithdrawalsJob(MASTER, 60.0)
+    failures = [result.failure for _ in range(5) if (result := job.run(CLIENT))]
+    is_unavailable = [failure and failure.is_unavailable for failure in failures]
+    assert is_unavailable == [False, True, None, False, False], "before it was read, it may be unavailable"
 
 
 def test_key_is_checked_hourly_and_after_a_failure_in_5_minutes() -> None:
@@ -315,7 +338,8 @@ def test_limit_delays_all_balances_until_it_resets(make_balances: MakeBalances) 
 
 
 def test_subaccount_that_is_gone_has_no_balance(make_balances: MakeBalances) -> None:
-    leaving = make_balances("a", "b")
+    leaving = make_balances("b", "a")
+    leaving.run()
     leaving.fails["a"] = BybitError(MEMBER_GONE, "retCode 131202")
     result = leaving.job.run(CLIENT)
     assert failure_of(result).is_unavailable

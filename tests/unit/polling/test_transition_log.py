@@ -313,9 +313,3 @@ def test_failure_is_logged_again_after_a_change_of_the_exchange(log: Log, events
     log.failed(MAIN, REFUSED)
     log.failed(OTHER, refusal(10003))
     assert logged_events(events) == 2 * ["the account cannot be read", "the exchange refuses the key"]
-
-
-def test_resource_that_was_read_before_is_logged_as_a_failure(log: Log, events: Events) -> None:
-    log.succeeded(MAIN, {}, resource=Resource.WITHDRAWALS)
-    log.failed(MAIN, refusal(10005), job=WithdrawalsJob(MAIN, 60.0))
-    assert logged_events(events) == ["the withdrawals cannot be read"]
