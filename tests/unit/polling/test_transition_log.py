@@ -157,8 +157,11 @@ def test_unlisted_coin_is_logged_only_if_the_market_does_not_have_it(log: Log, e
     unlisted = AccountSnapshot(AccountStatus.NORMAL, (), "", ("BTC", "ETHH"))
     log.succeeded(MAIN, unlisted)
     assert events == [], "the market has not been read yet"
+    market = MarketPrices({}, frozenset({"BTC", "ETH"}))
+    log.succeeded(None, market, resource=Resource.PRICES)
+    assert [event["coin"] for event in events] == ["ETHH"]
     for _ in range(2):
-        log.succeeded(None, MarketPrices({}, frozenset({"BTC", "ETH"})), resource=Resource.PRICES)
+        log.succeeded(None, market, resource=Resource.PRICES)
         log.succeeded(MAIN, unlisted)
         log.succeeded(OTHER, AccountSnapshot(AccountStatus.NORMAL, (), "", ("BTC", "USDTT")))
     assert [(event["account"], event["coin"]) for event in events] == [("main", "ETHH"), ("other", "USDTT")]
