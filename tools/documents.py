@@ -71,7 +71,7 @@ def errors() -> str:
 def _looks_like(rule: ErrorRule) -> str:
     statuses = [f"HTTP {status}" for status in rule.http_statuses]
     codes = [f"retCode {', '.join(map(str, rule.ret_codes))}"] if rule.ret_codes else []
-    return "; ".join([*([rule.seen] if rule.seen else []), *statuses, *codes])
+    return "; ".join([*([rule.recognised_by] if rule.recognised_by else []), *statuses, *codes])
 
 
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:

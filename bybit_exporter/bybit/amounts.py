@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from decimal import Context, Decimal
+from typing import Annotated
 
 import msgspec
 
@@ -19,6 +20,7 @@ _PLAIN = re.compile(r"-?[0-9]{1,100}(?:\.[0-9]{1,100})?").fullmatch
 """The form of nearly all amounts. With at most 100 digits before the point, a number is always a finite float."""
 _DECIMAL = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
+NonEmptyText = Annotated[str, msgspec.Meta(min_length=1)]
 OptionalText = str | msgspec.UnsetType
 """A field that may be absent. ``null`` is malformed."""
 
@@ -35,7 +37,7 @@ def amount(text: str, field: str) -> Decimal:
         return Decimal(text) or ZERO
     rounded = float(text) if _DECIMAL.fullmatch(text) else math.nan
     if not math.isfinite(rounded):
-        raise BybitError(MALFORMED, f"{field}: not a finite decimal number", seen=text)
+        raise BybitError(MALFORMED, f"{field}: not a finite decimal number", received_text=text)
     return Decimal(text) if rounded else ZERO  # no negative zero, no unbounded exponent
 
 

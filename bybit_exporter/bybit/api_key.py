@@ -7,7 +7,7 @@ from datetime import datetime
 import msgspec
 
 from ..model import Account, ApiKey
-from .client import Answer, Client, redacts_key
+from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
 API_KEY_PATH = "/v5/user/query-api"
@@ -34,32 +34,20 @@ class ApiKeyResult(msgspec.Struct, rename="camel"):
     permissions: Permissions | None = None
 
 
-@redacts_key
 def read_api_key(client: Client, account: Account) -> Answer[ApiKey]:
-    """Reads the properties of the account's key.
-
-    Raises:
-        BybitError: the request failed.
-    """
+    """Reads the properties of the account's key. Raises BybitError for any failure."""
     answer = client.get(API_KEY_PATH, {}, ApiKeyResult, account)
-    return answer.with_result(api_key(answer.result))
-
-
-def api_key(result: ApiKeyResult) -> ApiKey:
-    """Converts a valid answer.
-
-    Raises:
-        BybitError: ``malformed``, if the expiry date is not a date.
-    """
+    result = answer.result
     ips = [ip for ip in result.ips or () if ip]
     read_only = result.read_only == 1
     permissions = (result.permissions.wallet if result.permissions else None) or ()
-    return ApiKey(
+    key = ApiKey(
         read_only=read_only,
         ip_bound=bool(ips) and ANY_ADDRESS not in ips,
         expiry_timestamp=_expiry(result.expired_at),
         can_withdraw=WITHDRAW in permissions and not read_only,
     )
+    return answer.with_result(key)
 
 
 def _expiry(text: str | None) -> float | None:
@@ -69,5 +57,5 @@ def _expiry(text: str | None) -> float | None:
     try:
         timestamp = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        raise BybitError(MALFORMED, "result.expiredAt: not a date", seen=text) from None
+        raise BybitError(MALFORMED, "result.expiredAt: not a date", received_text=text) from None
     return timestamp if timestamp > 0 else None

@@ -10,7 +10,7 @@ import re
 import threading
 from collections.abc import Callable, Mapping
 from email.utils import parsedate_to_datetime
-from typing import Annotated, Any, Concatenate, Generic, ParamSpec, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
@@ -33,7 +33,6 @@ from .transport import Response, Transport
 
 T = TypeVar("T")
 U = TypeVar("U")
-P = ParamSpec("P")
 
 SERVER_TIME_PATH = "/v5/market/time"
 
@@ -44,16 +43,12 @@ class Answer(msgspec.Struct, Generic[T], frozen=True):
     result: T
     rate_limits: Mapping[str, RateLimit]
     """By path of the endpoint."""
-    sent: float
-    """Unix time by this machine's clock, as is ``received``."""
-    received: float
     asked_at: float
-    """On the staleness clock, as is ``received_at``."""
     received_at: float
 
     def with_result(self, result: U) -> Answer[U]:
         """The same answer with another result."""
-        return Answer(result, self.rate_limits, self.sent, self.received, self.asked_at, self.received_at)
+        return Answer(result, self.rate_limits, self.asked_at, self.received_at)
 
 
 class _Envelope(msgspec.Struct, rename="camel"):
@@ -97,10 +92,7 @@ class Client:
         """Sends a request, signed if there is a signer, and validates the answer.
 
         After a failure that may be temporary, the request is repeated once with a new signature. If the exchange
-        refuses our timestamp, its clock is read before that.
-
-        Raises:
-            BybitError: the request failed, or the answer is not valid.
+        refuses our timestamp, its clock is read before that. Raises BybitError for any failure.
         """
         query = _query(tuple(params.items()))
         try:
@@ -113,27 +105,24 @@ class Client:
             self._synchronise_clock()
         return self._get(path, query, result, signer)
 
-    def pause(self, seconds: float) -> None:
-        """Waits between two requests of one job."""
-        self.rate_limiter.sleep(seconds)
-
     def _get(self, path: str, query: str, result: type[T], signer: Account | None) -> Answer[T]:
         self.rate_limiter.acquire()
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
-        sent, asked_at = clock.wall(), clock.now()
+        sent_timestamp, asked_at = clock.wall(), clock.now()
         response = self._send(path, query, headers)
-        received = sent + (response.received_at - asked_at)
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
-            self._observe_clock(envelope.time, sent, received, asked_at)
+            if envelope.time is not None and envelope.time.bit_length() <= _MAX_TIME_BITS:
+                received_timestamp = sent_timestamp + (response.received_at - asked_at)
+                self.clock.observe(envelope.time / 1000, sent_timestamp, received_timestamp, asked_at)
             decoded = _decode(envelope.result, result, "result")
         except BybitError as error:
             error.rate_limits = rate_limits
             if error.rule.retry is RetryPolicy.PAUSE_ALL:
                 self.rate_limiter.block(error.wait_seconds(self.clock.now()))
             raise
-        return Answer(decoded, rate_limits, sent, received, asked_at, response.received_at)
+        return Answer(decoded, rate_limits, asked_at, response.received_at)
 
     def _send(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
         started = clock.now()
@@ -141,10 +130,6 @@ class Client:
             return self._transport.get(path, query, headers)
         finally:
             self._observe_request(path, clock.now() - started)
-
-    def _observe_clock(self, time_ms: int | None, sent: float, received: float, asked_at: float) -> None:
-        if time_ms is not None and time_ms.bit_length() <= _MAX_TIME_BITS:
-            self.clock.observe(time_ms / 1000, sent, received, asked_at)
 
     def _synchronise_clock(self) -> None:
         try:
@@ -154,7 +139,8 @@ class Client:
                 raise
             detail = f"the exchange refuses our timestamp, and its own clock cannot be read: {error.detail}"
             raise BybitError(CLOCK, detail, code=SERVER_TIME_PATH) from error
-        self.clock.synchronise(int(answer.result.time_nano) / 1e9, answer.sent, answer.received, answer.asked_at)
+        sent_timestamp, received_timestamp = clock.timestamp_of(answer.asked_at), clock.timestamp_of(answer.received_at)
+        self.clock.synchronise(int(answer.result.time_nano) / 1e9, sent_timestamp, received_timestamp, answer.asked_at)
 
     def _signature(self, query: str, signer: Account) -> dict[str, str]:
         key, timestamp = signer.api_key.reveal(), str(int(self.clock.now() * 1000))
@@ -165,22 +151,6 @@ class Client:
             "X-BAPI-RECV-WINDOW": self._recv_window_ms,
             "X-BAPI-SIGN": sign(signer.api_secret.reveal(), text),
         }
-
-
-def redacts_key(
-    read: Callable[Concatenate[Client, Account, P], T],
-) -> Callable[Concatenate[Client, Account, P], T]:
-    """Removes the account's API key from the errors of a function: the exchange may repeat it, as in retCode 10004."""
-
-    @functools.wraps(read)
-    def reader(client: Client, account: Account, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        try:
-            return read(client, account, *args, **kwargs)
-        except BybitError as error:
-            error.redact(account.api_key.reveal())
-            raise
-
-    return reader
 
 
 _query = functools.lru_cache(maxsize=256)(urlencode)
@@ -197,7 +167,7 @@ def _envelope(response: Response) -> _Envelope:
         raise BybitError(
             rule_for_http_status(response.status, response.body),
             f"HTTP {response.status}",
-            seen=_beginning(response.body),
+            received_text=_beginning(response.body),
             code=f"HTTP {response.status}",
             retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
         )
@@ -206,7 +176,7 @@ def _envelope(response: Response) -> _Envelope:
         raise BybitError(
             rule_for_ret_code(envelope.ret_code, envelope.ret_msg or ""),
             f"retCode {envelope.ret_code}",
-            seen=envelope.ret_msg or "",
+            received_text=envelope.ret_msg or "",
             code=f"retCode {envelope.ret_code}",
             reset_at_ms=_integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp")),
         )
@@ -224,9 +194,9 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
         if missing := _MISSING.fullmatch(fault):
             raise BybitError(MALFORMED, f"{root}{path}.{missing[1]}: missing".lstrip(".")) from None
         field = (root + path).lstrip(".") or "the answer"
-        raise BybitError(MALFORMED, f"{field}: {fault}", seen=_value_at(raw, path)) from None
+        raise BybitError(MALFORMED, f"{field}: {fault}", received_text=_value_at(raw, path)) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BybitError(MALFORMED, f"not JSON ({error})", seen=_beginning(raw)) from None
+        raise BybitError(MALFORMED, f"not JSON ({error})", received_text=_beginning(raw)) from None
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}

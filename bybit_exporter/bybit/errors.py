@@ -46,7 +46,7 @@ class ErrorRule:
     advice: str
     ret_codes: tuple[int, ...] = ()
     http_statuses: tuple[int, ...] = ()
-    seen: str = ""
+    recognised_by: str = ""
     """How the failure is recognised, if not by a code."""
 
 
@@ -54,13 +54,13 @@ NETWORK = ErrorRule(
     Reason.NETWORK,
     RetryPolicy.RETRY_ONCE,
     "check the network, DNS, proxy and firewall between this machine and the exchange",
-    seen="connection refused, reset or cut off; DNS; TLS",
+    recognised_by="connection refused, reset or cut off; DNS; TLS",
 )
 TIMEOUT = ErrorRule(
     Reason.TIMEOUT,
     RetryPolicy.RETRY_ONCE,
     "the exchange or the network is slow: raise api.timeout if this lasts",
-    seen="no complete answer within api.timeout",
+    recognised_by="no complete answer within api.timeout",
 )
 SERVER = ErrorRule(
     Reason.SERVER,
@@ -68,7 +68,7 @@ SERVER = ErrorRule(
     "the exchange has a fault or is overloaded: nothing to do unless this lasts; see"
     " https://bybit-exchange.github.io/docs/v5/error",
     ret_codes=(10000, 10016, 429, 10429, 131001, 131003, 131200, 131201, 131230),
-    seen="HTTP 5xx",
+    recognised_by="HTTP 5xx",
 )
 RATE_LIMIT = ErrorRule(
     Reason.RATE_LIMIT,
@@ -83,7 +83,7 @@ IP_RATE_LIMIT = ErrorRule(
     " programs that use the same address",
     ret_codes=(10018,),
     http_statuses=(429,),
-    seen='HTTP 403 "access too frequent"',
+    recognised_by='HTTP 403 "access too frequent"',
 )
 CLOCK = ErrorRule(
     Reason.CLOCK,
@@ -117,7 +117,7 @@ REGION = ErrorRule(
     RetryPolicy.SLOW_RETRY,
     "the exchange does not serve this region: set api.base_url to the host of the account's region",
     ret_codes=(10009, 10024),
-    seen="HTTP 403 for any other cause",
+    recognised_by="HTTP 403 for any other cause",
 )
 WRONG_ACCOUNT_MODE = ErrorRule(
     Reason.ACCOUNT_MODE,
@@ -133,7 +133,7 @@ ACCOUNT_TYPE_REJECTED = ErrorRule(
     RetryPolicy.SLOW_RETRY,
     "the exchange rejects the account type: check account_type (UNIFIED for a unified account, SPOT for a classic one,"
     " FUND for the funding wallet, or auto)",
-    seen="retCode 10001 with a message about accountType",
+    recognised_by="retCode 10001 with a message about accountType",
 )
 NOT_FOUND = ErrorRule(
     Reason.ACCOUNT_MODE,
@@ -149,20 +149,20 @@ MALFORMED = ErrorRule(
     RetryPolicy.NEXT_INTERVAL,
     "the answer is not as the exchange documents it: check api.base_url, and any proxy between this machine and the"
     " exchange",
-    seen="not JSON, a missing field, a wrong type, not a finite number, a coin listed twice, more than 1 MiB, a"
-    " redirect",
+    recognised_by="not JSON, a missing field, a wrong type, not a finite number, a coin listed twice, more than 1 MiB,"
+    " a redirect",
 )
 API = ErrorRule(
     Reason.API,
     RetryPolicy.NEXT_INTERVAL,
     "see https://bybit-exchange.github.io/docs/v5/error for the code",
-    seen="any other retCode",
+    recognised_by="any other retCode",
 )
 INTERNAL = ErrorRule(
     Reason.INTERNAL,
     RetryPolicy.NEXT_INTERVAL,
     "the exporter has a fault: please report it together with this log",
-    seen="an exception in the exporter",
+    recognised_by="an exception in the exporter",
 )
 
 
@@ -211,9 +211,9 @@ _BY_HTTP_STATUS = {status: rule for rule in ERROR_RULES for status in rule.http_
 class BybitError(Exception):
     """A failed request: the rule that applies, and what was received.
 
-    The message (``str``) is the detail, then the beginning of `seen`, quoted. `seen` is a text from outside. `code`
-    names the exchange's refusal, such as ``retCode 10003``; ``""`` if there was none. `rate_limits`, `reset_at_ms`
-    (Unix time by the exchange's clock) and `retry_after_seconds` are as the exchange sent them.
+    The message (``str``) is the detail, then the beginning of `received_text`, quoted. `code` names the exchange's
+    refusal, such as ``retCode 10003``; ``""`` if there was none. `rate_limits`, `reset_at_ms` (Unix time by the
+    exchange's clock) and `retry_after_seconds` are as the exchange sent them.
     """
 
     def __init__(
@@ -221,7 +221,7 @@ class BybitError(Exception):
         rule: ErrorRule,
         detail: str,
         *,
-        seen: str | None = None,
+        received_text: str | None = None,
         code: str = "",
         reset_at_ms: int | None = None,
         retry_after_seconds: float = 0.0,
@@ -229,14 +229,14 @@ class BybitError(Exception):
         super().__init__(detail)
         self.rule = rule
         self.detail = detail
-        self.seen = seen
+        self.received_text = received_text
         self.code = code
         self.rate_limits: Mapping[str, RateLimit] = {}
         self.reset_at_ms = reset_at_ms
         self.retry_after_seconds = retry_after_seconds
 
     def __str__(self) -> str:
-        return self.detail if self.seen is None else f"{self.detail}: {quote(self.seen)}"
+        return self.detail if self.received_text is None else f"{self.detail}: {quote(self.received_text)}"
 
     def prefix_path(self, path: str) -> None:
         """Adds the path of the enclosing object to the field at the beginning of the detail."""
@@ -244,8 +244,8 @@ class BybitError(Exception):
 
     def redact(self, text: str) -> None:
         """Replaces a text in the received text by ``***``."""
-        if self.seen is not None:
-            self.seen = self.seen.replace(text, "***")
+        if self.received_text is not None:
+            self.received_text = self.received_text.replace(text, "***")
 
     @property
     def reason(self) -> Reason:

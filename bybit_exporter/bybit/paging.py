@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Protocol, TypeVar
 
 from msgspec.structs import replace
 
 from ..model import Account
 from .client import Answer, Client
 from .errors import MALFORMED, BybitError
-
-T = TypeVar("T")
 
 MAX_PAGES = 1000
 
@@ -20,30 +18,34 @@ PAUSE_SECONDS = 0.4
 clients of an account together, and requests sent apart may arrive close to each other."""
 
 
+class Page(Protocol):
+    """One page of an answer."""
+
+    @property
+    def next_cursor(self) -> str | None:
+        """The parameter for the next page; None, ``""`` or ``"0"`` after the last."""
+
+
+P = TypeVar("P", bound=Page)
+
+
 def read_pages(
-    client: Client,
-    account: Account,
-    path: str,
-    params: Mapping[str, str],
-    page: type[T],
-    cursor: str,
-    next_cursor: Callable[[T], str | None],
-) -> Answer[list[T]]:
+    client: Client, account: Account, path: str, params: Mapping[str, str], page: type[P], cursor: str
+) -> Answer[list[P]]:
     """Reads all pages. The answer has the age of the first page and the rate limits of the last.
 
-    ``cursor`` is the name of the parameter for a further page. ``next_cursor`` gets its value from the page before; it
-    is None, ``""`` or ``"0"`` after the last.
+    ``cursor`` is the name of the parameter for a further page.
 
     Raises:
         BybitError: for any failure of any page, and ``malformed`` if the pages do not end.
     """
     answer = client.get(path, params, page, account)
     asked_at, pages, seen = answer.asked_at, [answer.result], {""}
-    while (position := next_cursor(answer.result)) not in (None, "", "0"):
+    while (position := answer.result.next_cursor) not in (None, "", "0"):
         if position in seen or len(pages) == MAX_PAGES:
             raise BybitError(MALFORMED, f"the pages of {path} do not end")
         seen.add(position)
-        client.pause(PAUSE_SECONDS)
+        client.rate_limiter.sleep(PAUSE_SECONDS)
         answer = client.get(path, {**params, cursor: position}, page, account)
         pages.append(answer.result)
     return replace(answer.with_result(pages), asked_at=asked_at)

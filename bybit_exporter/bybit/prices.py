@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 import msgspec
@@ -40,22 +40,10 @@ class TickersResult(msgspec.Struct):
 
 
 def read_prices(client: Client) -> Answer[MarketPrices]:
-    """Reads the prices and the names of all coins of the spot market.
-
-    Raises:
-        BybitError: the request failed.
-    """
+    """Reads the prices and the names of all coins of the spot market. Raises BybitError for any failure."""
     answer = client.get(TICKERS_PATH, {"category": "spot"}, TickersResult)
-    return answer.with_result(market_prices(answer.result.tickers))
-
-
-def market_prices(tickers: Sequence[Ticker]) -> MarketPrices:
-    """Converts a valid answer.
-
-    Raises:
-        BybitError: ``malformed``, if a price is not a finite decimal number.
-    """
-    return MarketPrices(usd_prices(tickers), known_coins(ticker.symbol for ticker in tickers))
+    tickers = answer.result.tickers
+    return answer.with_result(MarketPrices(usd_prices(tickers), known_coins(ticker.symbol for ticker in tickers)))
 
 
 def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:

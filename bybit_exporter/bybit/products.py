@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account, ProductEquity, Products
-from .amounts import ZERO, amount, plus
-from .client import Answer, Client, redacts_key
+from .amounts import ZERO, NonEmptyText, amount, plus
+from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
 ASSET_OVERVIEW_PATH = "/v5/asset/asset-overview"
@@ -19,8 +18,6 @@ WALLETS = frozenset({"FundingAccount", "UnifiedTradingAccount"})
 """Entries of the answer that are not products, since they have their own metrics."""
 
 _MAX_TIMESTAMP_DIGITS = 15
-
-Name = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 class ExtraFields(msgspec.Struct, rename="camel"):
@@ -32,7 +29,7 @@ class ExtraFields(msgspec.Struct, rename="camel"):
 class CoinDetail(msgspec.Struct, rename="camel"):
     """Amount of one coin, as a decimal string. It is negative for loans."""
 
-    coin: Name
+    coin: NonEmptyText
     equity: str
     ext_map: ExtraFields | None = None
 
@@ -53,7 +50,7 @@ class Category(msgspec.Struct, rename="camel"):
 class Product(msgspec.Struct, rename="camel"):
     """One product, with either its parts or its coins."""
 
-    account_type: Name
+    account_type: NonEmptyText
     total_equity: str | None = None
     valuation_currency: str | None = None
     snapshot_time: str | None = None
@@ -67,7 +64,6 @@ class AssetOverviewResult(msgspec.Struct):
     entries: list[Product] | None = msgspec.field(name="list", default=None)
 
 
-@redacts_key
 def read_products(client: Client, account: Account) -> Answer[Products]:
     """Reads the account's assets outside its wallets.
 
@@ -116,18 +112,13 @@ def products(result: AssetOverviewResult) -> Products:
 
 def _coins(entry: Product) -> Iterator[tuple[str, str, Decimal, str]]:
     """Category, coin, amount, and path of the amount. If a product has parts, they list its coins."""
-    if not entry.categories:
-        yield from _amounts("", entry.coin_detail, "coinDetail")
-    for index, part in enumerate(entry.categories or ()):
-        yield from _amounts(part.category or "", part.coin_detail, f"categories[{index}].coinDetail")
-
-
-def _amounts(category: str, details: list[CoinDetail] | None, path: str) -> Iterator[tuple[str, str, Decimal, str]]:
-    for index, detail in enumerate(details or ()):
-        field = f"{path}[{index}].equity"
-        equity = amount(detail.equity, field)
-        if detail.has_amount:
-            yield category, detail.coin, equity, field
+    parts = [(f"categories[{index}].", part) for index, part in enumerate(entry.categories or ())]
+    for path, part in parts or [("", Category("", entry.coin_detail))]:
+        for index, detail in enumerate(part.coin_detail or ()):
+            field = f"{path}coinDetail[{index}].equity"
+            equity = amount(detail.equity, field)
+            if detail.has_amount:
+                yield part.category or "", detail.coin, equity, field
 
 
 def _usd(entry: Product) -> Decimal | None:
@@ -140,5 +131,5 @@ def _timestamp(entry: Product) -> float | None:
     """Unix time of the figures of a product. None if the exchange states none."""
     text = entry.snapshot_time or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_TIMESTAMP_DIGITS):
-        raise BybitError(MALFORMED, "snapshotTime: not a time in milliseconds", seen=text)
+        raise BybitError(MALFORMED, "snapshotTime: not a time in milliseconds", received_text=text)
     return int(text) / 1000 or None

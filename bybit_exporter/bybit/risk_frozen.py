@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account
-from .amounts import amount
-from .client import Answer, Client, redacts_key
+from .amounts import NonEmptyText, amount
+from .client import Answer, Client
 
 WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
 
@@ -17,11 +16,10 @@ WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
 class WithdrawableAmountResult(msgspec.Struct, rename="camel"):
     """https://bybit-exchange.github.io/docs/v5/asset/balance/delay-amount"""
 
-    limit_amount_usd: Annotated[str, msgspec.Meta(min_length=1)]
+    limit_amount_usd: NonEmptyText
     """Required, since an empty amount is not known to mean 0."""
 
 
-@redacts_key
 def read_risk_frozen(client: Client, account: Account) -> Answer[Decimal]:
     """Reads the amount frozen because of risk, in US dollars, over all coins and wallets of the account.
 

@@ -31,26 +31,28 @@ class ServerClock:
         """Unix time by the exchange's clock."""
         return self._wall() + self._correction
 
-    def observe(self, server_time: float, sent: float, received: float, asked_at: float) -> None:
+    def observe(self, server_time: float, sent_timestamp: float, received_timestamp: float, asked_at: float) -> None:
         """Updates the estimate from an accepted request: the answer's time, and when it was sent and received.
 
-        ``server_time`` is Unix time of the exchange, ``sent`` and ``received`` are of our wall clock, and ``asked_at``
-        is of the staleness clock. The answer to a request that was sent before the latest adopted one is ignored.
+        ``server_time`` is Unix time by the exchange's clock. The answer to a request that was sent before the latest
+        adopted one is ignored.
 
-        The true offset lies between ``server_time - received`` and ``server_time - sent``. An estimate within these
-        bounds does not change, so the noise of the network does not move it. An offset beyond what the exchange
-        tolerates contradicts that it accepted the request (a proxy may have cached the answer): it is shown, but our
-        timestamps do not follow it.
+        The true offset lies between ``server_time - received_timestamp`` and ``server_time - sent_timestamp``. An
+        estimate within these bounds does not change, so the noise of the network does not move it. An offset beyond
+        what the exchange tolerates contradicts that it accepted the request (a proxy may have cached the answer): it is
+        shown, but our timestamps do not follow it.
         """
         if asked_at < self.asked_at:
             return
-        self.offset_seconds = min(max(self._correction, server_time - received), server_time - sent)
+        self.offset_seconds = min(max(self._correction, server_time - received_timestamp), server_time - sent_timestamp)
         if -MAX_AHEAD_SECONDS <= self.offset_seconds - self._correction <= self._recv_window:
             self._correction, self.asked_at = self.offset_seconds, asked_at
 
-    def synchronise(self, server_time: float, sent: float, received: float, asked_at: float) -> None:
+    def synchronise(
+        self, server_time: float, sent_timestamp: float, received_timestamp: float, asked_at: float
+    ) -> None:
         """Adopts the exchange's clock, after it has refused our timestamp. Arguments as those of `observe`."""
         if asked_at < self.asked_at:
             return
         self.asked_at = asked_at
-        self._correction = self.offset_seconds = server_time - (sent + received) / 2
+        self._correction = self.offset_seconds = server_time - (sent_timestamp + received_timestamp) / 2

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account, SubaccountEquity
-from .amounts import amount
-from .client import Answer, Client, redacts_key
+from .amounts import NonEmptyText, amount
+from .client import Answer, Client
 from .errors import MALFORMED, BybitError
 
 MEMBERS_ASSETS_PATH = "/v5/asset/total-members-assets"
@@ -17,13 +16,11 @@ MEMBERS_ASSETS_PATH = "/v5/asset/total-members-assets"
 COMPLETE = 0
 """The ``stat`` of a complete value."""
 
-Name = Annotated[str, msgspec.Meta(min_length=1)]
-
 
 class WalletAssets(msgspec.Struct):
     """One wallet: its value in US dollars as a decimal string, and whether that is complete."""
 
-    type: Name
+    type: NonEmptyText
     origb: str | None = None
     stat: int | None = None
 
@@ -35,7 +32,7 @@ class WalletAssets(msgspec.Struct):
 class MemberAssets(msgspec.Struct):
     """One user: the master account or a subaccount. Its ``stat`` is about its total, which is not read."""
 
-    uid: int | Name
+    uid: int | NonEmptyText
     is_master: bool | None = msgspec.field(name="isM", default=None)
     items: list[WalletAssets] | None = None
 
@@ -46,13 +43,8 @@ class MembersAssetsResult(msgspec.Struct):
     members: list[MemberAssets] | None = msgspec.field(name="list", default=None)
 
 
-@redacts_key
 def read_subaccount_equity(client: Client, account: Account) -> Answer[Sequence[SubaccountEquity]]:
-    """Reads the value of all wallets of all subaccounts of a master account.
-
-    Raises:
-        BybitError: the request failed.
-    """
+    """Reads the value of all wallets of all subaccounts of a master account. Raises BybitError for any failure."""
     answer = client.get(MEMBERS_ASSETS_PATH, {}, MembersAssetsResult, account)
     return answer.with_result(subaccount_equity(answer.result))
 
@@ -76,6 +68,6 @@ def subaccount_equity(result: MembersAssetsResult) -> Sequence[SubaccountEquity]
                 continue
             equity = SubaccountEquity(str(member.uid), item.type.removeprefix("ACCOUNT_TYPE_"), usd)
             if (equity.uid, equity.wallet) in found:
-                raise BybitError(MALFORMED, f"{path}.type: listed twice", seen=item.type)
+                raise BybitError(MALFORMED, f"{path}.type: listed twice", received_text=item.type)
             found[equity.uid, equity.wallet] = equity
     return list(found.values())

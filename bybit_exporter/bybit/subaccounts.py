@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated
 
 import msgspec
 
 from ..model import Account, Balance, Subaccount, SubaccountStatus
-from .client import Answer, Client, redacts_key
+from .amounts import NonEmptyText
+from .client import Answer, Client
 from .paging import read_pages
 from .wallets.fund import COINS_BALANCE_PATH, FundResult, fund_snapshot
 
@@ -21,7 +21,7 @@ _STATUS = {1: SubaccountStatus.NORMAL, 2: SubaccountStatus.LOGIN_BANNED, 4: Suba
 class Member(msgspec.Struct):
     """One subaccount."""
 
-    uid: Annotated[str, msgspec.Meta(min_length=1)]
+    uid: NonEmptyText
     status: int
     username: str | None = None
 
@@ -33,16 +33,9 @@ class MembersPage(msgspec.Struct, rename="camel"):
     next_cursor: str | None = None
 
 
-@redacts_key
 def read_subaccounts(client: Client, account: Account) -> Answer[Sequence[Subaccount]]:
-    """Reads all subaccounts of a master account, over all pages.
-
-    Raises:
-        BybitError: a request failed, or the pages do not end.
-    """
-    answer = read_pages(
-        client, account, SUBACCOUNTS_PATH, {"pageSize": "100"}, MembersPage, "nextCursor", lambda page: page.next_cursor
-    )
+    """Reads all subaccounts of a master account, over all pages. Raises BybitError for any failure."""
+    answer = read_pages(client, account, SUBACCOUNTS_PATH, {"pageSize": "100"}, MembersPage, "nextCursor")
     return answer.with_result(subaccounts([member for page in answer.result for member in page.sub_members or ()]))
 
 
@@ -66,12 +59,10 @@ def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
     ]
 
 
-@redacts_key
 def read_subaccount_balances(client: Client, account: Account, uid: str) -> Answer[Sequence[Balance]]:
     """Reads the funding wallet of one subaccount: the configured coins, or every coin with a balance other than 0.
 
-    Raises:
-        BybitError: the request failed.
+    Raises BybitError for any failure.
     """
     params = {"accountType": "FUND", "memberId": uid}
     answer = client.get(COINS_BALANCE_PATH, params, FundResult, account)

@@ -83,8 +83,8 @@ class Transport:
         is_cut_off = isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead | IncompleteRead)
         is_malformed = isinstance(cause, http.client.HTTPException | DecodeError | zlib.error) and not is_cut_off
         # Only these errors are quoted: others may contain the URL of a proxy, with its password.
-        seen = str(cause) if isinstance(cause, OSError | http.client.HTTPException | zlib.error) else None
-        return BybitError(MALFORMED if is_malformed else NETWORK, type(cause).__name__, seen=seen)
+        text = str(cause) if isinstance(cause, OSError | http.client.HTTPException | zlib.error) else None
+        return BybitError(MALFORMED if is_malformed else NETWORK, type(cause).__name__, received_text=text)
 
     def close(self) -> None:
         """Closes the idle connections."""

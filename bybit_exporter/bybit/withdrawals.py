@@ -1,4 +1,4 @@
-"""The withdrawals in progress of a funding wallet, over all pages of the last 30 days. Keys of master accounts only."""
+"""The withdrawals under way of a funding wallet, over all pages of the last 30 days. Keys of master accounts only."""
 
 from __future__ import annotations
 
@@ -8,10 +8,9 @@ from decimal import Decimal
 import msgspec
 
 from ..model import Account
-from .amounts import ZERO, amount, plus
-from .client import Answer, Client, redacts_key
+from .amounts import ZERO, NonEmptyText, amount, plus
+from .client import Answer, Client
 from .paging import read_pages
-from .wallets.snapshot import Coin
 
 WITHDRAWALS_PATH = "/v5/asset/withdraw/query-record"
 
@@ -25,7 +24,7 @@ ENDED = frozenset({"success", "BlockchainConfirmed", "CancelByUser", "Reject", "
 class Withdrawal(msgspec.Struct):
     """One withdrawal, on the chain or within the exchange."""
 
-    coin: Coin
+    coin: NonEmptyText
     amount: str
     status: str
 
@@ -42,17 +41,14 @@ class WithdrawalsPage(msgspec.Struct, rename="camel"):
         return self.next_page_cursor if len(self.rows or ()) >= PAGE_SIZE else None
 
 
-@redacts_key
 def read_withdrawals(client: Client, account: Account) -> Answer[Mapping[str, Decimal]]:
-    """Reads the sum of the withdrawals in progress, by coin.
+    """Reads the sum of the withdrawals under way, by coin.
 
     Raises:
         BybitError: for any failure; ``auth`` if the key may not read withdrawals.
     """
     params = {"withdrawType": "2", "limit": str(PAGE_SIZE)}
-    answer = read_pages(
-        client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor", lambda page: page.next_cursor
-    )
+    answer = read_pages(client, account, WITHDRAWALS_PATH, params, WithdrawalsPage, "cursor")
     return answer.with_result(under_way(row for page in answer.result for row in page.rows or ()))
 
 

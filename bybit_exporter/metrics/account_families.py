@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from operator import attrgetter
-from typing import Literal
+from typing import SupportsFloat
 
 from ..model import AccountStatus, Balance
-from .exposition import Family, Samples, label
+from .exposition import Family, Samples, label, optional
 from .state import AccountState
+
+_ACCOUNT = ("account", "account_type")
 
 
 def amounts_of(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
@@ -23,55 +25,17 @@ def amounts_of(field: str) -> Callable[[Iterable[Balance] | None], Samples]:
 
 def _balance(name: str, help_text: str, field: str) -> Family[AccountState]:
     amounts = amounts_of(field)
-    return Family(name, "gauge", help_text, ("account", "account_type", "coin"), lambda s: amounts(s.holdings))
+    return Family(name, "gauge", help_text, (*_ACCOUNT, "coin"), lambda s: amounts(s.holdings))
 
 
-def _value(
-    name: str,
-    kind: Literal["gauge", "counter"],
-    help_text: str,
-    read: Callable[[AccountState], float | None],
-) -> Family[AccountState]:
-    def samples(state: AccountState) -> Iterator[tuple[str, float]]:
-        value = read(state)
-        if value is not None:
-            yield "", value
-
-    return Family(name, kind, help_text, ("account", "account_type"), samples)
-
-
-def _status(state: AccountState) -> Iterator[tuple[str, float]]:
-    if state.status is not None:
-        for status in AccountStatus:
-            yield label("status", status), status is state.status
-
-
-def _failures(state: AccountState) -> Samples:
-    return [(label("reason", reason), count) for reason, count in state.failures.items()]
-
-
-def _limit(state: AccountState) -> Iterator[tuple[str, float]]:
-    for endpoint, rate_limit in state.rate_limits.items():
-        yield label("endpoint", endpoint), rate_limit.limit
-
-
-def _remaining(state: AccountState) -> Iterator[tuple[str, float]]:
-    for endpoint, rate_limit in state.rate_limits.items():
-        yield label("endpoint", endpoint), rate_limit.remaining
-
-
-_ACCOUNT = ("account", "account_type")
+def _gauge(name: str, help_text: str, read: Callable[[AccountState], SupportsFloat | None]) -> Family[AccountState]:
+    return Family(name, "gauge", help_text, _ACCOUNT, optional(read))
 
 
 def _margin(name: str, help_text: str, field: str) -> Family[AccountState]:
     """One of the totals of a unified account. A total that the exchange does not state has no series."""
     read = attrgetter(field)
-
-    def value(state: AccountState) -> float | None:
-        stated = None if state.margin is None else read(state.margin)
-        return None if stated is None else float(stated)
-
-    return _value(name, "gauge", help_text, value)
+    return _gauge(name, help_text, lambda s: None if s.margin is None else read(s.margin))
 
 
 FIGURE_FAMILIES: tuple[Family[AccountState], ...] = (
@@ -194,58 +158,59 @@ STATE_FAMILIES: tuple[Family[AccountState], ...] = (
         "1 for the status the account is in, 0 for the others: normal, banned, unknown (Bybit, SPOT: status; UNIFIED,"
         " FUND: an answer means normal; all: refusal 10027 means banned).",
         (*_ACCOUNT, "status"),
-        _status,
+        lambda s: [(label("status", each), each is s.status) for each in AccountStatus] if s.status else (),
     ),
-    _value("bybit_up", "gauge", "1 if the latest poll of the account succeeded, else 0.", lambda s: s.up),
-    _value(
+    _gauge("bybit_up", "1 if the latest poll of the account succeeded, else 0.", lambda s: s.up),
+    _gauge(
         "bybit_last_success_timestamp_seconds",
-        "gauge",
         "Unix time at which the latest successful poll of the account ended.",
         lambda s: s.last_success_timestamp,
     ),
-    _value(
+    _gauge(
         "bybit_poll_duration_seconds",
-        "gauge",
         "Duration of the latest poll of the account.",
         lambda s: s.poll_duration_seconds,
     ),
-    _value(
+    _gauge(
         "bybit_poll_interval_seconds",
-        "gauge",
         "Configured time from one poll of the account to the next.",
         lambda s: s.account.poll_interval_seconds,
     ),
-    _value(
+    _gauge(
         "bybit_next_poll_timestamp_seconds",
-        "gauge",
         "Unix time of the next poll of the account; after a refusal it may be later than one interval.",
         lambda s: s.next_poll_timestamp,
     ),
-    _value("bybit_polls_total", "counter", "Polls of the account, failed ones included.", lambda s: s.polls),
+    Family(
+        "bybit_polls_total",
+        "counter",
+        "Polls of the account, failed ones included.",
+        _ACCOUNT,
+        lambda s: [("", s.polls)],
+    ),
     Family(
         "bybit_poll_failures_total",
         "counter",
         "Failed polls of the account by reason.",
         (*_ACCOUNT, "reason"),
-        _failures,
+        lambda s: [(label("reason", reason), count) for reason, count in s.failures.items()],
     ),
     Family(
         "bybit_api_rate_limit_requests",
         "gauge",
         "Limit on an endpoint, in requests, as the exchange last reported it (X-Bapi-Limit).",
         ("account", "endpoint"),
-        _limit,
+        lambda s: [(label("endpoint", path), each.limit) for path, each in s.rate_limits.items()],
     ),
     Family(
         "bybit_api_rate_limit_remaining_requests",
         "gauge",
         "What was left of the limit when the exchange last reported it (X-Bapi-Limit-Status).",
         ("account", "endpoint"),
-        _remaining,
+        lambda s: [(label("endpoint", path), each.remaining) for path, each in s.rate_limits.items()],
     ),
-    _value(
+    _gauge(
         "bybit_withdrawals_up",
-        "gauge",
         "1 if the latest reading of the account's withdrawals succeeded, else 0; FUND, where the key may read them.",
         lambda s: s.withdrawals.up if s.withdrawals else None,
     ),

@@ -3,28 +3,14 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
 
 from .. import REVISION, __version__
-from .exposition import Family, label
+from .exposition import Family, label, optional
 from .state import ExporterState
 
-
-def _build_info(_: ExporterState) -> Iterator[tuple[str, float]]:
-    yield (
-        (
-            label("python_version", platform.python_version())
-            + label("revision", REVISION)
-            + label("version", __version__)
-        ),
-        1,
-    )
-
-
-def _clock_offset(state: ExporterState) -> Iterator[tuple[str, float]]:
-    if state.clock_offset_seconds is not None:
-        yield "", state.clock_offset_seconds
-
+_BUILD = "".join(
+    [label("python_version", platform.python_version()), label("revision", REVISION), label("version", __version__)]
+)
 
 EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
     Family(
@@ -32,14 +18,14 @@ EXPORTER_FAMILIES: tuple[Family[ExporterState], ...] = (
         "gauge",
         "The exchange's clock minus this machine's, from the latest answer.",
         (),
-        _clock_offset,
+        optional(lambda s: s.clock_offset_seconds),
     ),
     Family(
         "bybit_exporter_build_info",
         "gauge",
         "Always 1; the labels say what is running.",
         ("python_version", "revision", "version"),
-        _build_info,
+        lambda _: [(_BUILD, 1)],
     ),
     Family(
         "bybit_exporter_config_last_reload_successful",

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Generic, Literal, TypeVar
+from typing import Generic, Literal, SupportsFloat, TypeVar
 
 from prometheus_client.utils import floatToGoString
 
@@ -49,6 +49,16 @@ class Family(Generic[S]):
             ).encode()
         samples = ((own[1:], number(value)) for own, value in self.samples(state))
         return "".join([f"{self.name}{{{own}}} {v}\n" if own else f"{self.name} {v}\n" for own, v in samples]).encode()
+
+
+def optional(read: Callable[[S], SupportsFloat | None]) -> Callable[[S], Samples]:
+    """Returns a function that reads one sample without labels of its own; none if the value is None."""
+
+    def samples(state: S) -> Samples:
+        value = read(state)
+        return () if value is None else (("", float(value)),)
+
+    return samples
 
 
 number: Callable[[float], str] = floatToGoString

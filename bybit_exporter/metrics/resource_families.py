@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, SupportsFloat, TypeVar
 
 from ..model import Balance, Products, Resource, Subaccount, SubaccountEquity, SubaccountStatus
 from .account_families import amounts_of
-from .exposition import Family, Samples, label
+from .exposition import Family, Samples, label, optional
 from .state import Cached
 
 T = TypeVar("T")
 
 
 def _up(name: str, help_text: str, *labels: str) -> Family[Cached[Any]]:
-    def samples(cached: Cached[Any]) -> Iterator[tuple[str, float]]:
-        if cached.up is not None:
-            yield "", cached.up
-
-    return Family(name, "gauge", help_text, labels, samples)
+    return Family(name, "gauge", help_text, labels, optional(lambda cached: cached.up))
 
 
-def _value_of(name: str, help_text: str, read: Callable[[T], float | None]) -> Family[Cached[T]]:
-    def samples(cached: Cached[T]) -> Iterator[tuple[str, float]]:
-        if cached.value is not None and (value := read(cached.value)) is not None:
-            yield "", value
-
-    return Family(name, "gauge", help_text, ("account",), samples)
+def _value_of(name: str, help_text: str, read: Callable[[T], SupportsFloat | None]) -> Family[Cached[T]]:
+    return Family(
+        name, "gauge", help_text, ("account",), optional(lambda c: None if c.value is None else read(c.value))
+    )
 
 
 def _subaccount_status(cached: Cached[Sequence[Subaccount]]) -> Iterator[tuple[str, float]]:

@@ -44,14 +44,9 @@ class Cached(Struct, Generic[T], frozen=True):
     """Whether the latest reading succeeded."""
 
     def with_result(self, result: JobResult[T]) -> Cached[T] | None:
-        """The state after a result; None if the exchange does not offer the resource. A failure keeps the value.
-
-        A resource that was read once is not unavailable later: that it cannot be read any more is a failure. A
-        subaccount may be gone, though.
-        """
+        """The state after a result; None if the exchange does not offer the resource. A failure keeps the value."""
         if isinstance(result.outcome, Failure):
-            may_be_unavailable = self.value is None or bool(result.subaccount)
-            return None if result.outcome.is_unavailable and may_be_unavailable else replace(self, up=False)
+            return None if result.outcome.is_unavailable else replace(self, up=False)
         return Cached(result.outcome, result.observed_at + result.stale_after_seconds, up=True)
 
     @property
@@ -89,7 +84,7 @@ class AccountState(Struct, frozen=True):
     status: AccountStatus | None = None
     status_at: float = 0.0
     withdrawals: Cached[Mapping[str, Decimal]] | None = None
-    """For a funding wallet: the sum of the withdrawals in progress by coin. None if they are not read."""
+    """For a funding wallet: the sum of the withdrawals under way by coin. None if they are not read."""
     prices: Cached[MarketPrices] | None = None
     """The prices for the values in US dollars. None if prices are not read."""
     failure: Failure | None = None

@@ -24,8 +24,9 @@ class Poller:
     def __init__(self, store: Store, transition_log: TransitionLog) -> None:
         self._store = store
         self._transition_log = transition_log
-        self._workers: WorkerPool[Job[Any]] = WorkerPool(self._run)
-        self._client: Client | None = None
+        self._workers = WorkerPool(self._run)
+        self._client: Client
+        """Set by `replace`, before any job runs."""
 
     def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
         """Replaces the client and all jobs. An unchanged job keeps its times, unless ``keep`` is false."""
@@ -41,7 +42,7 @@ class Poller:
 
     def release(self) -> None:
         """Reschedules every delayed job to run now."""
-        rate_limiter = self._current_client.rate_limiter
+        rate_limiter = self._client.rate_limiter
         rate_limiter.unblock()
         self._workers.release(2 / rate_limiter.requests_per_second)
 
@@ -49,13 +50,8 @@ class Poller:
         """Starts no further jobs, and waits at most this long for those that run."""
         self._workers.stop(timeout_seconds)
 
-    @property
-    def _current_client(self) -> Client:
-        assert self._client is not None
-        return self._client
-
     def _run(self, job: Job[Any]) -> None:
-        client = self._current_client
+        client = self._client
         result = job.run(client)
         if result is None:
             self._workers.delay(job, clock.now() + job.idle_seconds(), releasable=False)

@@ -9,37 +9,20 @@ from __future__ import annotations
 import heapq
 import itertools
 import math
-from collections.abc import Hashable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, NamedTuple
+
+from ..model import Resource
+from .jobs import Job
 
 FIRST_ROUND_SECONDS = 1.0
 """The first round of polls is spread over this time, or longer if the limit on requests requires it."""
 
-POLLS_SHARE = 0.5
-"""The share of the permitted rate of requests for the first round of polls. The rest is for retries and other jobs."""
-
-
-class Schedulable(Protocol):
-    """A job that runs at an interval. Equal jobs are the same job, also after a reload."""
-
-    @property
-    def key(self) -> Hashable: ...
-
-    @property
-    def interval_seconds(self) -> float: ...
-
-    @property
-    def start_share(self) -> float:
-        """The share of the permitted rate of requests that the first round of jobs of this kind uses."""
-
-
-J = TypeVar("J", bound=Schedulable)
-
 
 @dataclass(slots=True, eq=False)
-class _Entry(Generic[J]):
-    job: J
+class _Entry:
+    job: Job[Any]
     anchor: float
     """Any moment of the job's grid."""
     due: float
@@ -54,26 +37,26 @@ class _Entry(Generic[J]):
         return following if following > moment else following + interval  # rounding
 
 
-class Reservation(NamedTuple, Generic[J]):
+class Reservation(NamedTuple):
     """The next run of a job, for which one worker waits."""
 
     due: float
-    entry: _Entry[J]
+    entry: _Entry
 
 
-class Schedule(Generic[J]):
+class Schedule:
     """The jobs, and when each runs next."""
 
     def __init__(self) -> None:
-        self._entries: dict[Hashable, _Entry[J]] = {}
-        self._heap: list[tuple[float, int, _Entry[J]]] = []
+        self._entries: dict[tuple[Resource, str], _Entry] = {}
+        self._heap: list[tuple[float, int, _Entry]] = []
         self._sequence = itertools.count()
 
-    def replace(self, jobs: Iterable[J], now: float, requests_per_second: float, *, keep: bool = True) -> None:
+    def replace(self, jobs: Iterable[Job[Any]], now: float, requests_per_second: float, *, keep: bool = True) -> None:
         """Replaces all jobs.
 
-        An unchanged job keeps its times, unless ``keep`` is false. New jobs are spread: the first poll is due now, jobs
-        of other kinds a little later.
+        An unchanged job keeps its times, unless ``keep`` is false. New jobs are spread. The first poll is due now, and
+        jobs of other kinds a little later: if our clock is wrong, that poll corrects it.
         """
         kept = self._entries if keep else {}
         self._entries = {}
@@ -87,15 +70,16 @@ class Schedule(Generic[J]):
         for share in {entry.job.start_share for entry in new}:
             alike = [entry for entry in new if entry.job.start_share == share]
             spacing = 1 / (share * requests_per_second)
-            if share == POLLS_SHARE:
-                _spread(alike, now, max(FIRST_ROUND_SECONDS / len(alike), spacing))
-            else:
-                _spread(alike, now + spacing, spacing)
+            start = now + spacing
+            if alike[0].job.resource is Resource.WALLET:
+                start, spacing = now, max(FIRST_ROUND_SECONDS / len(alike), spacing)
+            for index, entry in enumerate(alike):
+                entry.anchor = entry.due = start + index * spacing
         self._heap = []
         for entry in self._entries.values():
             self._push(entry)
 
-    def reserve(self) -> Reservation[J] | None:
+    def reserve(self) -> Reservation | None:
         """Reserves the first run that is not reserved; None if there is none. `take` ends the reservation."""
         while self._heap:
             due, _, entry = heapq.heappop(self._heap)
@@ -103,7 +87,7 @@ class Schedule(Generic[J]):
                 return Reservation(due, entry)
         return None
 
-    def take(self, reserved: Reservation[J], now: float) -> J | None:
+    def take(self, reserved: Reservation, now: float) -> Job[Any] | None:
         """Returns the job if it is due, else None. A job that is still running misses this run."""
         due, entry = reserved
         if not self._is_current(entry, due):
@@ -117,7 +101,7 @@ class Schedule(Generic[J]):
         entry.running, entry.releasable = True, False
         return entry.job
 
-    def delay(self, job: J, not_before: float, *, releasable: bool = True) -> float | None:
+    def delay(self, job: Job[Any], not_before: float, *, releasable: bool = True) -> float | None:
         """Delays the next run to this moment or later. ``releasable``: `release` ends the delay.
 
         Returns:
@@ -131,12 +115,12 @@ class Schedule(Generic[J]):
             self._move(entry, entry.next_after(not_before))
         return entry.due
 
-    def finished(self, job: J) -> None:
+    def finished(self, job: Job[Any]) -> None:
         """Marks a run as ended, so that the next one may begin."""
         if (entry := self._entry(job)) is not None:
             entry.running = False
 
-    def delay_all(self, not_before: float) -> list[tuple[J, float]]:
+    def delay_all(self, not_before: float) -> list[tuple[Job[Any], float]]:
         """Delays all jobs to this moment or later. Returns the delayed jobs and when each runs next."""
         delayed = []
         for entry in self._entries.values():
@@ -153,22 +137,17 @@ class Schedule(Generic[J]):
             entry.releasable = False
             self._move(entry, now + index * spacing_seconds)
 
-    def _entry(self, job: J) -> _Entry[J] | None:
+    def _entry(self, job: Job[Any]) -> _Entry | None:
         entry = self._entries.get(job.key)
         return entry if entry is not None and entry.job is job else None
 
-    def _move(self, entry: _Entry[J], due: float) -> None:
+    def _move(self, entry: _Entry, due: float) -> None:
         entry.due = due
         self._push(entry)
 
-    def _push(self, entry: _Entry[J]) -> None:
+    def _push(self, entry: _Entry) -> None:
         heapq.heappush(self._heap, (entry.due, next(self._sequence), entry))
 
-    def _is_current(self, entry: _Entry[J], due: float) -> bool:
+    def _is_current(self, entry: _Entry, due: float) -> bool:
         """Whether the entry is still due at this moment, and has not been removed."""
         return entry.due == due and self._entries.get(entry.job.key) is entry
-
-
-def _spread(entries: Iterable[_Entry[J]], start: float, spacing: float) -> None:
-    for index, entry in enumerate(entries):
-        entry.anchor = entry.due = start + index * spacing

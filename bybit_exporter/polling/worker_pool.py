@@ -6,12 +6,13 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
-from typing import Generic, TypeVar
+from typing import Any
 
 import structlog
 
 from .. import clock
-from .schedule import Schedulable, Schedule
+from .jobs import Job
+from .schedule import Schedule
 
 MAX_WORKERS = 256
 """Maximum number of jobs that run at once."""
@@ -24,28 +25,26 @@ MAX_WAIT_SECONDS = 1.0
 
 _log = structlog.get_logger()
 
-J = TypeVar("J", bound=Schedulable)
 
-
-class WorkerPool(Generic[J]):
+class WorkerPool:
     """Runs each job when it is due, until it is stopped. Safe for several threads.
 
     An idle worker waits for a job that no other worker waits for, and then runs it, so each run wakes one thread. At
     least one worker waits at any time, unless the pool has its maximum size.
     """
 
-    def __init__(self, run: Callable[[J], None]) -> None:
+    def __init__(self, run: Callable[[Job[Any]], None]) -> None:
         self._run = run
-        self._schedule: Schedule[J] = Schedule()
+        self._schedule = Schedule()
         lock = threading.RLock()
         self._changed, self._needed, self._idle = (threading.Condition(lock) for _ in range(3))
-        self._once: deque[J] = deque()
+        self._once: deque[Job[Any]] = deque()
         self._running = 0
         self._workers = self._waiting = self._sleeping = 0
         self._started = self._stopping = False
 
-    def replace(self, jobs: Iterable[J], requests_per_second: float, *, keep: bool = True) -> None:
-        """Replaces all jobs. An unchanged job keeps its times, unless ``keep`` is false."""
+    def replace(self, jobs: Iterable[Job[Any]], requests_per_second: float, *, keep: bool = True) -> None:
+        """See `Schedule.replace`."""
         with self._changed:
             self._schedule.replace(jobs, clock.now(), requests_per_second, keep=keep)
             self._changed.notify_all()
@@ -55,7 +54,7 @@ class WorkerPool(Generic[J]):
             self._started = True
             self._add_waiting_worker()
 
-    def run_once(self, jobs: Sequence[J]) -> None:
+    def run_once(self, jobs: Sequence[Job[Any]]) -> None:
         """Runs each job once, and returns when all have ended."""
         with self._changed:
             self._once.extend(jobs)
@@ -63,22 +62,18 @@ class WorkerPool(Generic[J]):
                 self._add_waiting_worker()
             self._idle.wait_for(lambda: self._stopping or not (self._once or self._running))
 
-    def delay(self, job: J, not_before: float, *, releasable: bool) -> float | None:
-        """Delays the next run to this moment (staleness clock) or later. ``releasable``: `release` ends the delay.
-
-        Returns:
-            when the job runs next; None if it has been removed.
-        """
+    def delay(self, job: Job[Any], not_before: float, *, releasable: bool) -> float | None:
+        """See `Schedule.delay`."""
         with self._changed:
             return self._schedule.delay(job, not_before, releasable=releasable)
 
-    def delay_all(self, not_before: float) -> list[tuple[J, float]]:
-        """Delays all jobs to this moment or later. Returns the delayed jobs and when each runs next."""
+    def delay_all(self, not_before: float) -> list[tuple[Job[Any], float]]:
+        """See `Schedule.delay_all`."""
         with self._changed:
             return self._schedule.delay_all(not_before)
 
     def release(self, spacing_seconds: float) -> None:
-        """Ends all delays: the delayed jobs run from now on, one after the other."""
+        """See `Schedule.release`."""
         with self._changed:
             self._schedule.release(clock.now(), spacing_seconds)
             self._changed.notify_all()
@@ -121,7 +116,7 @@ class WorkerPool(Generic[J]):
                 if not self._running:
                     self._idle.notify_all()
 
-    def _next(self) -> J | None:
+    def _next(self) -> Job[Any] | None:
         """Waits until a job is due; None if the worker must end."""
         with self._changed:
             job = None
@@ -141,7 +136,7 @@ class WorkerPool(Generic[J]):
                 self._add_waiting_worker()
             return job
 
-    def _wait_until_due(self) -> J | None:
+    def _wait_until_due(self) -> Job[Any] | None:
         """Waits for the first job that no other worker waits for. Returns None if another job may be due first."""
         reserved = self._schedule.reserve()
         wait = MAX_WAIT_SECONDS if reserved is None else min(reserved.due - clock.now(), MAX_WAIT_SECONDS)

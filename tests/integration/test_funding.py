@@ -48,8 +48,7 @@ def test_page_of_withdrawals_that_is_not_full_is_the_last_despite_its_cursor(cou
     for _ in range(count):
         serving.main.withdraw("USDT", "1")
     with serving:
-        serving.wait_for(1.0, "bybit_withdrawals_up")
-        assert serving.value("bybit_asset_withdrawing", coin="USDT") == count
+        serving.wait_for(float(count), "bybit_asset_withdrawing", coin="USDT")
         assert asked(serving, WITHDRAWALS) == 1
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -124,6 +125,23 @@ def test_products_that_cannot_be_read_any_more_go_after_three_intervals(monkeypa
         del serving.main.faults[ASSET_OVERVIEW]
         clock.jump(61.0)
         serving.wait_for(21000.0, "bybit_product_equity_usd", product="Earn")
+
+
+def test_products_that_are_not_offered_any_more_are_a_failure_also_after_a_reload(
+    monkeypatch: pytest.MonkeyPatch, told: Told
+) -> None:
+    clock = JumpingClock(monkeypatch)
+    with serving_products(stale_after_seconds=3600.0) as serving:
+        serving.wait_for(1.0, UP)
+        serving.exchange.missing_paths = NOT_IN_REGIONS
+        unchanged = tuple(dataclasses.replace(account) for account in serving.config.accounts)
+        serving.config = dataclasses.replace(serving.config, accounts=unchanged)
+        serving.service.reload()
+        clock.jump(61.0)
+        serving.wait_for(0.0, UP)
+        assert serving.value("bybit_product_equity_usd", product="Earn") == 21000
+    (event,) = [event for event in told() if "products" in event["event"]]
+    assert (event["event"], event["reason"]) == ("the products cannot be read", "account_mode")
 
 
 def test_product_that_was_closed_has_no_series(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import hashlib
+import hmac
 import subprocess
 import sys
 
@@ -17,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from bybit_exporter import rsa as rsa_keys
-from bybit_exporter.bybit.signing import sign, sign_hmac
+from bybit_exporter.bybit.signing import sign
 from tests.bybit_clients import pybit
 
 PRIVATE_KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -42,7 +44,7 @@ def test_rsa_signature_equals_that_of_pybit(form: PrivateFormat) -> None:
 
 
 def test_secret_that_is_not_pem_signs_with_hmac() -> None:
-    assert sign("secret", TEXT) == sign_hmac("secret", TEXT)
+    assert sign("secret", TEXT) == hmac.new(b"secret", TEXT.encode(), hashlib.sha256).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ A poll is one request, however many coins are configured.
 from __future__ import annotations
 
 from ...model import Account, AccountSnapshot, AccountType
-from ..client import Answer, Client, redacts_key
+from ..client import Answer, Client
 from .account_mode import find_account_type
 from .fund import read_fund
 from .spot import read_spot
@@ -17,11 +17,6 @@ __all__ = ["find_account_type", "read_wallet"]
 _READERS = {AccountType.SPOT: read_spot, AccountType.UNIFIED: read_unified, AccountType.FUND: read_fund}
 
 
-@redacts_key
 def read_wallet(client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
-    """Reads the account's balances and status from the wallet of this type (not ``auto``).
-
-    Raises:
-        BybitError: for any failure. An answer is returned whole or not at all.
-    """
+    """Reads the wallet of this type (not ``auto``), whole or not at all. Raises BybitError for any failure."""
     return _READERS[account_type](client, account)

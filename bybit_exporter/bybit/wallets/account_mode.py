@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ...model import Account, AccountType
-from ..client import Client, redacts_key
+from ..client import Client
 
 ACCOUNT_INFO_PATH = "/v5/account/info"
 
@@ -19,12 +19,7 @@ class AccountInfo(msgspec.Struct, rename="camel"):
     unified_margin_status: int
 
 
-@redacts_key
 def find_account_type(client: Client, account: Account) -> AccountType:
-    """Asks the exchange whether the account is classic (SPOT) or unified (UNIFIED).
-
-    Raises:
-        BybitError: for any failure.
-    """
+    """Asks whether the account is classic (SPOT) or unified (UNIFIED). Raises BybitError for any failure."""
     answer = client.get(ACCOUNT_INFO_PATH, {}, AccountInfo, account)
     return AccountType.SPOT if answer.result.unified_margin_status == CLASSIC else AccountType.UNIFIED

@@ -1,4 +1,4 @@
-"""The funding wallet. The withdrawals in progress have their own request."""
+"""The funding wallet. The withdrawals under way have their own request."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import sys
 import msgspec
 
 from ...model import Account, AccountSnapshot, Balance
-from ..amounts import ZERO, amount, minus
+from ..amounts import ZERO, NonEmptyText, amount, minus
 from ..client import Answer, Client
-from .snapshot import Coin, read_balances, wallet_snapshot
+from .snapshot import read_balances, wallet_snapshot
 
 COINS_BALANCE_PATH = "/v5/asset/transfer/query-account-coins-balance"
 
@@ -19,7 +19,7 @@ _NOT_HELD = Balance("", ZERO, ZERO)
 class FundCoin(msgspec.Struct, rename="camel"):
     """One coin of the wallet. Amounts are decimal strings; ``""`` is 0."""
 
-    coin: Coin
+    coin: NonEmptyText
     wallet_balance: str
     transfer_balance: str
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
-import msgspec
 from msgspec.structs import replace
 
 from ...model import AccountSnapshot, AccountStatus, Balance, MarginSummary
 from ..errors import MALFORMED, BybitError
 
 T = TypeVar("T")
-
-Coin = Annotated[str, msgspec.Meta(min_length=1)]
 
 
 def read_balances(rows: Iterable[T], path: str, balance_of: Callable[[T], Balance]) -> dict[str, Balance]:
@@ -27,7 +24,7 @@ def read_balances(rows: Iterable[T], path: str, balance_of: Callable[[T], Balanc
         try:
             balance = balance_of(row)
             if balance.coin in listed:
-                raise BybitError(MALFORMED, "coin: listed twice", seen=balance.coin)
+                raise BybitError(MALFORMED, "coin: listed twice", received_text=balance.coin)
         except BybitError as error:
             error.prefix_path(f"{path}[{index}]")
             raise

@@ -7,9 +7,9 @@ import sys
 import msgspec
 
 from ...model import Account, AccountSnapshot, AccountStatus, Balance
-from ..amounts import ZERO, amount
+from ..amounts import ZERO, NonEmptyText, amount
 from ..client import Answer, Client
-from .snapshot import Coin, read_balances, wallet_snapshot
+from .snapshot import read_balances, wallet_snapshot
 
 SPOT_ASSETS_PATH = "/v5/asset/transfer/query-asset-info"
 
@@ -24,7 +24,7 @@ _NOT_HELD = Balance("", ZERO, ZERO, withdrawing=ZERO)
 class SpotAsset(msgspec.Struct):
     """One coin of the wallet. Amounts are decimal strings; ``""`` is 0."""
 
-    coin: Coin
+    coin: NonEmptyText
     free: str
     frozen: str
     withdraw: str

@@ -13,10 +13,10 @@ from typing import Annotated
 import msgspec
 
 from ...model import Account, AccountSnapshot, Balance, MarginSummary
-from ..amounts import ZERO, OptionalText, amount, amount_if_present, amount_if_stated, minus, plus
+from ..amounts import ZERO, NonEmptyText, OptionalText, amount, amount_if_present, amount_if_stated, minus, plus
 from ..client import Answer, Client
 from ..errors import BybitError
-from .snapshot import Coin, read_balances, wallet_snapshot
+from .snapshot import read_balances, wallet_snapshot
 
 UNIFIED_WALLET_PATH = "/v5/account/wallet-balance"
 
@@ -29,7 +29,7 @@ _NOT_HELD = Balance(
 class UnifiedCoin(msgspec.Struct, rename="camel"):
     """One coin that the account holds or owes. Amounts are decimal strings."""
 
-    coin: Coin
+    coin: NonEmptyText
     wallet_balance: str
     """Contains the coins borrowed for spot. Borrowing for derivatives makes it negative."""
     locked: str

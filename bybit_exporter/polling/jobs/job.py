@@ -31,16 +31,11 @@ class Job(ABC, Generic[T]):
     def __init__(self, account: Account | None, interval_seconds: float) -> None:
         self._account = account
         self.interval_seconds = interval_seconds
+        self._was_read = False
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Job) and self._identity == other._identity
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    @property
-    def _identity(self) -> tuple[object, ...]:
-        return self.resource, self._account, self.interval_seconds
+        mine = (self.resource, self._account, self.interval_seconds)
+        return isinstance(other, Job) and mine == (other.resource, other._account, other.interval_seconds)
 
     @property
     def key(self) -> tuple[Resource, str]:
@@ -55,11 +50,7 @@ class Job(ABC, Generic[T]):
 
     @abstractmethod
     def read(self, client: Client) -> Answer[T]:
-        """Asks the exchange.
-
-        Raises:
-            BybitError: for any failure.
-        """
+        """Asks the exchange. Raises BybitError for any failure."""
 
     def run(self, client: Client) -> JobResult[T] | None:
         """Asks the exchange and returns the result; None if there is nothing to read."""
@@ -113,6 +104,7 @@ class Job(ABC, Generic[T]):
         return ""
 
     def _succeeded(self, answer: Answer[T], started_at: float) -> JobResult[T]:
+        self._was_read = not self.subaccount  # the next subaccount may be gone
         return JobResult(
             self.resource,
             self._account,
@@ -149,7 +141,12 @@ class Job(ABC, Generic[T]):
         )
 
     def failure_of(self, error: BybitError) -> Failure:
-        """Converts an error for the store and the log."""
+        """Converts an error for the store and the log, which show no error in another way.
+
+        A resource that was read once is not unavailable later: that it cannot be read any more is a failure.
+        """
+        if self._account is not None:  # the exchange may repeat the key, as in retCode 10004
+            error.redact(self._account.api_key.reveal())
         return Failure(
             error.reason,
             str(error),
@@ -157,6 +154,6 @@ class Job(ABC, Generic[T]):
             error.code,
             needs_operator=error.needs_operator,
             refuses_key=error.refuses_key,
-            is_unavailable=not self.unavailable_if.isdisjoint((error.reason, error.rule)),
+            is_unavailable=not (self._was_read or self.unavailable_if.isdisjoint((error.reason, error.rule))),
             cause=error.__cause__ if error.rule is INTERNAL else None,
         )

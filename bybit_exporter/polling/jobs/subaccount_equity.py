@@ -30,10 +30,10 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
 
     @property
     def has_unread(self) -> bool:
-        return self._subaccounts.is_known and not self._has_run
+        return self._subaccounts.latest is not None and not self._has_run
 
     def run(self, client: Client) -> JobResult[Sequence[SubaccountEquity]] | None:
-        if not self._subaccounts.is_known:  # the answer has UIDs only, and the list has the names
+        if self._subaccounts.latest is None:  # the answer has UIDs only, and the list has the names
             return None
         self._has_run = True
         return super().run(client)
@@ -54,7 +54,7 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
 
     def read(self, client: Client) -> Answer[Sequence[SubaccountEquity]]:
         answer = read_subaccount_equity(client, self.account)
-        return answer.with_result(_named(answer.result, self._subaccounts.latest))
+        return answer.with_result(_named(answer.result, self._subaccounts.latest or ()))
 
 
 def _named(equities: Sequence[SubaccountEquity], listed: Sequence[Subaccount]) -> Sequence[SubaccountEquity]:

@@ -6,7 +6,6 @@ from ...bybit.client import Answer, Client
 from ...bybit.errors import BybitError, advice
 from ...bybit.wallets import find_account_type, read_wallet
 from ...model import Account, AccountSnapshot, AccountType, FailureReason, Resource
-from ..schedule import POLLS_SHARE
 from .job import Job
 
 
@@ -14,7 +13,7 @@ class WalletJob(Job[AccountSnapshot]):
     """Polls the wallet of an account. For `AccountType.AUTO` it first asks for the account's type."""
 
     resource = Resource.WALLET
-    start_share = POLLS_SHARE
+    start_share = 0.5  # the rest is for retries and other jobs
 
     def __init__(self, account: Account) -> None:
         super().__init__(account, account.poll_interval_seconds)

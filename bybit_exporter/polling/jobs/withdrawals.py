@@ -1,4 +1,4 @@
-"""The job that reads the withdrawals in progress of a funding wallet."""
+"""The job that reads the withdrawals under way of a funding wallet."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .job import Job
 
 
 class WithdrawalsJob(Job[Mapping[str, Decimal]]):
-    """Reads the sum of the withdrawals in progress by coin, if the key may read them."""
+    """Reads the sum of the withdrawals under way by coin, if the key may read them."""
 
     resource = Resource.WITHDRAWALS
     unavailable_if = frozenset({NO_PERMISSION})

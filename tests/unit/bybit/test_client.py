@@ -18,9 +18,8 @@ from bybit_exporter.bybit.errors import NETWORK, PAUSE_ALL_SECONDS, TIMEOUT, Byb
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
-from bybit_exporter.bybit.wallets import read_wallet
 from bybit_exporter.bybit.wallets.spot import SpotResult
-from bybit_exporter.model import AccountType, RateLimit
+from bybit_exporter.model import RateLimit
 from tests.builders import make_account
 from tests.exporter_process import ROOT
 from tests.in_process import JumpingClock
@@ -393,14 +392,14 @@ def test_malformed_field_is_shown_up_to_100_characters(size: int) -> None:
         status(401, b"apiKey[CANARYKEY]"),
         body("CANARYKEY"),
         with_result('{"spot":"CANARYKEY"}'),
-        BybitError(NETWORK, "BadStatusLine", seen="you said CANARYKEY"),
+        BybitError(NETWORK, "BadStatusLine", received_text="you said CANARYKEY"),
     ],
 )
-def test_key_repeated_by_an_answer_is_redacted(answer: Reply) -> None:
-    with pytest.raises(BybitError) as failed:
-        read_wallet(Bench(answer).client, ACCOUNT, AccountType.SPOT)
-    assert "CANAR" not in str(failed.value)
-    assert "CANAR" not in repr(failed.value)
+def test_key_repeated_by_an_answer_is_in_the_text_that_can_be_redacted(answer: Reply) -> None:
+    error = Bench(answer).fails()
+    error.redact("CANARYKEY")
+    assert "CANAR" not in str(error)
+    assert "CANAR" not in repr(error)
 
 
 @pytest.mark.parametrize(

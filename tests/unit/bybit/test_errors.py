@@ -97,7 +97,7 @@ def test_table_covers_every_reason_and_no_code_twice() -> None:
     statuses = [status for rule in ERROR_RULES for status in rule.http_statuses]
     assert len(set(codes)) == len(codes)
     assert len(set(statuses)) == len(statuses)
-    assert all(rule.seen or rule.ret_codes or rule.http_statuses for rule in ERROR_RULES)
+    assert all(rule.recognised_by or rule.ret_codes or rule.http_statuses for rule in ERROR_RULES)
     assert len({rule.advice for rule in ERROR_RULES}) == len(ERROR_RULES)
 
 
@@ -245,7 +245,7 @@ def test_quote_is_short_and_printable(text: str, shown: str) -> None:
 
 
 def test_redacted_text_is_hidden_also_at_the_cut() -> None:
-    error = BybitError(API, "retCode 1", seen="x" * 90 + "canary" + "y" * 90 + "canary")
+    error = BybitError(API, "retCode 1", received_text="x" * 90 + "canary" + "y" * 90 + "canary")
     error.redact("canary")
     assert "can" not in str(error)
     assert str(error).startswith('retCode 1: "xxx')

@@ -30,8 +30,3 @@ def test_risk_frozen_amount_that_is_missing_empty_or_no_number_is_malformed(resu
     error = refusal(read_risk_frozen, Exchange(result))
     assert error.reason is FailureReason.MALFORMED
     assert str(error).startswith("result.limitAmountUsd: ")
-
-
-def test_risk_frozen_refusal_does_not_show_the_key() -> None:
-    error = refusal(read_risk_frozen, Exchange(b'{"retCode": 10005, "retMsg": "not with CANARYKEY"}'))
-    assert (error.reason, str(error)) == (FailureReason.AUTH, 'retCode 10005: "not with ***"')

@@ -127,6 +127,9 @@ def test_cached_value_survives_a_failure_until_it_expires() -> None:
 def test_cached_is_none_if_the_exchange_does_not_offer_it() -> None:
     unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
     assert Cached[int]().with_result(unavailable) is None
+    failed_before = Cached[int]().with_result(make_result(ACCOUNT, make_failure(), 10.0, Resource.PRODUCTS))
+    assert failed_before == Cached(None, up=False)
+    assert failed_before.with_result(unavailable) is None
 
 
 def test_limits_of_a_slow_answer_do_not_make_newer_ones_expire() -> None:
@@ -141,12 +144,3 @@ def test_unified_state_does_not_expire_with_the_prices() -> None:
     polled = state.with_result(make_result(unified, SNAPSHOT, 5.0), 0.0)
     assert polled.valid_until == 35.0
     assert after(AccountState(ACCOUNT, prices=state.prices), result(SNAPSHOT, 5.0)).valid_until == 7.0
-
-
-def test_cached_that_was_read_once_is_not_unavailable_later() -> None:
-    unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
-    read = Cached(5, 40.0, up=True)
-    assert read.with_result(unavailable) == Cached(5, 40.0, up=False)
-    failed_first = Cached[int]().with_result(make_result(ACCOUNT, make_failure(), 10.0, Resource.PRODUCTS))
-    assert failed_first == Cached(None, up=False)
-    assert failed_first.with_result(unavailable) is None, "it was never read, so it may still be unavailable"

@@ -454,13 +454,3 @@ def test_balance_of_a_subaccount_that_is_gone_ends(store: Store) -> None:
     for outcome in ([make_balance("ETH", "1")], make_failure(is_unavailable=True)):
         store.apply(make_result(main, outcome, 0.0, Resource.SUBACCOUNT_BALANCES, subaccount="gone"), 0.0)
     assert series(store, "bybit_subaccount_balances_up", subaccount="gone") is None
-
-
-def test_resource_that_was_read_is_not_unavailable_after_its_value_has_expired(store: Store, clock: FakeClock) -> None:
-    main = account()
-    store.replace_accounts([main])
-    store.apply(make_result(main, Decimal(5), 0.0, Resource.RISK_FROZEN), 0.0)
-    clock.now = 30.0
-    assert series(store, "bybit_account_risk_frozen_usd") is None
-    store.apply(make_result(main, make_failure(is_unavailable=True), 30.0, Resource.RISK_FROZEN), 0.0)
-    assert series(store, "bybit_risk_frozen_up") == 0

@@ -14,6 +14,7 @@ import pytest
 from bybit_exporter import clock
 from bybit_exporter.bybit.client import Answer, Client
 from bybit_exporter.bybit.errors import (
+    API,
     IP_RATE_LIMIT,
     MALFORMED,
     MEMBER_GONE,
@@ -35,7 +36,14 @@ from bybit_exporter.model import (
     SubaccountEquity,
     SubaccountStatus,
 )
-from bybit_exporter.polling.jobs import create_jobs, subaccount_balances, subaccount_equity, subaccounts, wallet
+from bybit_exporter.polling.jobs import (
+    create_jobs,
+    subaccount_balances,
+    subaccount_equity,
+    subaccounts,
+    wallet,
+    withdrawals,
+)
 from bybit_exporter.polling.jobs.api_key import CHECK_INTERVAL_SECONDS, ApiKeyJob
 from bybit_exporter.polling.jobs.job import MIN_INTERVAL_SECONDS, Job
 from bybit_exporter.polling.jobs.products import ProductsJob
@@ -62,7 +70,7 @@ def now(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 
 def answer(result: Any, asked_at: float = 1000.0, lasted: float = 0.0, **limits: RateLimit) -> Answer[Any]:
-    return Answer(result, limits, 0.0, 0.0, asked_at, asked_at + lasted)
+    return Answer(result, limits, asked_at, asked_at + lasted)
 
 
 def refusal(code: int) -> BybitError:
@@ -116,6 +124,24 @@ def test_exception_in_the_exporter_is_an_internal_failure_with_its_cause(now: Fa
     assert (failure.reason, failure.cause, failure.needs_operator) == (FailureReason.INTERNAL, error, True)
 
 
+@pytest.mark.parametrize(
+    "text", ["error sign! origin_string[1658384314791CANARYKEY5000accountType=SPOT]", "x" * 92 + "CANARYKEY"]
+)
+def test_key_that_the_exchange_repeats_is_redacted_whatever_is_read(text: str) -> None:
+    vault = make_account("vault", AccountType.FUND, products=True)
+    jobs = [*create_jobs([MASTER, vault], None), Reading(raising(AssertionError()))]
+    assert len({type(job) for job in jobs}) == 9
+    for job in jobs:
+        message = job.failure_of(BybitError(API, "retCode 10004", received_text=text)).message
+        assert message.startswith(f'retCode 10004: "{text[:20]}')
+        assert "CANAR" not in message
+
+
+def test_key_is_redacted_in_the_result_of_a_run(now: FakeClock) -> None:
+    error = BybitError(API, "retCode 10004", received_text="origin_string[CANARYKEY5000]")
+    assert failure_of(Reading(raising(error)).run(CLIENT)).message == 'retCode 10004: "origin_string[***5000]"'
+
+
 def test_pause_of_all_requests_delays_no_single_job(now: FakeClock) -> None:
     result = Reading(raising(BybitError(IP_RATE_LIMIT, "too frequent"))).run(CLIENT)
     assert result is not None
@@ -143,6 +169,22 @@ def test_failure_is_unavailable_where_the_exchange_does_not_offer_it(
     job: Job[Any], code: int, is_unavailable: bool
 ) -> None:
     assert job.failure_of(refusal(code)).is_unavailable is is_unavailable
+
+
+def test_resource_that_was_read_once_is_not_unavailable_later(now: FakeClock, monkeypatch: pytest.MonkeyPatch) -> None:
+    outcomes: list[Any] = [BybitError(NETWORK, ""), refusal(10005), answer({}), refusal(10005), refusal(10005)]
+
+    def read(*_: object) -> Any:
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, BybitError):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(withdrawals, "read_withdrawals", read)
+    job = WithdrawalsJob(MASTER, 60.0)
+    failures = [result.failure for _ in range(5) if (result := job.run(CLIENT))]
+    is_unavailable = [failure and failure.is_unavailable for failure in failures]
+    assert is_unavailable == [False, True, None, False, False], "before it was read, it may be unavailable"
 
 
 def test_key_is_checked_hourly_and_after_a_failure_in_5_minutes() -> None:
@@ -209,7 +251,7 @@ class BalancesRuns:
         self.asked.append(uid)
         if uid in self.fails:
             raise self.fails[uid]
-        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, 0.0, 0.0, self.clock.now, self.clock.now)
+        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, self.clock.now, self.clock.now)
 
     def run(self) -> float:
         """Runs the job once. Returns the delay until its next run."""
@@ -296,7 +338,8 @@ def test_limit_delays_all_balances_until_it_resets(make_balances: MakeBalances) 
 
 
 def test_subaccount_that_is_gone_has_no_balance(make_balances: MakeBalances) -> None:
-    leaving = make_balances("a", "b")
+    leaving = make_balances("b", "a")
+    leaving.run()
     leaving.fails["a"] = BybitError(MEMBER_GONE, "retCode 131202")
     result = leaving.job.run(CLIENT)
     assert failure_of(result).is_unavailable

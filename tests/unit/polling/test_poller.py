@@ -48,7 +48,7 @@ def account(name: str, interval: float = 0.02) -> Account:
 
 
 def answer(asked_at: float, received_at: float) -> Answer[AccountSnapshot]:
-    return Answer(SNAPSHOT, {}, 0.0, 0.0, asked_at, received_at)
+    return Answer(SNAPSHOT, {}, asked_at, received_at)
 
 
 class Bench:

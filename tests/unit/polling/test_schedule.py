@@ -4,36 +4,36 @@ from __future__ import annotations
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bybit_exporter.polling.schedule import FIRST_ROUND_SECONDS, POLLS_SHARE, Schedule
+from bybit_exporter.model import Resource
+from bybit_exporter.polling.jobs.api_key import ApiKeyJob
+from bybit_exporter.polling.jobs.job import Job
+from bybit_exporter.polling.jobs.products import ProductsJob
+from bybit_exporter.polling.jobs.wallet import WalletJob
+from bybit_exporter.polling.schedule import FIRST_ROUND_SECONDS, Schedule
+from tests.builders import make_account
 
 RATE = 100.0
 
 
-@dataclass(frozen=True)
-class FakeJob:
-    key: str
-    interval_seconds: float
-    start_share: float = POLLS_SHARE
+def make_job(name: str = "a", interval: float = 10.0) -> WalletJob:
+    return WalletJob(make_account(name, poll_interval_seconds=interval))
 
 
-def make_job(name: str = "a", interval: float = 10.0) -> FakeJob:
-    return FakeJob(name, interval)
-
-
-def schedule(*accounts: FakeJob, now: float = 0.0) -> Schedule[FakeJob]:
-    made: Schedule[FakeJob] = Schedule()
+def schedule(*accounts: Job[Any], now: float = 0.0) -> Schedule:
+    made = Schedule()
     made.replace(accounts, now, RATE)
     return made
 
 
-def next_at(made: Schedule[FakeJob]) -> float:
+def next_at(made: Schedule) -> float:
     """When the next job is due."""
     reserved = made.reserve()
     if reserved is None:
@@ -42,7 +42,7 @@ def next_at(made: Schedule[FakeJob]) -> float:
     return reserved.due
 
 
-def take_due(made: Schedule[FakeJob], now: float) -> list[FakeJob]:
+def take_due(made: Schedule, now: float) -> list[Job[Any]]:
     """The jobs that are due."""
     due = []
     while (reserved := made.reserve()) is not None:
@@ -54,7 +54,7 @@ def take_due(made: Schedule[FakeJob], now: float) -> list[FakeJob]:
     return due
 
 
-def run_times(made: Schedule[FakeJob], durations: Sequence[float], until: float = math.inf) -> list[float]:
+def run_times(made: Schedule, durations: Sequence[float], until: float = math.inf) -> list[float]:
     """When a single job runs, if its runs have these durations."""
     times = []
     for duration in durations:
@@ -68,7 +68,7 @@ def run_times(made: Schedule[FakeJob], durations: Sequence[float], until: float 
     return times
 
 
-def end_run(made: Schedule[FakeJob], job: FakeJob, not_before: float) -> float | None:
+def end_run(made: Schedule, job: Job[Any], not_before: float) -> float | None:
     """Ends a run. The next one must not start before this moment."""
     due = made.delay(job, not_before)
     made.finished(job)
@@ -177,7 +177,7 @@ def test_unchanged_job_keeps_its_times() -> None:
 
 
 @pytest.mark.parametrize(("changed", "keep"), [(make_job(interval=20.0), True), (make_job(), False)])
-def test_changed_job_is_new_and_so_is_every_job_without_keep(changed: FakeJob, keep: bool) -> None:
+def test_changed_job_is_new_and_so_is_every_job_without_keep(changed: Job[Any], keep: bool) -> None:
     made = schedule(make_job(interval=10.0))
     run_times(made, [0.1])
     made.replace([changed], 7.0, RATE, keep=keep)
@@ -221,12 +221,10 @@ def test_runs_of_any_duration_stay_on_the_grid_and_never_overlap(
 
 
 def test_other_jobs_start_after_the_polls_at_their_own_rate() -> None:
-    polls = [FakeJob(f"poll {number}", 600.0) for number in range(100)]
-    others = [FakeJob(f"others {number}", 600.0, start_share=0.1) for number in range(100)]
-    rare = [FakeJob(f"rare {number}", 600.0, start_share=0.02) for number in range(100)]
-    made = schedule(*polls, *others, *rare)
+    accounts = [make_account(f"a{number}", poll_interval_seconds=600.0) for number in range(100)]
+    kinds = (WalletJob, lambda account: ProductsJob(account, 600.0), ApiKeyJob)
+    made = schedule(*[kind(account) for kind in kinds for account in accounts])
     first = take_due(made, 0.0)
-    assert [job.key for job in first] == ["poll 0"]
+    assert [job.resource for job in first] == [Resource.WALLET]
     due = [*first, *take_due(made, 2.0001)]
-    begun = {share: sum(job.start_share == share for job in due) for share in (POLLS_SHARE, 0.1, 0.02)}
-    assert begun == {POLLS_SHARE: 100, 0.1: 20, 0.02: 4}
+    assert Counter(job.resource for job in due) == {Resource.WALLET: 100, Resource.PRODUCTS: 20, Resource.API_KEY: 2}

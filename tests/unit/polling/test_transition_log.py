@@ -157,8 +157,11 @@ def test_unlisted_coin_is_logged_only_if_the_market_does_not_have_it(log: Log, e
     unlisted = AccountSnapshot(AccountStatus.NORMAL, (), "", ("BTC", "ETHH"))
     log.succeeded(MAIN, unlisted)
     assert events == [], "the market has not been read yet"
+    market = MarketPrices({}, frozenset({"BTC", "ETH"}))
+    log.succeeded(None, market, resource=Resource.PRICES)
+    assert [event["coin"] for event in events] == ["ETHH"]
     for _ in range(2):
-        log.succeeded(None, MarketPrices({}, frozenset({"BTC", "ETH"})), resource=Resource.PRICES)
+        log.succeeded(None, market, resource=Resource.PRICES)
         log.succeeded(MAIN, unlisted)
         log.succeeded(OTHER, AccountSnapshot(AccountStatus.NORMAL, (), "", ("BTC", "USDTT")))
     assert [(event["account"], event["coin"]) for event in events] == [("main", "ETHH"), ("other", "USDTT")]
@@ -313,9 +316,3 @@ def test_failure_is_logged_again_after_a_change_of_the_exchange(log: Log, events
     log.failed(MAIN, REFUSED)
     log.failed(OTHER, refusal(10003))
     assert logged_events(events) == 2 * ["the account cannot be read", "the exchange refuses the key"]
-
-
-def test_resource_that_was_read_before_is_logged_as_a_failure(log: Log, events: Events) -> None:
-    log.succeeded(MAIN, {}, resource=Resource.WITHDRAWALS)
-    log.failed(MAIN, refusal(10005), job=WithdrawalsJob(MAIN, 60.0))
-    assert logged_events(events) == ["the withdrawals cannot be read"]
