@@ -22,21 +22,22 @@ class RequestDurations:
             registry=self.registry,
             buckets=BUCKETS_SECONDS,
         )
-        self._changes = 0
-        self._rendered: dict[bool, tuple[int, bytes]] = {}
-        """By format: the lines, and after how many changes they were rendered. It takes a millisecond."""
+        self._version = object()
+        """A new object after each change. A counter could miss a change by two threads at the same time."""
+        self._rendered: dict[bool, tuple[object, bytes]] = {}
+        """By format: the version that was rendered, and its lines. It takes a millisecond."""
 
     def observe(self, endpoint: str, seconds: float) -> None:
         """Counts one request."""
         self._histogram.labels(endpoint).observe(seconds)
-        self._changes += 1
+        self._version = object()
 
     def lines(self, *, openmetrics: bool) -> bytes:
         """The lines of the histogram in the text format or in OpenMetrics."""
-        changes = self._changes
+        version = self._version
         rendered = self._rendered.get(openmetrics)
-        if rendered is None or rendered[0] != changes:
+        if rendered is None or rendered[0] is not version:
             generate = generate_openmetrics if openmetrics else generate_latest
             text = generate(self.registry)
-            rendered = self._rendered[openmetrics] = (changes, text.removesuffix(b"# EOF\n"))
+            rendered = self._rendered[openmetrics] = (version, text.removesuffix(b"# EOF\n"))
         return rendered[1]

@@ -139,18 +139,28 @@ class AccountState(Struct, frozen=True):
     def _with_poll(self, result: JobResult[AccountSnapshot], next_run_timestamp: float) -> AccountState:
         """The state after a poll. A failure changes no balance."""
         outcome = result.outcome
-        return replace(
+        polled = replace(
             self,
+            up=result.failure is None,
             polls=self.polls + 1,
             poll_duration_seconds=result.duration_seconds,
             next_poll_timestamp=next_run_timestamp,
             failure=result.failure,
-            **(
-                self._after_failure(outcome, result)
-                if isinstance(outcome, Failure)
-                else _after_success(outcome, result)
-            ),
         )
+        if not isinstance(outcome, Failure):
+            return replace(
+                polled,
+                last_success_timestamp=result.ended_timestamp,
+                balances=outcome.balances,
+                margin=outcome.margin,
+                balances_at=result.observed_at,
+                status=outcome.status,
+                status_at=result.observed_at,
+            )
+        polled = replace(polled, failures={**self.failures, outcome.reason: self.failures[outcome.reason] + 1})
+        if outcome.reason is FailureReason.BANNED:
+            return replace(polled, status=AccountStatus.BANNED, status_at=result.observed_at)
+        return polled
 
     def _with_type(self, found: AccountType | None) -> AccountState:
         """The state with this account type. A changed type removes the figures of the other wallet."""
@@ -159,13 +169,6 @@ class AccountState(Struct, frozen=True):
         changed = self.found_type is not None
         known = replace(self, balances=None, margin=None, status=None, rate_limits={}) if changed else self
         return replace(known, found_type=found)
-
-    def _after_failure(self, failure: Failure, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
-        reason = failure.reason
-        failed = {"up": False, "failures": {**self.failures, reason: self.failures[reason] + 1}}
-        if reason is FailureReason.BANNED:
-            return {**failed, "status": AccountStatus.BANNED, "status_at": result.observed_at}
-        return failed
 
     def as_of(self, now: float) -> AccountState:
         """The state without the parts that have expired at ``now`` (staleness clock).
@@ -197,18 +200,6 @@ class AccountState(Struct, frozen=True):
         prices = None if self.account_type is AccountType.UNIFIED else self.prices
         cached = [each.valid_until for each in (self.withdrawals, prices) if each is not None]
         return min([poll_expires_at, *cached])
-
-
-def _after_success(snapshot: AccountSnapshot, result: JobResult[AccountSnapshot]) -> dict[str, Any]:
-    return {
-        "up": True,
-        "last_success_timestamp": result.ended_timestamp,
-        "balances": snapshot.balances,
-        "margin": snapshot.margin,
-        "balances_at": result.observed_at,
-        "status": snapshot.status,
-        "status_at": result.observed_at,
-    }
 
 
 class ExporterState(Struct, frozen=True):

@@ -100,8 +100,8 @@ class Store:
                 self._apply_to_resource(result)
             if result.resource is Resource.SUBACCOUNTS and result.failure is None:
                 self._retain_subaccounts(result)
-            if result.resource is Resource.PRICES and self._prices is not None:
-                self._set_prices(self._prices.with_result(result) or Cached())
+            if result.resource is Resource.PRICES:
+                self._set_prices(self._resources[Resource.PRICES]["", ""].state)
 
     def _apply_to_account(self, account: Account, result: JobResult[Any], next_run_timestamp: float) -> None:
         old = self._accounts[account.name]
@@ -171,7 +171,7 @@ class Store:
     @property
     def prices(self) -> Cached[MarketPrices]:
         """The prices, unless they have expired."""
-        return self._prices.as_of(self.now()) if self._prices else Cached()
+        return self.cached(Resource.PRICES)
 
     @property
     def ready(self) -> bool:

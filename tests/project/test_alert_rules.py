@@ -14,9 +14,9 @@ import yaml
 
 from bybit_exporter import durations
 from bybit_exporter.bybit.errors import PAUSE_ALL_SECONDS, SLOW_RETRY_SECONDS
-from bybit_exporter.metrics.families import ALL_FAMILIES
 from bybit_exporter.model import FailureReason
 from mixin.settings import Settings
+from tests.families import ALL_FAMILIES
 from tests.support import require_real
 from tools.alerts import DOCUMENTS, RULES, RUNBOOKS, Rule, current, rules
 

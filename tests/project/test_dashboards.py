@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from prometheus_client import CollectorRegistry, ProcessCollector
 
-from bybit_exporter.metrics.families import ALL_FAMILIES
 from grafana.__main__ import FOLDER
 from grafana.build import dashboards, text_of
 from mixin.settings import Levels, Settings, Thresholds
+from tests.families import ALL_FAMILIES
 from tests.promql import metrics, selectors
 
 Json = dict[str, Any]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from bybit_exporter.cli import main
-from bybit_exporter.metrics.families import ALL_FAMILIES
+from tests.families import ALL_FAMILIES
 from tools.documents import FAMILIES, ROOT, TABLES, TROUBLESHOOTING, current
 
 README = ROOT / "README.md"

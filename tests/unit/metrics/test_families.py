@@ -21,7 +21,6 @@ from bybit_exporter import REVISION, __version__
 from bybit_exporter.metrics.account_families import ACCOUNT_FAMILIES, render_account
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
 from bybit_exporter.metrics.exposition import Family
-from bybit_exporter.metrics.families import ALL_FAMILIES
 from bybit_exporter.metrics.state import AccountState, ExporterState
 from bybit_exporter.model import (
     Account,
@@ -33,6 +32,7 @@ from bybit_exporter.model import (
     RateLimit,
     Secret,
 )
+from tests.families import ALL_FAMILIES
 
 PROMISED = """
 | metric | type | labels |

@@ -14,7 +14,6 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from bybit_exporter.metrics import rendered as rendered_module
 from bybit_exporter.metrics.account_families import FIGURE_FAMILIES, render_account
 from bybit_exporter.metrics.exposition import Family
-from bybit_exporter.metrics.families import ALL_FAMILIES
 from bybit_exporter.metrics.state import AccountState, ExporterState
 from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import (
@@ -33,6 +32,7 @@ from bybit_exporter.model import (
 )
 from tests.builders import make_account, make_balance, make_failure, make_result, make_snapshot
 from tests.exporter_process import Samples, parse
+from tests.families import ALL_FAMILIES
 from tests.support import FakeClock
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from .account_families import ACCOUNT_FAMILIES
-from .exporter_families import EXPORTER_FAMILIES
-from .exposition import Family
-from .resource_families import COIN_PRICE, RESOURCE_FAMILIES
+from bybit_exporter.metrics.account_families import ACCOUNT_FAMILIES
+from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
+from bybit_exporter.metrics.exposition import Family
+from bybit_exporter.metrics.resource_families import COIN_PRICE, RESOURCE_FAMILIES
 
 ALL_FAMILIES: tuple[Family[Any], ...] = (
     *ACCOUNT_FAMILIES,
