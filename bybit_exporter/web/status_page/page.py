@@ -90,7 +90,7 @@ def _moment(timestamp: float, words: str) -> Markup:
 
 
 def _cell(value: Decimal | None, rows: int = 1, show: Callable[[Decimal], str] = formatting.amount) -> Markup:
-    """Renders a table cell with an amount, over so many rows. A negative amount is a debt."""
+    """Renders a table cell with an amount. The cell spans ``rows`` rows. A negative amount is a debt."""
     kind = "unstated" if value is None else "debt" if value < 0 else "" if value else "zero"
     attributes = (f' class="{kind}"' if kind else "") + (f' rowspan="{rows}"' if rows > 1 else "")
     text = formatting.NOT_STATED if value is None else show(value)
