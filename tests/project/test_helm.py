@@ -48,9 +48,9 @@ def shipped(directory: Path) -> Objects:
 
 
 def comparable(thing: Any) -> Any:
-    """Without what only a chart has: the label of the release, and how it notices a changed configuration."""
+    """Without what only a chart has: the release, the scheme, and how it notices a changed configuration."""
     if isinstance(thing, dict):
-        own = {INSTANCE, "annotations", "imagePullPolicy"}
+        own = {INSTANCE, "annotations", "imagePullPolicy", "scheme"}
         return {key: comparable(value) for key, value in thing.items() if key not in own}
     return [comparable(each) for each in thing] if isinstance(thing, list) else thing
 
@@ -102,6 +102,35 @@ def test_kubernetes_knows_every_field_of_the_chart(helm: Any, version: str) -> N
     spec = rendered["Deployment"]["spec"]["template"]["spec"]
     assert spec["containers"][0]["image"] == f"bybit-exporter@sha256:{'0' * 64}"
     assert spec["containers"][0]["args"] == ["--log.format=json", "--log.level=debug"]
+
+
+def test_tls_as_documented_reaches_probes_and_prometheus(helm: Any) -> None:
+    document = (DEPLOY.parent / "docs" / "deployment.md").read_text()
+    (text,) = re.findall(r"<!-- helm-tls -->\n\n```yaml\n(.*?)```", document, re.DOTALL)
+    values = yaml.safe_load(text)
+    rendered = render(helm, values)
+    kubernetes_validate.validate(rendered["Deployment"], "1.27", strict=True)
+    (container,) = rendered["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (mount,) = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "secrets"]
+    assert container["args"][-1] == f"--web.config.file={mount}/web.yaml"
+    probe = {"port": "metrics", "scheme": "HTTPS"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/-/healthy", **probe}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/-/ready", **probe}
+    (endpoint,) = rendered["PodMonitor"]["spec"]["podMetricsEndpoints"]
+    given = values["prometheusOperator"]
+    assert {key: endpoint[key] for key in ("scheme", "tlsConfig", "basicAuth")} == {
+        key: given[key] for key in ("scheme", "tlsConfig", "basicAuth")
+    }
+
+
+def test_probes_with_client_certificates_can_be_tcp(helm: Any) -> None:
+    tcp = {"httpGet": None, "tcpSocket": {"port": "metrics"}}
+    rendered = render(helm, {"livenessProbe": tcp, "readinessProbe": tcp})["Deployment"]
+    kubernetes_validate.validate(rendered, "1.27", strict=True)
+    (container,) = rendered["spec"]["template"]["spec"]["containers"]
+    for probe in (container["livenessProbe"], container["readinessProbe"]):
+        assert "httpGet" not in probe
+        assert probe["tcpSocket"] == {"port": "metrics"}
 
 
 def test_changed_configuration_restarts_the_pod(helm: Any) -> None:
