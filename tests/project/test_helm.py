@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from bybit_exporter import __version__
+from bybit_exporter.config import load
 from tests.support import require_real
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -145,6 +146,20 @@ def test_secret_in_the_configuration_is_refused(helm: Any, key: str) -> None:
     with pytest.raises(Exception, match="would stand in a ConfigMap") as refused:
         render(helm, {"config": {"accounts": [{"name": "main", key: "CANARY"}]}})
     assert "CANARY" not in str(refused.value)
+
+
+@pytest.mark.parametrize("account", ["name: main, coins: [BTC, NO]", "name: 007"])
+def test_name_that_helm_reads_as_something_else_is_refused(helm: Any, account: str) -> None:
+    with pytest.raises(Exception, match="want string"):
+        render(helm, helm.values_from_yaml(f"config: {{accounts: [{{{account}}}]}}"))
+
+
+def test_quoted_name_reaches_the_exporter(helm: Any, tmp_path: Path) -> None:
+    account = 'name: "007", account_type: SPOT, coins: [BTC, "NO"]'
+    rendered = render(helm, helm.values_from_yaml(f"config: {{accounts: [{{{account}}}]}}"))
+    (tmp_path / "config.yaml").write_text(rendered["ConfigMap"]["data"]["config.yaml"])
+    (read,) = load(tmp_path / "config.yaml", {"BYBIT_API_KEY": "k", "BYBIT_API_SECRET": "s"}).accounts
+    assert (read.name, read.coins) == ("007", ("BTC", "NO"))
 
 
 def test_misspelt_value_is_refused(helm: Any) -> None:
