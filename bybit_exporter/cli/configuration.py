@@ -46,7 +46,10 @@ def load_both(options: Options, load: Callable[[], Config]) -> tuple[Config, Web
     web_configuration = collect_problems(lambda: web_config.load(path) if path else WebConfig(), problems)
     if web_configuration:
         _warn(web_configuration.warnings)
-        (problems.extend if options.check_config else _warn)(web_configuration.expiry_problems)
+        if options.check_config:
+            problems += web_configuration.expiry_problems
+        else:  # with an expired certificate, the exporter must run all the same
+            _warn(web_configuration.expiry_problems)
     if configuration is None or web_configuration is None or problems:
         raise ConfigError(problems)
     return configuration, web_configuration

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from .. import durations
-from ..model import Account, AccountType, Secret
+from ..model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from . import schema
 from .accounts import read_account
 from .api import ApiConfig, read_api
@@ -44,7 +44,8 @@ def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
 
 def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
     interval = top.optional("poll_interval", schema.duration(1.0), 30.0)
-    stale_after = top.optional("stale_after", schema.duration(1.0), 0.0)
+    longest_stale_after = STALE_AFTER_INTERVALS * schema.LONGEST_SECONDS  # so that each default can be written
+    stale_after = top.optional("stale_after", schema.duration(1.0, longest_stale_after), 0.0)
     api = read_api(top.section("api"))
     prices_interval = _prices(top.section("prices"))
     sections = top.items("accounts")

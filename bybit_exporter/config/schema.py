@@ -17,6 +17,9 @@ T = TypeVar("T")
 
 MAX_FILE_BYTES = 16 << 20
 
+LONGEST_SECONDS = 100 * 31_536_000.0
+"""100 years. Without a limit, the date of the next poll could be one that Python cannot show (after the year 9999)."""
+
 
 class ConfigError(Exception):
     """The configuration is wrong. Each problem is one sentence, and none of them shows a secret."""
@@ -159,7 +162,7 @@ def boolean(value: Any) -> bool:
     return word in ("true", "yes", "on")
 
 
-def duration(shortest: float, longest: float = 86_400.0) -> Callable[[Any], float]:
+def duration(shortest: float, longest: float = LONGEST_SECONDS) -> Callable[[Any], float]:
     """Converter of a duration, to seconds. Both bounds are in seconds."""
 
     def convert(value: Any) -> float:

@@ -6,11 +6,12 @@ import math
 import re
 import signal
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from bybit_exporter.model import AccountStatus, FailureReason
+from bybit_exporter.model import AccountStatus, FailureReason, MarketPrices, Resource
 from bybit_exporter.sandbox import Exchange, Holding, SandboxServer
 from bybit_exporter.web.status_page import page, view
 from bybit_exporter.web.status_page.page_cache import Page
@@ -175,22 +176,41 @@ def test_focus_when_an_account_moves_stays_on_it(browser: Chromium, site: Site) 
     browser.evaluate("document.querySelectorAll('section')[1].querySelector('th a').focus()")
     site.read("other", {"BTC": "1"}, AccountStatus.BANNED)
     browser.until("document.querySelector('h2').innerText == 'other'")
-    assert browser.evaluate("document.activeElement.closest('section').dataset.key") == "other"
+    assert browser.evaluate("document.activeElement.closest('section').dataset.key") == "account:other"
+
+
+def test_accounts_named_like_parts_of_the_page_hide_none_of_them(
+    browser: Chromium, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(page, "REFRESH_SECONDS", FAST_SECONDS)
+    monkeypatch.setattr(view, "MAX_ROWS", 5 * (view.HEAD_ROWS + 1) + 1)
+    parts = ["total", "counts", "query", "brief", "demo"]
+    site = Site(*parts, "zzz", demo=True)
+    for name in (*parts, "zzz"):
+        site.read(name, {"USDT": "1"})
+    site.apply(None, MarketPrices({"USDT": Decimal(1)}, frozenset()), Resource.PRICES)
+    children = "[...document.getElementById('main').children].map(part => part.id || part.querySelector('h2')?.id)"
+    with site:
+        browser.visit(site.base_url)
+        before = browser.evaluate(children)
+        refreshed(browser)
+        assert set(parts) < set(before)
+        assert browser.evaluate(children) == before
 
 
 def test_refresh_with_new_figures_changes_nothing_else(browser: Chromium, site: Site) -> None:
     browser.visit(site.base_url, {"width": 800, "height": 300})
-    browser.evaluate("window.mark = document.querySelector('tr[data-key=ETH]')")
+    browser.evaluate("window.mark = document.querySelector(`[data-key='coin:ETH']`)")
     browser.fill("input[name=q]", "main")
     browser.evaluate("document.querySelector('input[name=q]').setSelectionRange(1, 2)")
-    browser.evaluate("getSelection().selectAllChildren(document.querySelector('tr[data-key=ETH] th'))")
+    browser.evaluate("getSelection().selectAllChildren(document.querySelector(`[data-key='coin:ETH'] th`))")
     browser.evaluate("scrollTo(0, 120)")
     refreshed(browser)
     selected = browser.evaluate("getSelection().toString()")
     site.read("main", {"BTC": "1.5", "SOL": "3", "ETH": "2"})
     browser.until("document.querySelector('td').innerText == '1.5'")
     assert coins(browser) == ["BTC", "SOL", "ETH"]
-    assert browser.evaluate("document.querySelector('tr[data-key=ETH]') === window.mark")
+    assert browser.evaluate("document.querySelector(`[data-key='coin:ETH']`) === window.mark")
     assert browser.evaluate("getSelection().toString()") == selected == "ETH"
     assert browser.evaluate("scrollY") == 120
 

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from bybit_exporter import __version__
+from bybit_exporter.config import load
 from tests.support import require_real
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -48,9 +49,9 @@ def shipped(directory: Path) -> Objects:
 
 
 def comparable(thing: Any) -> Any:
-    """Without what only a chart has: the label of the release, and how it notices a changed configuration."""
+    """Without what only a chart has: the release, the scheme, and how it notices a changed configuration."""
     if isinstance(thing, dict):
-        own = {INSTANCE, "annotations", "imagePullPolicy"}
+        own = {INSTANCE, "annotations", "imagePullPolicy", "scheme"}
         return {key: comparable(value) for key, value in thing.items() if key not in own}
     return [comparable(each) for each in thing] if isinstance(thing, list) else thing
 
@@ -104,6 +105,35 @@ def test_kubernetes_knows_every_field_of_the_chart(helm: Any, version: str) -> N
     assert spec["containers"][0]["args"] == ["--log.format=json", "--log.level=debug"]
 
 
+def test_tls_as_documented_reaches_probes_and_prometheus(helm: Any) -> None:
+    document = (DEPLOY.parent / "docs" / "deployment.md").read_text()
+    (text,) = re.findall(r"<!-- helm-tls -->\n\n```yaml\n(.*?)```", document, re.DOTALL)
+    values = yaml.safe_load(text)
+    rendered = render(helm, values)
+    kubernetes_validate.validate(rendered["Deployment"], "1.27", strict=True)
+    (container,) = rendered["Deployment"]["spec"]["template"]["spec"]["containers"]
+    (mount,) = [each["mountPath"] for each in container["volumeMounts"] if each["name"] == "secrets"]
+    assert container["args"][-1] == f"--web.config.file={mount}/web.yaml"
+    probe = {"port": "metrics", "scheme": "HTTPS"}
+    assert container["livenessProbe"]["httpGet"] == {"path": "/-/healthy", **probe}
+    assert container["readinessProbe"]["httpGet"] == {"path": "/-/ready", **probe}
+    (endpoint,) = rendered["PodMonitor"]["spec"]["podMetricsEndpoints"]
+    given = values["prometheusOperator"]
+    assert {key: endpoint[key] for key in ("scheme", "tlsConfig", "basicAuth")} == {
+        key: given[key] for key in ("scheme", "tlsConfig", "basicAuth")
+    }
+
+
+def test_probes_with_client_certificates_can_be_tcp(helm: Any) -> None:
+    tcp = {"httpGet": None, "tcpSocket": {"port": "metrics"}}
+    rendered = render(helm, {"livenessProbe": tcp, "readinessProbe": tcp})["Deployment"]
+    kubernetes_validate.validate(rendered, "1.27", strict=True)
+    (container,) = rendered["spec"]["template"]["spec"]["containers"]
+    for probe in (container["livenessProbe"], container["readinessProbe"]):
+        assert "httpGet" not in probe
+        assert probe["tcpSocket"] == {"port": "metrics"}
+
+
 def test_changed_configuration_restarts_the_pod(helm: Any) -> None:
     def checksum(values: dict[str, Any]) -> str:
         return str(render(helm, values)["Deployment"]["spec"]["template"]["metadata"]["annotations"]["checksum/config"])
@@ -116,6 +146,20 @@ def test_secret_in_the_configuration_is_refused(helm: Any, key: str) -> None:
     with pytest.raises(Exception, match="would stand in a ConfigMap") as refused:
         render(helm, {"config": {"accounts": [{"name": "main", key: "CANARY"}]}})
     assert "CANARY" not in str(refused.value)
+
+
+@pytest.mark.parametrize("account", ["name: main, coins: [BTC, NO]", "name: 007"])
+def test_name_that_helm_reads_as_something_else_is_refused(helm: Any, account: str) -> None:
+    with pytest.raises(Exception, match="want string"):
+        render(helm, helm.values_from_yaml(f"config: {{accounts: [{{{account}}}]}}"))
+
+
+def test_quoted_name_reaches_the_exporter(helm: Any, tmp_path: Path) -> None:
+    account = 'name: "007", account_type: SPOT, coins: [BTC, "NO"]'
+    rendered = render(helm, helm.values_from_yaml(f"config: {{accounts: [{{{account}}}]}}"))
+    (tmp_path / "config.yaml").write_text(rendered["ConfigMap"]["data"]["config.yaml"])
+    (read,) = load(tmp_path / "config.yaml", {"BYBIT_API_KEY": "k", "BYBIT_API_SECRET": "s"}).accounts
+    assert (read.name, read.coins) == ("007", ("BTC", "NO"))
 
 
 def test_misspelt_value_is_refused(helm: Any) -> None:

@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+import math
+import re
+
 import pytest
 
 from bybit_exporter.config import ApiConfig
 from bybit_exporter.sandbox.limits import Limits
-from tools.scaling import MAX_PER_SECOND, PLANS, SCALING, Plan, current, per_account
+from tools.scaling import CPU_SECONDS, MAX_PER_SECOND, PLANS, SCALING, Plan, current, per_account
+
+PERFORMANCE = SCALING.parent / "performance.md"
+DEPLOY = SCALING.parents[1] / "deploy"
+MANIFESTS = (
+    "kubernetes/base/deployment.yaml",
+    "kubernetes/components/shards/statefulset.yaml",
+    "helm/bybit-exporter/values.yaml",
+)
 
 each_plan = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.accounts} at {plan.interval} s")
 
@@ -19,6 +30,23 @@ def test_the_figures_are_the_exporter_s_and_the_exchange_s() -> None:
     limit = Limits().ip
     assert limit is not None
     assert ApiConfig().max_requests_per_second == MAX_PER_SECOND < limit.requests / limit.seconds
+
+
+def test_cpu_of_a_poll_is_the_measured_one() -> None:
+    (measured,) = re.findall(r"^\| 1,000 \|.* ([\d.]+) ms \|", PERFORMANCE.read_text(), re.MULTILINE)
+    assert float(measured) / 1000 == CPU_SECONDS
+    text = SCALING.read_text()
+    assert (
+        f"| a poll costs | {1000 * CPU_SECONDS:g} ms of a core | so 80/s are {8000 * CPU_SECONDS:.0f} % of one;" in text
+    )
+    assert f"50 polls/s are {50_000 * CPU_SECONDS:.0f}m of a processor" in text
+
+
+@pytest.mark.parametrize("manifest", MANIFESTS)
+def test_cpu_that_a_manifest_requests_suffices_for_what_the_document_says(manifest: str) -> None:
+    (requested,) = re.findall(r"cpu: (\d+)m", (DEPLOY / manifest).read_text())
+    polls = math.floor(int(requested) / 1000 / CPU_SECONDS)
+    assert f"request {requested}m of a processor, which is enough for {polls} polls/s" in SCALING.read_text()
 
 
 def test_what_an_account_asks() -> None:

@@ -39,15 +39,15 @@ WRITE_BYTES = 64 << 10
 
 
 class OpenConnections:
-    """All open connections, in the order in which they began to wait for a request or to be answered."""
+    """All open connections. Each either waits for a request or is being answered."""
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
-        self._connections: dict[Connection, bool] = {}
-        """By connection, whether it is being answered; else it waits for a request."""
+        self._waiting: dict[Connection, None] = {}  # these two are ordered sets: who began first comes first
+        self._answering: dict[Connection, None] = {}
 
     def __contains__(self, connection: Connection) -> bool:
-        return connection in self._connections
+        return connection in self._waiting or connection in self._answering
 
     def add(self, connection: Connection) -> None:
         """Adds a connection. If the limit is reached, drops one: another, or the new one itself.
@@ -56,20 +56,22 @@ class OpenConnections:
         its answer for the longest time; if there is none either, the new one. So clients that only hold connections
         open do not keep out a client that sends requests and reads answers.
         """
-        if len(self._connections) >= self.limit:
-            waiting = next((other for other, answering in self._connections.items() if not answering), None)
-            slow = next((other for other in self._connections if other.reads_slowly), connection)
+        if len(self._waiting) + len(self._answering) >= self.limit:
+            waiting = next(iter(self._waiting), None)
+            slow = next((other for other in self._answering if other.reads_slowly), connection)
             (waiting or slow).drop()
         if not connection.is_closing:
-            self._connections[connection] = False
+            self._waiting[connection] = None
 
     def mark(self, connection: Connection, *, answering: bool) -> None:
+        """Moves a connection to the end of those that are being answered, or of those that wait."""
         if connection in self:
             self.remove(connection)
-            self._connections[connection] = answering
+            (self._answering if answering else self._waiting)[connection] = None
 
     def remove(self, connection: Connection) -> None:
-        self._connections.pop(connection, None)
+        self._waiting.pop(connection, None)
+        self._answering.pop(connection, None)
 
 
 class Connection(asyncio.Protocol):
@@ -143,7 +145,8 @@ class Connection(asyncio.Protocol):
 
     def _start_http(self, transport: asyncio.Transport) -> None:
         self._http = HttpProtocol(self._reloader, **self._http_options)
-        self._http.app_state = {**self._http.app_state, "connection": self}  # becomes the state of each request
+        # uvicorn copies `app_state` into `scope["state"]` of each request, where `ConnectionMiddleware` reads it.
+        self._http.app_state = {**self._http.app_state, "connection": self}
         self._http.connection_made(transport)
 
     def _receive(self, data: bytes) -> None:
@@ -251,7 +254,7 @@ class ConnectionMiddleware:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        connection: Connection = scope["state"]["connection"]
+        connection: Connection = scope["state"]["connection"]  # a copy of uvicorn's `app_state`: see `_start_http`
         if not connection.begin_answer():
             while (await receive())["type"] != "http.disconnect":
                 pass

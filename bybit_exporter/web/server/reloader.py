@@ -47,9 +47,9 @@ class WebConfigReloader:
         config = config or WebConfig()
         self.rules = self._make_rules(config, None)
         self._files: tuple[Path, ...] = config.files
-        self._loaded: Signature | None = None
+        self._loaded_version: Signature | None = None
         """`None` at first, so that the files are loaded again: they may have changed since ``config`` was read."""
-        self._seen: Signature | None = None
+        self._latest_check: Signature | None = None
         self._problem = ""
         self._stopped = threading.Event()
 
@@ -78,8 +78,11 @@ class WebConfigReloader:
 
         A file that changes between two calls may still be being written. A problem is logged once; the old rules stay.
         """
-        seen, self._seen = self._seen, _signature(self._files)
-        if seen != self._seen or (seen == self._loaded and not self._problem):
+        previous_check = self._latest_check
+        self._latest_check = latest_check = _signature(self._files)
+        if latest_check != previous_check:
+            return
+        if latest_check == self._loaded_version and not self._problem:  # after a problem, it tries again
             return
         try:
             config = web_config.load(str(self._path))
@@ -89,7 +92,7 @@ class WebConfigReloader:
             self._report("; ".join(error.problems))
         else:
             self._replace(config)
-        self._loaded = seen
+        self._loaded_version = latest_check
 
     def _report(self, problem: str) -> None:
         if problem != self._problem:
@@ -98,7 +101,7 @@ class WebConfigReloader:
 
     def _replace(self, config: WebConfig) -> None:
         self._problem, self._files = "", config.files
-        self._seen = _signature(self._files)
+        self._latest_check = _signature(self._files)
         if config == self.rules.config:
             return
         self.rules = self._make_rules(config, self.rules)

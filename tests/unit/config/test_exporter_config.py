@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import textwrap
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bybit_exporter import config
+from bybit_exporter import config, durations
 from bybit_exporter.config import ApiConfig, Config, ConfigError, schema
 from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.web.status_page.formatting import utc
 from tests.unit.config.loading import BYBIT, MINIMAL, load, only_account, problems
 
 
@@ -59,6 +61,19 @@ def test_stale_after_is_three_intervals_of_the_account(tmp_path: Path) -> None:
 def test_stale_after_may_be_as_short_as_the_interval(tmp_path: Path, stale_after: str, interval: str) -> None:
     loaded = load(tmp_path, f"stale_after: {stale_after}\npoll_interval: {interval}\n{MINIMAL}")
     assert loaded.accounts[0].stale_after_seconds >= loaded.accounts[0].poll_interval_seconds
+
+
+@pytest.mark.parametrize("interval", ["1d", "1d1s", "1w", "100y"])
+def test_default_of_stale_after_can_be_written(tmp_path: Path, interval: str) -> None:
+    default = load(tmp_path, f"poll_interval: {interval}\n{MINIMAL}")
+    (account,) = default.accounts
+    assert account.poll_interval_seconds == durations.parse(interval)
+    written = durations.show(account.stale_after_seconds)
+    assert load(tmp_path, f"stale_after: {written}\npoll_interval: {interval}\n{MINIMAL}") == default
+
+
+def test_page_with_the_longest_interval_shows_when_the_next_poll_is() -> None:
+    assert utc(time.time() + schema.LONGEST_SECONDS) > "2100"
 
 
 def test_stale_after_below_the_interval_of_an_account_is_refused(tmp_path: Path) -> None:
@@ -141,7 +156,7 @@ def test_all_problems_at_once_in_the_order_of_the_document(tmp_path: Path) -> No
           - {name: main, account_type: SPOT, api_key: k, api_secret: s, key: 1}
         """
     assert problems(tmp_path, text) == [
-        'poll_interval: "100ms" is outside of 1s to 1d',
+        'poll_interval: "100ms" is outside of 1s to 100y',
         'accounts[0].account_type: "MARGIN" is not one of SPOT, UNIFIED, FUND, auto',
         'accounts[0].coins[1]: "eth" is not an upper-case coin name',
         "accounts[0].api_secret: missing; give one of api_secret, api_secret_file, api_secret_env",

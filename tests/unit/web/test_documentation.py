@@ -10,6 +10,7 @@ import pytest
 
 from bybit_exporter.web.documentation import Documents, documents, render
 
+README = Path("README.md")
 SITE_PATHS = {"README.md": "/-/documentation", "docs/a.md": "/-/documentation/a", "docs/images/x.png": "/x.png"}
 
 
@@ -42,6 +43,12 @@ def page(url: str) -> Page:
 def test_documents_of_the_clone_are_all_served() -> None:
     assert {"/-/documentation", "/-/runbooks", "/-/documentation/security"} <= PAGES
     assert len(PAGES) == 1 + len(list(Path("docs").glob("*.md")))
+
+
+def test_readme_says_which_documents_are_served() -> None:
+    served = {path for path in documents().paths if path.endswith(".md")}
+    assert served == {"README.md", *map(str, Path("docs").glob("*.md"))}
+    assert "The exporter itself serves this README and all of `docs/` at `/-/documentation`." in README.read_text()
 
 
 @pytest.mark.parametrize("url", sorted(PAGES))

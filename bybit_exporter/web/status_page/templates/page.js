@@ -91,6 +91,7 @@ function morphChildren(old, fresh) {
   while (next) { const gone = next; next = next.nextSibling; gone.remove(); }
 }
 
+// Keys that come from names begin with what is named: an account may be called like the id of another part.
 function key(node) { return node.dataset?.key ?? node.id; }
 
 function go(address) {
