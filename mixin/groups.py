@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -124,14 +123,14 @@ def _values(settings: Settings, severity: str) -> Mapping[str, str]:
         "status_interval": settings.status_interval,
         "balances_interval": settings.balances_interval,
     }
-    for field in fields(Thresholds):
-        threshold = getattr(settings.thresholds, field.name)
+    for name in Thresholds.__struct_fields__:
+        threshold = getattr(settings.thresholds, name)
         if not isinstance(threshold, Levels):
-            values[field.name] = f"{threshold:g}"
+            values[name] = f"{threshold:g}"
         elif severity in SEVERITIES:
-            values[field.name] = f"{getattr(threshold, severity):g}"
+            values[name] = f"{getattr(threshold, severity):g}"
         else:
-            values[field.name] = f"{min(threshold.warning, threshold.critical):g}"
+            values[name] = f"{min(threshold.warning, threshold.critical):g}"
     return values
 
 
