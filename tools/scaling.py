@@ -1,7 +1,4 @@
-"""Writes the tables of docs/scaling.md, computed from a few figures: ``python -m tools.scaling``.
-
-Each table is between ``<!-- name -->`` and ``<!-- /name -->``. A test compares it with the computed one.
-"""
+"""The tables of docs/scaling.md, computed from a few figures."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.documents import table, with_tables
+from tools.documents import Tables, table
 
 SCALING = Path(__file__).parent.parent / "docs" / "scaling.md"
 
@@ -131,13 +128,4 @@ def shard() -> str:
     return table(head, rows)
 
 
-TABLES = {"plan": plan, "shard": shard}
-
-
-def current(text: str) -> str:
-    """The text with current tables."""
-    return with_tables(text, TABLES)
-
-
-if __name__ == "__main__":
-    SCALING.write_text(current(SCALING.read_text()))
+TABLES: Tables = {SCALING: {"plan": plan, "shard": shard}}

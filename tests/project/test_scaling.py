@@ -6,13 +6,9 @@ import pytest
 
 from bybit_exporter.config import ApiConfig
 from bybit_exporter.sandbox.limits import Limits
-from tools.scaling import MAX_PER_SECOND, PLANS, SCALING, Plan, current, per_account
+from tools.scaling import MAX_PER_SECOND, PLANS, Plan, per_account
 
 each_plan = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.accounts} at {plan.interval} s")
-
-
-def test_the_tables_of_the_documentation_are_current() -> None:
-    assert SCALING.read_text() == current(SCALING.read_text()), "run: python -m tools.scaling"
 
 
 def test_the_figures_are_the_exporter_s_and_the_exchange_s() -> None:
