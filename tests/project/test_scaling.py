@@ -6,15 +6,15 @@ import pytest
 
 from bybit_exporter.config import ApiConfig
 from bybit_exporter.sandbox.limits import Limits
-from tools.scaling import MAX_PER_SECOND, PLANS, Plan, per_account
+from tools.scaling import PLANS, Plan, per_account
 
 each_plan = pytest.mark.parametrize("plan", PLANS, ids=lambda plan: f"{plan.accounts} at {plan.interval} s")
 
 
-def test_the_figures_are_the_exporter_s_and_the_exchange_s() -> None:
+def test_the_exporter_s_default_rate_is_below_the_limit_of_the_exchange() -> None:
     limit = Limits().ip
     assert limit is not None
-    assert ApiConfig().max_requests_per_second == MAX_PER_SECOND < limit.requests / limit.seconds
+    assert ApiConfig().max_requests_per_second < limit.requests / limit.seconds
 
 
 def test_what_an_account_asks() -> None:
