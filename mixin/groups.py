@@ -60,11 +60,8 @@ def groups(settings: Settings) -> list[Group]:
 
 def _check_names(settings: Settings, sources: list[Group]) -> None:
     alerts = {rule["alert"]: rule["for"] for source in sources for rule in source["rules"] if "alert" in rule}
-    for path, names, known in (
-        ("disabled", settings.disabled, alerts.keys()),
-        ("wait", settings.wait.keys(), alerts.keys()),
-    ):
-        for name in sorted(names - known):
+    for path, names in (("disabled", settings.disabled), ("wait", settings.wait)):
+        for name in sorted(set(names) - alerts.keys()):
             raise SettingsError(f"{path}: there is no {name!r}")
     for name, waits in settings.wait.items():
         for severity in sorted(waits.keys() - alerts[name].keys()):
