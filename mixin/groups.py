@@ -1,8 +1,8 @@
 """The groups of rules, made of the files in ``mixin/rules/`` and the settings.
 
-In the files, ``<<name>>`` stands for a setting: ``<<exporter>>`` for the identity labels, ``<<account>>`` for these and
-``account``, and the name of a threshold for its value: in an alert that of its severity, in a recorded rule the lowest.
-``for`` has a duration for each severity of an alert.
+In the files, ``<<name>>`` stands for a setting. ``<<exporter>>``: the identity labels. ``<<account>>``: these and
+``account``. A threshold's name: its value for the alert's severity, in a recorded rule the lowest. ``for`` has a
+duration for each severity.
 """
 
 from __future__ import annotations

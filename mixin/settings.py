@@ -48,7 +48,7 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Share of the free balance of a coin that is gone within an hour."""
 
     account_value_fall: Number = 0.25
-    """Share of an account's value that a trade cannot cost, where a coin that was bought has no price."""
+    """A loss of more than this share of an account's value is not explained by a trade for a coin that has no price."""
 
     poll_overdue_seconds: Number = 300
     """How late a poll may be."""

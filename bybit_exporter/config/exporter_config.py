@@ -91,7 +91,7 @@ def _report_short_stale_after(top: Section, stale_after: float, pairs: Pairs) ->
 
 
 def _warn_of_shared_keys(accounts: Iterable[Account], key: str, is_wanted: Callable[[Account], bool]) -> list[str]:
-    """A warning for each API key for which several accounts read the same: it would be asked for and counted twice."""
+    """Warns of each API key with which several accounts read the same: it would be requested and counted twice."""
     names: dict[Secret, list[str]] = {}
     for account in filter(is_wanted, accounts):
         names.setdefault(account.api_key, []).append(schema.quote(account.name))

@@ -93,7 +93,7 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
         Family(
             "bybit_subaccount_equity_usd",
             "gauge",
-            "Worth of a wallet of a subaccount, in US dollars; none where the exchange marks it as incomplete (Bybit:"
+            "Value of a wallet of a subaccount, in US dollars; none where the exchange marks it as incomplete (Bybit:"
             " total-members-assets, origb).",
             ("account", "subaccount", "wallet"),
             lambda cached: [
@@ -103,7 +103,7 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
         ),
         _up(
             "bybit_subaccount_equity_up",
-            "1 if the latest reading of the worth of the subaccounts succeeded, else 0; none where the exchange does"
+            "1 if the latest reading of the value of the subaccounts succeeded, else 0; none where the exchange does"
             " not offer it.",
             "account",
         ),
@@ -138,14 +138,14 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
         ),
         _value_of(
             "bybit_products_snapshot_timestamp_seconds",
-            "Unix time of the oldest part of what was read of the products (Bybit: snapshotTime).",
+            "Unix time of the oldest figure of the products (Bybit: snapshotTime).",
             lambda products: products.snapshot_timestamp,
         ),
     ),
     Resource.RISK_FROZEN: (
         _value_of(
             "bybit_account_risk_frozen_usd",
-            "US dollars of the whole account that the exchange keeps from being withdrawn because of risk (Bybit, FUND:"
+            "Funds of the whole account that cannot be withdrawn because of risk, in US dollars (Bybit, FUND:"
             " limitAmountUsd).",
             float,
         ),

@@ -40,7 +40,7 @@ _environment = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Documents:
-    """README.md and docs/*.md below a directory, and the pages made of them."""
+    """The documents (README.md, docs/*.md) below a directory, rendered as pages."""
 
     root: Traversable
 

@@ -16,7 +16,7 @@ MAX_SECONDS = 5.0
 """No page is kept longer: browsers request the page again after this time."""
 
 SECONDS_PER_CPU_SECOND = 50.0
-"""A page is kept this many times as long as its rendering took: a small page, which is cheap, only for a moment."""
+"""A page is kept for this multiple of the CPU time of its rendering, so cheap pages are kept only briefly."""
 
 
 _NO_AGE = 'data-age="0"'
@@ -29,7 +29,7 @@ class Page:
     html: str
     valid_until: float
     generation: int = 0
-    """Which accounts it shows: `Store.generation` as it was before."""
+    """`Store.generation` when the rendering began."""
 
     def at_age(self, seconds: float) -> str:
         """Returns the page with its age, from which its script knows when figures expire."""
