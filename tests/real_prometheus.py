@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any, Self
 
 import requests
 
-from tests.support import eventually, require_real
+from tests.support import eventually, free_port, require_real
 
 
 class Prometheus:
@@ -21,8 +20,7 @@ class Prometheus:
         self._directory = directory / "prometheus"
         self._directory.mkdir()
         (self._directory / "prometheus.yml").write_text(configuration)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.base_url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.base_url = f"http://127.0.0.1:{free_port()}"
 
     def __enter__(self) -> Self:
         command = ["prometheus", f"--config.file={self._directory}/prometheus.yml"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import socket
 import time
 from collections.abc import Callable
 
@@ -29,6 +30,12 @@ def eventually(condition: Callable[[], object], within: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {within:g} s"
         time.sleep(0.005)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def polls_of(account: Account) -> list[Recorded]:
