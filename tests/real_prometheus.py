@@ -11,6 +11,13 @@ import requests
 
 from tests.support import eventually, free_port, require_real
 
+SCRAPE = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+- {{job_name: bybit, static_configs: [{{targets: ['{target}']}}]}}
+"""
+"""A configuration that scrapes one target every second."""
+
 
 class Prometheus:
     """Runs with a configuration (YAML or JSON), keeps its data in a directory, answers queries."""
@@ -51,5 +58,12 @@ class Prometheus:
 
     def query(self, expression: str) -> float:
         """The value of an expression with a single result."""
-        (result,) = self._get("query", query=expression)["result"]
-        return float(result["value"][1])
+        [value] = self._values(expression)
+        return value
+
+    def wait_for(self, expected: float | None, expression: str) -> None:
+        """Waits until this is the only value of an expression; None: until it has none."""
+        eventually(lambda: self._values(expression) == ([] if expected is None else [expected]), 30)
+
+    def _values(self, expression: str) -> list[float]:
+        return [float(each["value"][1]) for each in self._get("query", query=expression)["result"]]
