@@ -16,7 +16,7 @@ from bybit_exporter.model import Account, AccountType, Secret
 from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer
 from bybit_exporter.sandbox import Account as Held
 from bybit_exporter.service import Service
-from tests.exporter_process import Samples, parse
+from tests.exporter_process import Samples, parse, value_of
 from tests.support import eventually
 
 HOLDINGS = {"BTC": Holding("1.5", "0.5"), "ETH": Holding("11.53485")}
@@ -84,13 +84,7 @@ class Serving:
         return parse(self.service.store.exposition().decode())
 
     def value(self, name: str, **labels: str) -> float | None:
-        found = [
-            value
-            for (series, its_labels), value in self.samples().items()
-            if series == name and labels.items() <= dict(its_labels).items()
-        ]
-        assert len(found) <= 1, f"{name} {labels} is ambiguous"
-        return found[0] if found else None
+        return value_of(self.samples(), name, **labels)
 
     def series(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
         """The values of a metric by these of its labels; fails if they do not tell its series apart."""
