@@ -76,10 +76,11 @@ image-test: install-dev
 	tests/image/build.sh build/image
 	$(BIN)/pytest tests/image/check_image.py tests/image/check_systemd.py
 
-# The alerts, also as an object for the Prometheus operator, and the dashboards, from mixin/ and grafana/.
+# The alerts, also as an object for the Prometheus operator, and the dashboards, from mixin/ and grafana/; then the
+# tables of the documents.
 mixin: install-dev
 	$(BIN)/python -m mixin
-	$(BIN)/python -m tools.alerts
+	$(BIN)/python -m tools
 
 manifests: mixin
 

@@ -7,7 +7,6 @@ stored where those of real scrapes are: in the part of the storage that rules re
 from __future__ import annotations
 
 import random
-import socket
 import subprocess
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any
 import requests
 
 from bybit_exporter.model import FailureReason
+from tests.support import free_port
 
 COINS = [f"COIN{number}" for number in range(20)]
 ACCOUNT_TYPES = ("SPOT", "UNIFIED", "FUND")
@@ -142,7 +142,7 @@ def prometheus_with_history(directory: Path, series: Sequence[Series], seconds: 
             f"evaluation_interval: {STEP_SECONDS}s}}\n"
             f"scrape_configs: [{{job_name: bybit, honor_labels: true, static_configs: [{{targets: ['{target}']}}]}}]\n"
         )
-        address = _free_address()
+        address = f"127.0.0.1:{free_port()}"
         command = ["prometheus", f"--config.file={configuration}", "--web.enable-lifecycle"]
         command += [f"--storage.tsdb.path={directory}/data", f"--web.listen-address={address}"]
         with (directory / "log").open("wb") as log:
@@ -182,11 +182,6 @@ def _served(past: _Past) -> Iterator[str]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def _free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
 
 
 def _wait_for(condition: Callable[[], bool], process: subprocess.Popen[bytes]) -> None:

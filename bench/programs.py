@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -14,6 +13,8 @@ from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Self
+
+from tests.support import free_port
 
 from .exchange import ACCOUNT, API_KEY, API_SECRET, HOLDINGS
 
@@ -88,7 +89,7 @@ class Running:
     """A running program. Compiled modules are kept in the directory, so that only the first start compiles them."""
 
     def __init__(self, program: Program, exchange_url: str, directory: Path) -> None:
-        self._port = _free_port()
+        self._port = free_port()
         arguments, environ = program.start(Place(exchange_url, self._port, directory))
         environ = {**os.environ, "MALLOC_ARENA_MAX": "1", "PYTHONPYCACHEPREFIX": str(directory / "compiled"), **environ}
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -144,7 +145,7 @@ class Running:
     def seconds_to_scrape(self) -> float:
         """The median of some scrapes, all on one connection."""
         with closing(self.connection()) as connection:
-            return statistics.median(_seconds(lambda: _scrape(connection)) for _ in range(SCRAPES_A_TURN))
+            return statistics.median(seconds_of(lambda: _scrape(connection)) for _ in range(SCRAPES_A_TURN))
 
     def seconds_to_connect_and_scrape(self) -> float:
         """The median of some scrapes, each on a connection of its own."""
@@ -153,7 +154,7 @@ class Running:
             with closing(self.connection()) as connection:
                 _scrape(connection)
 
-        return statistics.median(_seconds(scrape) for _ in range(SCRAPES_A_TURN))
+        return statistics.median(seconds_of(scrape) for _ in range(SCRAPES_A_TURN))
 
     def connection(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)
@@ -177,13 +178,8 @@ def _scrape(connection: HTTPConnection) -> None:
         raise RuntimeError(f"scraped with status {response.status}")
 
 
-def _seconds(action: Callable[[], None]) -> float:
+def seconds_of(action: Callable[[], object]) -> float:
+    """How long an action takes."""
     started = time.perf_counter()
     action()
     return time.perf_counter() - started
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port

@@ -1,5 +1,1 @@
-"""The Grafana dashboards as code: ``python -m grafana`` writes ``grafana/dashboards/*.json``."""
-
-from .build import dashboards
-
-__all__ = ["dashboards"]
+"""The Grafana dashboards as code: ``python -m mixin`` writes ``grafana/dashboards/*.json``."""

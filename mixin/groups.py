@@ -1,15 +1,14 @@
 """The groups of rules, made of the files in ``mixin/rules/`` and the settings.
 
-In the files, ``<<name>>`` stands for a setting: ``<<exporter>>`` for the identity labels, ``<<account>>`` for these and
-``account``, and the name of a threshold for its value: in an alert that of its severity, in a recorded rule the lowest.
-``for`` has a duration for each severity of an alert.
+In the files, ``<<name>>`` stands for a setting. ``<<exporter>>``: the identity labels. ``<<account>>``: these and
+``account``. A threshold's name: its value for the alert's severity, in a recorded rule the lowest. ``for`` has a
+duration for each severity.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -61,11 +60,8 @@ def groups(settings: Settings) -> list[Group]:
 
 def _check_names(settings: Settings, sources: list[Group]) -> None:
     alerts = {rule["alert"]: rule["for"] for source in sources for rule in source["rules"] if "alert" in rule}
-    for path, names, known in (
-        ("disabled", settings.disabled, alerts.keys()),
-        ("wait", settings.wait.keys(), alerts.keys()),
-    ):
-        for name in sorted(names - known):
+    for path, names in (("disabled", settings.disabled), ("wait", settings.wait)):
+        for name in sorted(set(names) - alerts.keys()):
             raise SettingsError(f"{path}: there is no {name!r}")
     for name, waits in settings.wait.items():
         for severity in sorted(waits.keys() - alerts[name].keys()):
@@ -124,14 +120,14 @@ def _values(settings: Settings, severity: str) -> Mapping[str, str]:
         "status_interval": settings.status_interval,
         "balances_interval": settings.balances_interval,
     }
-    for field in fields(Thresholds):
-        threshold = getattr(settings.thresholds, field.name)
+    for name in Thresholds.__struct_fields__:
+        threshold = getattr(settings.thresholds, name)
         if not isinstance(threshold, Levels):
-            values[field.name] = f"{threshold:g}"
+            values[name] = f"{threshold:g}"
         elif severity in SEVERITIES:
-            values[field.name] = f"{getattr(threshold, severity):g}"
+            values[name] = f"{getattr(threshold, severity):g}"
         else:
-            values[field.name] = f"{min(threshold.warning, threshold.critical):g}"
+            values[name] = f"{min(threshold.warning, threshold.critical):g}"
     return values
 
 

@@ -75,6 +75,15 @@ def parse(exposition: str) -> Samples:
     return samples
 
 
+def value_of(samples: Samples, name: str, **labels: str) -> float | None:
+    """The value of one series, given by labels that only it has; None if there is none."""
+    found = [
+        value for (series, own), value in samples.items() if series == name and labels.items() <= dict(own).items()
+    ]
+    assert len(found) <= 1, f"{name} {labels} is ambiguous"
+    return found[0] if found else None
+
+
 _READ_PIPE_FIRST = """
 import importlib, os
 
@@ -181,14 +190,7 @@ class ExporterProcess:
         return parse(self.exposition())
 
     def value(self, name: str, **labels: str) -> float | None:
-        """The value of one series, given by labels that only it has; None if there is none."""
-        found = [
-            value
-            for (series, its_labels), value in self.samples().items()
-            if series == name and labels.items() <= dict(its_labels).items()
-        ]
-        assert len(found) <= 1, f"{name} {labels} is ambiguous"
-        return found[0] if found else None
+        return value_of(self.samples(), name, **labels)
 
     def wait_for(self, expected: float | None, name: str, deadline: float = DEADLINE_SECONDS, **labels: str) -> None:
         eventually(lambda: self.value(name, **labels) == expected, deadline)

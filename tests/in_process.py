@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,11 +11,12 @@ import pytest
 
 from bybit_exporter import clock
 from bybit_exporter.config import ApiConfig, Config
-from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.model import Account, Secret
 from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer
 from bybit_exporter.sandbox import Account as Held
 from bybit_exporter.service import Service
-from tests.exporter_process import Samples, parse
+from tests.builders import make_account
+from tests.exporter_process import Samples, parse, value_of
 from tests.support import eventually
 
 HOLDINGS = {"BTC": Holding("1.5", "0.5"), "ETH": Holding("11.53485")}
@@ -42,16 +42,8 @@ class JumpingClock:
 
 def account_for(held: Held, **changes: Any) -> Account:
     """The configured account that asks for an account of the embedded exchange."""
-    account = Account(
-        name=held.name,
-        account_type=AccountType.SPOT,
-        coins=None,
-        api_key=Secret(held.api_key),
-        api_secret=Secret(held.api_secret),
-        poll_interval_seconds=0.2,
-        stale_after_seconds=30.0,
-    )
-    return dataclasses.replace(account, **changes)
+    keys = {"api_key": Secret(held.api_key), "api_secret": Secret(held.api_secret)}
+    return make_account(held.name, **{**keys, "poll_interval_seconds": 0.2, **changes})
 
 
 class Serving:
@@ -84,13 +76,7 @@ class Serving:
         return parse(self.service.store.exposition().decode())
 
     def value(self, name: str, **labels: str) -> float | None:
-        found = [
-            value
-            for (series, its_labels), value in self.samples().items()
-            if series == name and labels.items() <= dict(its_labels).items()
-        ]
-        assert len(found) <= 1, f"{name} {labels} is ambiguous"
-        return found[0] if found else None
+        return value_of(self.samples(), name, **labels)
 
     def series(self, name: str, *labels: str) -> dict[tuple[str, ...], float]:
         """The values of a metric by these of its labels; fails if they do not tell its series apart."""

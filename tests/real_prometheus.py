@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import shutil
-import socket
 import subprocess
 from pathlib import Path
 from typing import Any, Self
 
 import requests
 
-from tests.support import eventually, require_real
+from tests.support import eventually, free_port, require_real
+
+SCRAPE = """
+global: {{scrape_interval: 1s, scrape_timeout: 1s}}
+scrape_configs:
+- {{job_name: bybit, static_configs: [{{targets: ['{target}']}}]}}
+"""
+"""A configuration that scrapes one target every second."""
 
 
 class Prometheus:
@@ -21,8 +27,7 @@ class Prometheus:
         self._directory = directory / "prometheus"
         self._directory.mkdir()
         (self._directory / "prometheus.yml").write_text(configuration)
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.base_url = f"http://127.0.0.1:{free.getsockname()[1]}"
+        self.base_url = f"http://127.0.0.1:{free_port()}"
 
     def __enter__(self) -> Self:
         command = ["prometheus", f"--config.file={self._directory}/prometheus.yml"]
@@ -53,5 +58,12 @@ class Prometheus:
 
     def query(self, expression: str) -> float:
         """The value of an expression with a single result."""
-        (result,) = self._get("query", query=expression)["result"]
-        return float(result["value"][1])
+        [value] = self._values(expression)
+        return value
+
+    def wait_for(self, expected: float | None, expression: str) -> None:
+        """Waits until this is the only value of an expression; None: until it has none."""
+        eventually(lambda: self._values(expression) == ([] if expected is None else [expected]), 30)
+
+    def _values(self, expression: str) -> list[float]:
+        return [float(each["value"][1]) for each in self._get("query", query=expression)["result"]]

@@ -5,13 +5,18 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from bybit_exporter.sandbox import ASSET_INFO, Account
 from bybit_exporter.sandbox.messages import Recorded
+
+Told = Callable[[], list[dict[str, Any]]]
+"""The fixture ``told``: a function that returns what has been logged."""
 
 
 def require_real(present: bool, install: str) -> None:
@@ -29,6 +34,12 @@ def eventually(condition: Callable[[], object], within: float = 5.0) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not within {within:g} s"
         time.sleep(0.005)
+
+
+def free_port() -> int:
+    """A port of 127.0.0.1 on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
 
 
 def polls_of(account: Account) -> list[Recorded]:

@@ -1,27 +1,22 @@
-"""Writes the tables of alerts in the documentation: ``python -m tools.alerts``.
-
-Each table is between ``<!-- alerts -->`` and ``<!-- /alerts -->``. A test compares it with the rules.
-"""
+"""The tables of alerts in the documents."""
 
 from __future__ import annotations
 
 import re
+from functools import partial
 from itertools import groupby, takewhile
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from tools.documents import table
+from tools.documents import Tables, table
 
 ROOT = Path(__file__).parent.parent
 RULES = ROOT / "prometheus" / "alerts.yml"
 RUNBOOKS = ROOT / "docs" / "runbooks.md"
 OVERVIEW = ROOT / "docs" / "alerts.md"
-DOCUMENTS = {RUNBOOKS: "", OVERVIEW: "runbooks.md"}
-"""The documents with a table, and the address of docs/runbooks.md from each."""
 
-_PLACE = re.compile(r"(<!-- alerts -->\n).*?(<!-- /alerts -->)", re.DOTALL)
 _OPTIONAL = re.compile(r"\{\{ with .*?\{\{ end \}\}")
 _LABEL = re.compile(r"\{\{ \$labels\.(\w+) \}\}")
 
@@ -58,12 +53,4 @@ def _common_beginning(texts: list[str]) -> str:
     return "".join(each[0] for each in takewhile(lambda each: len(set(each)) == 1, letters))
 
 
-def current(document: Path) -> str:
-    """The document's text with the current table; unchanged if it has no place for one."""
-    body = alerts(DOCUMENTS[document])
-    return _PLACE.sub(lambda place: f"{place[1]}\n{body}\n\n{place[2]}", document.read_text())
-
-
-if __name__ == "__main__":
-    for path in filter(Path.exists, DOCUMENTS):
-        path.write_text(current(path))
+TABLES: Tables = {RUNBOOKS: {"alerts": partial(alerts, "")}, OVERVIEW: {"alerts": partial(alerts, "runbooks.md")}}

@@ -1,7 +1,4 @@
-"""Writes the tables of docs/*.md that come from the code: ``python -m tools.documents``.
-
-Each is between ``<!-- name -->`` and ``<!-- /name -->``. A test compares them with the code.
-"""
+"""The tables of the documents that come from the code of the exporter."""
 
 from __future__ import annotations
 
@@ -80,28 +77,10 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-TABLES: Mapping[Path, Mapping[str, Callable[[], str]]] = {
+Tables = Mapping[Path, Mapping[str, Callable[[], str]]]
+"""For each document, a function that makes each of its tables."""
+
+TABLES: Tables = {
     METRICS: {name: partial(metrics, name) for name in FAMILIES},
     TROUBLESHOOTING: {"errors": errors},
 }
-"""The tables of each document, by name."""
-
-
-def current(document: Path) -> str:
-    """The text of a document with every table as the code has it."""
-    return with_tables(document.read_text(), TABLES[document])
-
-
-def with_tables(text: str, tables: Mapping[str, Callable[[], str]]) -> str:
-    """The text with each of these tables in its place."""
-    for name, make in tables.items():
-        before, begin, rest = text.partition(f"<!-- {name} -->\n")
-        _, end, after = rest.partition(f"<!-- /{name} -->")
-        assert end, f"there is no place for the table {name}"
-        text = f"{before}{begin}\n{make()}\n\n{end}{after}"
-    return text
-
-
-if __name__ == "__main__":
-    for path in TABLES:
-        path.write_text(current(path))

@@ -1,7 +1,4 @@
-"""Writes the tables of docs/scaling.md, computed from a few figures: ``python -m tools.scaling``.
-
-Each table is between ``<!-- name -->`` and ``<!-- /name -->``. A test compares it with the computed one.
-"""
+"""The tables of docs/scaling.md, computed from a few figures."""
 
 from __future__ import annotations
 
@@ -10,18 +7,17 @@ import math
 from dataclasses import dataclass
 from pathlib import Path
 
-from tools.documents import table, with_tables
+from bybit_exporter.config import ApiConfig
+from bybit_exporter.config.exporter_config import DEFAULT_PRICES_INTERVAL_SECONDS
+from bybit_exporter.polling.jobs import api_key, risk_frozen
+from bybit_exporter.polling.jobs.job import MIN_INTERVAL_SECONDS
+from tools.documents import Tables, table
 
 SCALING = Path(__file__).parent.parent / "docs" / "scaling.md"
 
 ADDRESS_PER_SECOND = 80.0
 """The planned rate of requests of one address. The exchange allows 120; the exporter sends at most 100."""
 
-MAX_PER_SECOND = 100.0
-KEY_SECONDS = 3600.0
-PRICES_SECONDS = 60.0
-WITHDRAWALS_SECONDS = 60.0
-RISK_FROZEN_SECONDS = 300.0
 PROCESS_ACCOUNTS = 1000
 CPU_SECONDS = 0.003
 """For a poll, as measured: see docs/performance.md."""
@@ -32,8 +28,8 @@ INTERVALS = (10, 30, 60)
 
 def per_account(interval: float, *, fund: bool = False) -> float:
     """Requests a second for one account: wallet, key, and a FUND account's withdrawals and funds held back."""
-    of_fund = 1 / max(WITHDRAWALS_SECONDS, interval) + 1 / max(RISK_FROZEN_SECONDS, interval)
-    return 1 / interval + 1 / KEY_SECONDS + (of_fund if fund else 0)
+    of_fund = 1 / max(MIN_INTERVAL_SECONDS, interval) + 1 / max(risk_frozen.INTERVAL_SECONDS, interval)
+    return 1 / interval + 1 / api_key.CHECK_INTERVAL_SECONDS + (of_fund if fund else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +54,7 @@ class Plan:
 
     def _per_second(self, addresses: int) -> float:
         asked = self.accounts * per_account(self.interval, fund=self.fund)
-        return asked + self._shards(addresses) / PRICES_SECONDS
+        return asked + self._shards(addresses) / DEFAULT_PRICES_INTERVAL_SECONDS
 
     @property
     def shards(self) -> int:
@@ -71,7 +67,7 @@ class Plan:
 
     @property
     def max_requests_per_second(self) -> float:
-        return MAX_PER_SECOND / self.shards_per_address
+        return ApiConfig().max_requests_per_second / self.shards_per_address
 
     @property
     def per_second(self) -> float:
@@ -86,7 +82,7 @@ class Plan:
 
     @property
     def fullest_per_second(self) -> float:
-        return self.fullest * per_account(self.interval, fund=self.fund) + 1 / PRICES_SECONDS
+        return self.fullest * per_account(self.interval, fund=self.fund) + 1 / DEFAULT_PRICES_INTERVAL_SECONDS
 
     @property
     def ready_seconds(self) -> float:
@@ -132,13 +128,4 @@ def shard() -> str:
     return table(head, rows)
 
 
-TABLES = {"plan": plan, "shard": shard}
-
-
-def current(text: str) -> str:
-    """The text with current tables."""
-    return with_tables(text, TABLES)
-
-
-if __name__ == "__main__":
-    SCALING.write_text(current(SCALING.read_text()))
+TABLES: Tables = {SCALING: {"plan": plan, "shard": shard}}

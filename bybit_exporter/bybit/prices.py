@@ -43,7 +43,9 @@ def read_prices(client: Client) -> Answer[MarketPrices]:
     """Reads the prices and the names of all coins of the spot market. Raises BybitError for any failure."""
     answer = client.get(TICKERS_PATH, {"category": "spot"}, TickersResult)
     tickers = answer.result.tickers
-    return answer.with_result(MarketPrices(usd_prices(tickers), known_coins(ticker.symbol for ticker in tickers)))
+    # All splits of an ambiguous symbol count. Otherwise the log could report an existing coin as unknown.
+    coins = frozenset(coin for each in tickers for split in possible_splits(each.symbol) for coin in split)
+    return answer.with_result(MarketPrices(usd_prices(tickers), coins))
 
 
 def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
@@ -68,15 +70,6 @@ def usd_prices(tickers: Iterable[Ticker]) -> Mapping[str, Decimal]:
         if coin and price > 0 and rank < ranks.get(coin, _LAST_PRICE_RANK + 1):
             prices[coin], ranks[coin] = price, rank
     return prices
-
-
-def known_coins(symbols: Iterable[str]) -> frozenset[str]:
-    """Every coin that may be the base or the quote of a pair.
-
-    If a symbol can be split in several ways, the coins of all splits are included. Otherwise the log could report an
-    existing coin as unknown.
-    """
-    return frozenset(coin for symbol in symbols for split in possible_splits(symbol) for coin in split)
 
 
 def split_symbol(symbol: str) -> tuple[str, str]:

@@ -33,12 +33,6 @@ class CoinDetail(msgspec.Struct, rename="camel"):
     equity: str
     ext_map: ExtraFields | None = None
 
-    @property
-    def has_amount(self) -> bool:
-        """Whether the exchange states an amount in units of the coin."""
-        unit = self.ext_map.equity_unit if self.ext_map else None
-        return self.equity != "" and unit in (None, "", self.coin)
-
 
 class Category(msgspec.Struct, rename="camel"):
     """One part of a product."""
@@ -117,7 +111,8 @@ def _coins(entry: Product) -> Iterator[tuple[str, str, Decimal, str]]:
         for index, detail in enumerate(part.coin_detail or ()):
             field = f"{path}coinDetail[{index}].equity"
             equity = amount(detail.equity, field)
-            if detail.has_amount:
+            unit = detail.ext_map.equity_unit if detail.ext_map else None
+            if detail.equity and unit in (None, "", detail.coin):
                 yield part.category or "", detail.coin, equity, field
 
 

@@ -24,10 +24,6 @@ class WalletAssets(msgspec.Struct):
     origb: str | None = None
     stat: int | None = None
 
-    @property
-    def is_complete(self) -> bool:
-        return self.stat == COMPLETE and bool(self.origb)
-
 
 class MemberAssets(msgspec.Struct):
     """One user: the master account or a subaccount. Its ``stat`` is about its total, which is not read."""
@@ -64,7 +60,7 @@ def subaccount_equity(result: MembersAssetsResult) -> Sequence[SubaccountEquity]
         for position, item in enumerate(member.items or ()):
             path = f"result.list[{index}].items[{position}]"
             usd = amount(item.origb or "", f"{path}.origb")
-            if not item.is_complete:
+            if item.stat != COMPLETE or not item.origb:
                 continue
             equity = SubaccountEquity(str(member.uid), item.type.removeprefix("ACCOUNT_TYPE_"), usd)
             if (equity.uid, equity.wallet) in found:

@@ -44,9 +44,8 @@ def subaccounts(members: Sequence[Member]) -> Sequence[Subaccount]:
 
     The name is the user name. It is the UID if the user name is empty, or equals a user name or UID of another one.
     """
-    by_uid = {
-        member.uid: member for member in members
-    }  # a member may be on two pages, if another was created meanwhile
+    # A member may be on two pages, if another was created meanwhile.
+    by_uid = {member.uid: member for member in members}
     named = Counter([*(member.username for member in by_uid.values()), *by_uid])
     return [
         Subaccount(

@@ -157,13 +157,8 @@ def _add_web_flags(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def flag_names(parser: argparse.ArgumentParser) -> list[str]:
-    """All flags of a parser."""
-    return ["--help", *re.findall(r"--[a-z][a-z.-]+", parser.format_usage())]
-
-
 def _unknown_flag(flag: str, parser: argparse.ArgumentParser) -> str:
-    names = [known.removeprefix("--") for known in flag_names(parser)]
+    names = ["help", *re.findall(r"--([a-z][a-z.-]+)", parser.format_usage())]
     similar = difflib.get_close_matches(flag.lstrip("-"), names, n=1)
     return f"unknown flag {flag}; " + (f"did you mean --{similar[0]}? See --help" if similar else "see --help")
 

@@ -18,6 +18,9 @@ from .secrets import SecretReader
 
 DEFAULT_PRICES_INTERVAL_SECONDS = 60.0
 
+Pairs = Sequence[tuple[Section, Account]]
+"""Each section of the file, with the account that it describes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Config:
@@ -51,9 +54,10 @@ def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
     sections = top.items("accounts")
     secrets = [SecretReader(section, path, environ, is_only_account=len(sections) == 1) for section in sections]
     accounts = [read_account(*pair, interval, stale_after) for pair in zip(sections, secrets, strict=True)]
-    _report_duplicate_names(sections, accounts)
+    pairs = list(zip(sections, accounts, strict=True))
+    _report_duplicate_names(pairs)
     if stale_after:
-        _report_short_stale_after(top, stale_after, sections, accounts)
+        _report_short_stale_after(top, stale_after, pairs)
     top.finish()
     warnings = [
         *warnings_of(file for reader in secrets for file in reader.files),
@@ -61,7 +65,7 @@ def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
         *_warn_of_shared_keys(accounts, "products", lambda account: account.products),
     ]
     if api.is_demo:
-        warnings += _warn_of_demo(path, sections, accounts)
+        warnings += _warn_of_demo(path, pairs)
     return Config(api, tuple(accounts), prices_interval, tuple(warnings))
 
 
@@ -72,17 +76,15 @@ def _prices(section: Section) -> float | None:
     return interval if enabled else None
 
 
-def _report_duplicate_names(sections: Sequence[Section], accounts: Sequence[Account]) -> None:
+def _report_duplicate_names(pairs: Pairs) -> None:
     first: dict[str, str] = {}
-    for section, account in zip(sections, accounts, strict=True):
+    for section, account in pairs:
         if account.name and first.setdefault(account.name, section.path) != section.path:
             section.report("name", f"{schema.quote(account.name)} is the name of {first[account.name]} already")
 
 
-def _report_short_stale_after(
-    top: Section, stale_after: float, sections: Sequence[Section], accounts: Sequence[Account]
-) -> None:
-    for section, account in zip(sections, accounts, strict=True):
+def _report_short_stale_after(top: Section, stale_after: float, pairs: Pairs) -> None:
+    for section, account in pairs:
         if stale_after < account.poll_interval_seconds:
             longer = f"the poll interval of {section.path}, {durations.show(account.poll_interval_seconds)}"
             top.report("stale_after", f"{durations.show(stale_after)} is shorter than {longer}")
@@ -90,7 +92,7 @@ def _report_short_stale_after(
 
 
 def _warn_of_shared_keys(accounts: Iterable[Account], key: str, is_wanted: Callable[[Account], bool]) -> list[str]:
-    """A warning for each API key for which several accounts read the same: it would be asked for and counted twice."""
+    """Warns of each API key with which several accounts read the same: it would be requested and counted twice."""
     names: dict[Secret, list[str]] = {}
     for account in filter(is_wanted, accounts):
         names.setdefault(account.api_key, []).append(schema.quote(account.name))
@@ -101,10 +103,10 @@ def _warn_of_shared_keys(accounts: Iterable[Account], key: str, is_wanted: Calla
     ]
 
 
-def _warn_of_demo(path: Path, sections: Sequence[Section], accounts: Sequence[Account]) -> list[str]:
+def _warn_of_demo(path: Path, pairs: Pairs) -> list[str]:
     """A warning for everything that an account asks for and demo trading does not have."""
     warnings = []
-    for section, account in zip(sections, accounts, strict=True):
+    for section, account in pairs:
         lacking = {
             "account_type": account.account_type is AccountType.FUND and "no funding wallet and no withdrawals",
             "subaccounts": account.subaccounts and "no subaccounts",

@@ -205,7 +205,7 @@ STATE_FAMILIES: tuple[Family[AccountState], ...] = (
     Family(
         "bybit_api_rate_limit_remaining_requests",
         "gauge",
-        "What was left of the limit when the exchange last reported it (X-Bapi-Limit-Status).",
+        "Requests left of the limit, as the exchange last reported it (X-Bapi-Limit-Status).",
         ("account", "endpoint"),
         lambda s: [(label("endpoint", path), each.remaining) for path, each in s.rate_limits.items()],
     ),

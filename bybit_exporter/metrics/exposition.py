@@ -40,7 +40,7 @@ class Family(Generic[S]):
         """
         if labels:
             prefix = f"{self.name}{{{labels[1:]}"
-            # For these values the library's text is that of Python, which is faster.
+            # In this range Python's text equals the library's, and is faster.
             return "".join(
                 [
                     f"{prefix}{own}}} {repr(float(value)) if -1e6 < value < 1e6 else number(value)}\n"
@@ -52,7 +52,7 @@ class Family(Generic[S]):
 
 
 def optional(read: Callable[[S], SupportsFloat | None]) -> Callable[[S], Samples]:
-    """Returns a function that reads one sample without labels of its own; none if the value is None."""
+    """Returns a function that gives one sample without labels of its own, or none if the value is None."""
 
     def samples(state: S) -> Samples:
         value = read(state)

@@ -1,8 +1,8 @@
 """The balances of the last hour, for the lines on the status page. They are not part of the exposition.
 
 A series is one coin of one account, with one point a minute: the total of free, frozen and withdrawing that was last
-known in that minute. If no total was known, the point is NaN and the line has a gap: no poll succeeded in that minute,
-and when it began, the previous figures had expired or polls were failing.
+known in that minute. The point is NaN (a gap in the line) if no poll succeeded in that minute, and the previous figures
+had expired or polls were failing when it began.
 
 Memory is bounded: `MAX_SERIES` series of `POINTS` single-precision floats, about 8 MB in all. Seven digits are enough
 for a line. When all series are in use, further coins have no line.

@@ -13,7 +13,7 @@ class RequestDurations:
     """Counts requests by endpoint and duration; any thread may call."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # a timestamp for each series would be of no use
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # the creation time of each series is not needed
         self.registry = CollectorRegistry()
         self._histogram = Histogram(
             "bybit_api_request_duration_seconds",

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, SupportsFloat, TypeVar
 
-from ..model import Balance, Products, Resource, Subaccount, SubaccountEquity, SubaccountStatus
+from ..model import Balance, Resource, SubaccountStatus
 from .account_families import amounts_of
 from .exposition import Family, Samples, label, optional
 from .state import Cached
@@ -23,12 +23,6 @@ def _value_of(name: str, help_text: str, read: Callable[[T], SupportsFloat | Non
     )
 
 
-def _subaccount_status(cached: Cached[Sequence[Subaccount]]) -> Iterator[tuple[str, float]]:
-    for member in cached.value or ():
-        for status in SubaccountStatus:
-            yield label("subaccount", member.name) + label("status", status), status is member.status
-
-
 def _of_subaccount(name: str, help_text: str, field: str) -> Family[Cached[Sequence[Balance]]]:
     amounts, typed = amounts_of(field), label("account_type", "FUND")
 
@@ -36,29 +30,6 @@ def _of_subaccount(name: str, help_text: str, field: str) -> Family[Cached[Seque
         return [(typed + coin, amount) for coin, amount in amounts(cached.value)]
 
     return Family(name, "gauge", help_text, ("account", "account_type", "subaccount", "coin"), samples)
-
-
-def _subaccount_equity(cached: Cached[Sequence[SubaccountEquity]]) -> Samples:
-    return [
-        (label("subaccount", each.subaccount) + label("wallet", each.wallet), float(each.usd))
-        for each in cached.value or ()
-    ]
-
-
-def _product_equity(cached: Cached[Products]) -> Samples:
-    equities = cached.value.equities if cached.value else ()
-    return [
-        (
-            label("product", each.product) + label("category", each.category) + label("coin", each.coin),
-            float(each.equity),
-        )
-        for each in equities
-    ]
-
-
-def _product_equity_usd(cached: Cached[Products]) -> Samples:
-    usd = cached.value.usd if cached.value else {}
-    return [(label("product", product), float(value)) for product, value in usd.items()]
 
 
 RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
@@ -91,7 +62,11 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
             "gauge",
             "1 for the status the subaccount is in, 0 for the others: normal, login_banned, frozen, unknown.",
             ("account", "subaccount", "status"),
-            _subaccount_status,
+            lambda cached: (
+                (label("subaccount", each.name) + label("status", status), status is each.status)
+                for each in cached.value or ()
+                for status in SubaccountStatus
+            ),
         ),
         _up("bybit_subaccounts_up", "1 if the latest reading of the list of subaccounts succeeded, else 0.", "account"),
     ),
@@ -118,14 +93,17 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
         Family(
             "bybit_subaccount_equity_usd",
             "gauge",
-            "Worth of a wallet of a subaccount, in US dollars; none where the exchange marks it as incomplete (Bybit:"
+            "Value of a wallet of a subaccount, in US dollars; none where the exchange marks it as incomplete (Bybit:"
             " total-members-assets, origb).",
             ("account", "subaccount", "wallet"),
-            _subaccount_equity,
+            lambda cached: [
+                (label("subaccount", each.subaccount) + label("wallet", each.wallet), float(each.usd))
+                for each in cached.value or ()
+            ],
         ),
         _up(
             "bybit_subaccount_equity_up",
-            "1 if the latest reading of the worth of the subaccounts succeeded, else 0; none where the exchange does"
+            "1 if the latest reading of the value of the subaccounts succeeded, else 0; none where the exchange does"
             " not offer it.",
             "account",
         ),
@@ -137,7 +115,10 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
             "Equity in a product outside the wallets, in units of the coin; negative: a loan (Bybit: asset-overview,"
             " equity).",
             ("account", "product", "category", "coin"),
-            _product_equity,
+            lambda cached: [
+                (label("product", e.product) + label("category", e.category) + label("coin", e.coin), float(e.equity))
+                for e in (cached.value.equities if cached.value else ())
+            ],
         ),
         Family(
             "bybit_product_equity_usd",
@@ -145,7 +126,10 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
             "Equity in a product outside the wallets, in US dollars; negative: a loan (Bybit: asset-overview,"
             " totalEquity).",
             ("account", "product"),
-            _product_equity_usd,
+            lambda cached: [
+                (label("product", product), float(usd))
+                for product, usd in (cached.value.usd if cached.value else {}).items()
+            ],
         ),
         _up(
             "bybit_products_up",
@@ -154,14 +138,14 @@ RESOURCE_FAMILIES: Mapping[Resource, tuple[Family[Cached[Any]], ...]] = {
         ),
         _value_of(
             "bybit_products_snapshot_timestamp_seconds",
-            "Unix time of the oldest part of what was read of the products (Bybit: snapshotTime).",
+            "Unix time of the oldest figure of the products (Bybit: snapshotTime).",
             lambda products: products.snapshot_timestamp,
         ),
     ),
     Resource.RISK_FROZEN: (
         _value_of(
             "bybit_account_risk_frozen_usd",
-            "US dollars of the whole account that the exchange keeps from being withdrawn because of risk (Bybit, FUND:"
+            "Funds of the whole account that cannot be withdrawn because of risk, in US dollars (Bybit, FUND:"
             " limitAmountUsd).",
             float,
         ),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection
-from dataclasses import dataclass, field
 
 from ..model import Account, Secret
 
@@ -17,17 +16,12 @@ def credentials_of(account: Account) -> Credentials:
     return account.api_key, account.api_secret
 
 
-@dataclass(slots=True)
-class _Refusal:
-    began_at: float
-    codes: set[str] = field(default_factory=set)
-
-
 class RefusedKeys:
     """Tells whether a refusal of a key is new. Times are of the staleness clock; any thread may call."""
 
     def __init__(self) -> None:
-        self._refusals: dict[Credentials, _Refusal] = {}
+        self._refusals: dict[Credentials, tuple[float, set[str]]] = {}
+        """By key: when the first refusal was, and the codes of all."""
         self._lock = threading.Lock()
 
     def retain(self, credentials: Collection[Credentials]) -> None:
@@ -38,13 +32,13 @@ class RefusedKeys:
     def add(self, credentials: Credentials, code: str, now: float) -> bool:
         """Notes a refusal. Returns whether the key has not been refused with this code since it was last accepted."""
         with self._lock:
-            refusal = self._refusals.setdefault(credentials, _Refusal(now))
-            is_new = code not in refusal.codes
-            refusal.codes.add(code)
+            _, codes = self._refusals.setdefault(credentials, (now, set()))
+            is_new = code not in codes
+            codes.add(code)
             return is_new
 
     def remove(self, credentials: Credentials) -> float | None:
         """Notes that the key is accepted. Returns since when it was refused; None if it was not."""
         with self._lock:
             refusal = self._refusals.pop(credentials, None)
-            return refusal.began_at if refusal else None
+            return refusal[0] if refusal else None

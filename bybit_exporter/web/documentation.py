@@ -40,7 +40,7 @@ _environment = jinja2.Environment(
 
 @dataclass(frozen=True)
 class Documents:
-    """README.md and docs/*.md below a directory, and the pages made of them."""
+    """The documents (README.md, docs/*.md) below a directory, rendered as pages."""
 
     root: Traversable
 
@@ -49,10 +49,10 @@ class Documents:
         """By path in the repository, the path of the page or image on this site."""
         paths = {README: DOCUMENTATION}
         for name in self._names("docs", ".md"):
-            paths[f"docs/{name}"] = f"{DOCUMENTATION}/{name.removesuffix('.md')}"
+            paths[f"docs/{name}"] = RUNBOOKS if name == "runbooks.md" else f"{DOCUMENTATION}/{name.removesuffix('.md')}"
         for name in self._names("docs/images", ".png"):
             paths[f"docs/images/{name}"] = f"{DOCUMENTATION}/images/{name}"
-        return paths | ({"docs/runbooks.md": RUNBOOKS} if "docs/runbooks.md" in paths else {})
+        return paths
 
     def page(self, url_path: str) -> str | None:
         """Renders the document at a path of this site. Returns `None` if there is none."""

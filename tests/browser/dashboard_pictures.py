@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from tests.browser.chromium import Chromium
 from tests.dashboard_data import openmetrics
 from tests.dashboard_queries import DASHBOARDS, DashboardPrometheus
 from tests.exporter_process import ROOT
+from tests.support import free_port
 
 UI = ROOT / "tests" / "grafana-ui"
 PICTURES = ROOT / "docs" / "images"
@@ -136,8 +136,7 @@ def draw(answers: Answers) -> None:
 @contextmanager
 def demo(directory: Path, minutes: float) -> Iterator[str]:
     """A Prometheus that has scraped the demo for so long."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        address = f"127.0.0.1:{free.getsockname()[1]}"
+    address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "exporter.py", "--demo", f"--web.listen-address={address}", "--log.level=error"]
     exporter = subprocess.Popen(command, cwd=ROOT)
     try:

@@ -11,7 +11,6 @@ import json
 import os
 import re
 import signal
-import socket
 import stat
 import subprocess
 import sys
@@ -24,7 +23,7 @@ import pytest
 import requests
 
 from tests.exporter_process import DEADLINE_SECONDS, ROOT, Samples, parse
-from tests.support import eventually
+from tests.support import eventually, free_port
 
 BUILT = ROOT / "build" / "image"
 ROOTFS = (BUILT / "rootfs").resolve()
@@ -128,11 +127,6 @@ def listening(bundle: Path, *flags: str, own_network: bool = False) -> Iterator[
 def run_to_the_end(bundle: Path, *flags: str, mounts: Sequence[Path] = ()) -> tuple[int, str]:
     with Container(bundle, *flags, mounts=mounts) as container:
         return container.process.wait(DEADLINE_SECONDS), container.log
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def scrape(port: int) -> Samples:

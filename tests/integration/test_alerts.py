@@ -15,7 +15,6 @@ import json
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -32,7 +31,7 @@ import requests
 from bybit_exporter import durations
 from bybit_exporter.sandbox import BANNED, NORMAL, UNLIMITED, Account, Exchange, Holding, Refusal, SandboxServer
 from tests.exporter_process import ExporterProcess, config_for
-from tests.support import eventually, require_real
+from tests.support import eventually, free_port, require_real
 
 ROOT = Path(__file__).parent.parent.parent
 HURRY = 150
@@ -174,11 +173,6 @@ def running(log: Path, *command: str | Path) -> Iterator[subprocess.Popen[bytes]
         process.wait()
 
 
-def free_address() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return f"127.0.0.1:{listener.getsockname()[1]}"
-
-
 def hurried(text: str, *keys: str) -> str:
     def divided(match: re.Match[str]) -> str:
         return match[1] + durations.show(max(durations.parse(match[2]) / HURRY, 0.1))
@@ -212,7 +206,7 @@ def alertmanager(directory: Path, pager_url: str) -> Iterator[str]:
     config = directory / "alertmanager.yml"
     local = replaced(shipped, pager=pager_url, watchdog=f"{pager_url}watchdog", mail="127.0.0.1:1")
     config.write_text(hurried(local, "group_wait", "group_interval", "repeat_interval"))
-    address, log = free_address(), directory / "alertmanager.log"
+    address, log = f"127.0.0.1:{free_port()}", directory / "alertmanager.log"
     flags = (f"--web.listen-address={address}", f"--storage.path={directory / 'am'}", "--cluster.listen-address=")
     with running(log, "prometheus-alertmanager", f"--config.file={config}", *flags) as process:
         eventually(lambda: ready(f"http://{address}", process, log), DEADLINE_SECONDS)
@@ -229,7 +223,7 @@ def prometheus(directory: Path, **addresses: str) -> Iterator[str]:
     alerts = (shipped / "alerts.yml").read_text()
     (directory / "alerts.yml").write_text(hurried(alerts, "for", "keep_firing_for", "interval"))
     shutil.copy(shipped / "thresholds.example.yml", directory / "thresholds.yml")
-    address, log = free_address(), directory / "prometheus.log"
+    address, log = f"127.0.0.1:{free_port()}", directory / "prometheus.log"
     flags = [f"--web.listen-address={address}", f"--storage.tsdb.path={directory / 'tsdb'}"]
     flags.append("--rules.alert.resend-delay=1s")  # what is sent before Alertmanager has been discovered is lost
     with running(log, "prometheus", f"--config.file={directory / 'prometheus.yml'}", *flags) as process:
@@ -260,7 +254,7 @@ def running_stack(tmp_path_factory: pytest.TempPathFactory, request: pytest.Fixt
     exchange = Exchange(limits=UNLIMITED)
     main = exchange.add_account("main", HOLDINGS)
     exchange.add_account("hedge", {"ETH": Holding("5", "1")})
-    scraped = [free_address() for _ in range(request.param)]
+    scraped = [f"127.0.0.1:{free_port()}" for _ in range(request.param)]
     with ExitStack() as entered:
         server = entered.enter_context(SandboxServer(exchange))
         config = config_for(exchange, server.base_url, f"poll_interval: {durations.show(POLL_SECONDS)}")

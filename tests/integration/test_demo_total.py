@@ -12,14 +12,8 @@ from bybit_exporter.sandbox import Exchange, SandboxServer
 from bybit_exporter.sandbox.demo import configuration, configured_total_usd, demo_exchange
 from bybit_exporter.sandbox.valuation import product_usd, unified_usd
 from tests.exporter_process import ExporterProcess, parse, run_exporter, write_private
-from tests.real_prometheus import Prometheus
+from tests.real_prometheus import SCRAPE, Prometheus
 from tests.support import eventually
-
-SCRAPE = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s}}
-scrape_configs:
-- {{job_name: bybit, static_configs: [{{targets: ['{target}']}}]}}
-"""
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from pathlib import Path
 
 import bcrypt
@@ -11,6 +10,7 @@ import pytest
 
 from deploy.image import healthcheck
 from tests.exporter_process import ROOT, ExporterProcess
+from tests.support import free_port
 
 CERTIFICATES = ROOT / "tests" / "web_config"
 PASSWORD = f"basic_auth_users: {{prometheus: '{bcrypt.hashpw(b'secret', bcrypt.gensalt(4)).decode()}'}}\n"
@@ -20,8 +20,7 @@ CLIENTS = f"  client_auth_type: RequireAndVerifyClientCert\n  client_ca_file: {C
 
 @pytest.fixture
 def port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
+    return free_port()
 
 
 def check(exporter: ExporterProcess, monkeypatch: pytest.MonkeyPatch) -> int:

@@ -10,7 +10,8 @@ import pytest
 
 from bybit_exporter.cli import main
 from tests.families import ALL_FAMILIES
-from tools.documents import FAMILIES, ROOT, TABLES, TROUBLESHOOTING, current
+from tools.__main__ import TABLES, current
+from tools.documents import FAMILIES, ROOT, TROUBLESHOOTING
 
 README = ROOT / "README.md"
 CONFIGURATION = ROOT / "docs" / "configuration.md"
@@ -21,7 +22,7 @@ each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: 
 
 @pytest.mark.parametrize("document", TABLES, ids=lambda path: path.name)
 def test_tables_of_a_document_are_those_of_the_code(document: Path) -> None:
-    assert document.read_text() == current(document), "run: python -m tools.documents"
+    assert document.read_text() == current(document), "run: python -m tools"
 
 
 def test_metrics_are_each_in_one_table() -> None:

@@ -62,11 +62,6 @@ class UnifiedWallet(msgspec.Struct, rename="camel"):
     account_im_rate: OptionalText = msgspec.field(default=msgspec.UNSET, name="accountIMRate")
     account_mm_rate: str = msgspec.field(default="", name="accountMMRate")
 
-    @property
-    def is_isolated(self) -> bool:
-        """Whether the account is in isolated margin mode: the rate is empty. Older answers never have the rate."""
-        return self.account_im_rate == ""
-
 
 class UnifiedResult(msgspec.Struct):
     """https://bybit-exchange.github.io/docs/v5/account/wallet-balance"""
@@ -87,7 +82,8 @@ def unified_snapshot(result: UnifiedResult, coins: tuple[str, ...] | None) -> Ac
         BybitError: ``malformed``, if an amount is not a finite decimal number or a coin is listed twice.
     """
     wallet = result.wallets[0]
-    balance_of = partial(_balance, is_isolated=wallet.is_isolated)
+    is_isolated = wallet.account_im_rate == ""  # older answers never have the rate
+    balance_of = partial(_balance, is_isolated=is_isolated)
     balances = read_balances(wallet.coin, "result.list[0].coin", balance_of)
     try:
         margin = _margin_summary(wallet)

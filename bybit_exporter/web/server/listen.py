@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import socket
-from typing import Any
 
 _LABEL = "[A-Za-z0-9_-]{1,63}"
 _ADDRESS = re.compile(
@@ -31,14 +30,10 @@ def bind(host: str, port: int) -> socket.socket:
     Raises:
         OSError: the address cannot be bound.
     """
-    if not host and socket.has_dualstack_ipv6():
-        return _listen(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
-    family, _, _, _, address = socket.getaddrinfo(host or "0.0.0.0", port, type=socket.SOCK_STREAM)[0]
-    return _listen(address[:2], family=family)
-
-
-def _listen(address: tuple[Any, ...], **options: Any) -> socket.socket:
+    is_dualstack = not host and socket.has_dualstack_ipv6()
+    everywhere = "::" if is_dualstack else "0.0.0.0"
+    family, _, _, _, address = socket.getaddrinfo(host or everywhere, port, type=socket.SOCK_STREAM)[0]
     try:
-        return socket.create_server(address, backlog=1024, **options)
+        return socket.create_server(address[:2], family=family, backlog=1024, dualstack_ipv6=is_dualstack)
     except OSError as error:  # Python's message repeats the address
         raise OSError(error.errno, os.strerror(error.errno or 0)) from None

@@ -53,7 +53,9 @@ class WebServer:
         self._listeners = list(listeners)
         self._on_end = on_end
         self._reloader = reloader
-        guarded = AccessMiddleware(app, reloader, loopback_addresses(listeners))
+        addresses = [listener.getsockname()[:2] for listener in listeners]
+        loopback = frozenset((host, port) for host, port in addresses if ipaddress.ip_address(host).is_loopback)
+        guarded = AccessMiddleware(app, reloader, loopback)
         protocol = partial(Connection, OpenConnections(max_connections), reloader)
         self._server = uvicorn.Server(
             uvicorn.Config(
@@ -90,12 +92,6 @@ class WebServer:
             self._server.run(sockets=self._listeners)
         finally:
             self._on_end()
-
-
-def loopback_addresses(listeners: Sequence[socket.socket]) -> frozenset[tuple[str, int]]:
-    """Addresses and ports of those listeners that only this machine can reach."""
-    addresses = (listener.getsockname()[:2] for listener in listeners)
-    return frozenset((host, port) for host, port in addresses if ipaddress.ip_address(host).is_loopback)
 
 
 def raise_descriptor_limit(max_connections: int) -> None:

@@ -78,7 +78,7 @@ def badges(state: AccountState, resources: AccountResources, wall: float) -> lis
     ]
     if resources.risk_frozen.value:
         found.append(Badge(Level.WARNING, "Funds held back"))
-    if state.up:  # else another badge says already that reading fails
+    if state.up:  # else another badge says that reading fails
         found += [Badge(Level.WARNING, f"{name} not read") for name in _unread(state, resources)]
     return sorted(found, key=lambda badge: badge.severity)
 

@@ -16,7 +16,7 @@ MAX_SECONDS = 5.0
 """No page is kept longer: browsers request the page again after this time."""
 
 SECONDS_PER_CPU_SECOND = 50.0
-"""A page is kept this many times as long as its rendering took: a small page, which is cheap, only for a moment."""
+"""A page is kept for this multiple of the CPU time of its rendering, so cheap pages are kept only briefly."""
 
 
 _NO_AGE = 'data-age="0"'
@@ -29,7 +29,7 @@ class Page:
     html: str
     valid_until: float
     generation: int = 0
-    """Which accounts it shows: `Store.generation` as it was before."""
+    """`Store.generation` when the rendering began."""
 
     def at_age(self, seconds: float) -> str:
         """Returns the page with its age, from which its script knows when figures expire."""
@@ -40,7 +40,7 @@ class Page:
 class _Kept:
     page: Page
     rendered_at: float
-    kept_seconds: float
+    expires_at: float
 
 
 class PageCache:
@@ -70,19 +70,17 @@ class PageCache:
         """Returns the page for a query. A kept page is only sent again as long as all its figures are current."""
         kept = self._pages.pop(query, None)
         now = self._now()
-        if kept is None or not self._may_be_sent(kept, now):
-            kept = self._rendered(query, now)
+        if (
+            kept is None
+            or now >= kept.expires_at
+            or self._store_now() >= kept.page.valid_until
+            or self._store_generation() != kept.page.generation
+        ):
+            began = self._cpu_now()
+            page = self._render(query)
+            cpu_seconds = self._cpu_now() - began
+            kept = _Kept(page, now, now + min(MAX_SECONDS, cpu_seconds * SECONDS_PER_CPU_SECOND))
         self._pages[query] = kept
         if len(self._pages) > MAX_PAGES:
             del self._pages[next(iter(self._pages))]
         return kept.page.at_age(max(0.0, self._now() - kept.rendered_at))
-
-    def _may_be_sent(self, kept: _Kept, now: float) -> bool:
-        is_current = self._store_now() < kept.page.valid_until and kept.page.generation == self._store_generation()
-        return is_current and now < kept.rendered_at + kept.kept_seconds
-
-    def _rendered(self, query: Query, now: float) -> _Kept:
-        began = self._cpu_now()
-        page = self._render(query)
-        cpu_seconds = self._cpu_now() - began
-        return _Kept(page, now, min(MAX_SECONDS, cpu_seconds * SECONDS_PER_CPU_SECOND))

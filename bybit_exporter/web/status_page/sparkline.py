@@ -62,7 +62,7 @@ def _path(points: Sequence[float], low: float, high: float) -> str:
 
 
 def _change(known: Sequence[float]) -> str:
-    """Formats the change from the first to the last in per cent; empty if that says nothing."""
+    """Formats the change from the first to the last in per cent; empty if the first is 0."""
     first, last = known[0], known[-1]
     if not first:
         return ""

@@ -20,7 +20,7 @@ from bybit_exporter.bybit.errors import BybitError
 from bybit_exporter.bybit.transport import MAX_BODY_BYTES, Response, Transport
 from bybit_exporter.sandbox import Exchange, SandboxServer, faults
 from tests.in_process import JumpingClock
-from tests.support import eventually, require_real
+from tests.support import eventually, free_port, require_real
 
 TIMEOUT = 0.5
 SLACK = 1.5
@@ -164,7 +164,7 @@ def dead_addresses(port: int) -> Iterator[list[tuple[str, int]]]:
 
 
 def test_deadline_with_several_dead_addresses_is_shared_by_them(monkeypatch: pytest.MonkeyPatch) -> None:
-    with dead_addresses(unused_port()) as dead:
+    with dead_addresses(free_port()) as dead:
         url = resolves_to(monkeypatch, *dead)
         started = time.monotonic()
         assert fails(url, 1.5).reason == "timeout"
@@ -184,13 +184,8 @@ def test_connection_after_refusing_address_takes_the_next(monkeypatch: pytest.Mo
         assert ask(resolves_to(monkeypatch, ("127.0.0.9", port), ("127.0.0.1", port))).body == b"{}"
 
 
-def unused_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 def test_refused_connection_is_a_network_failure() -> None:
-    failed = fails(f"http://127.0.0.1:{unused_port()}")
+    failed = fails(f"http://127.0.0.1:{free_port()}")
     assert failed.reason == "network"
     assert "ConnectionRefusedError" in str(failed)
 

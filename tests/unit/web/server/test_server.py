@@ -16,7 +16,7 @@ from starlette.responses import PlainTextResponse
 from bybit_exporter.web.server import web_config
 from bybit_exporter.web.server.listen import bind
 from bybit_exporter.web.server.reloader import WebConfigReloader
-from bybit_exporter.web.server.server import WebServer, loopback_addresses
+from bybit_exporter.web.server.server import WebServer
 from tests.certificates import FIXTURES
 from tests.support import eventually
 
@@ -46,7 +46,6 @@ def status(port: int, host_header: str) -> int:
 def test_foreign_host_names_are_refused_only_where_the_listener_is_on_loopback() -> None:
     loopback, everywhere = bind("127.0.0.1", 0), bind("0.0.0.0", 0)
     local_port, open_port = loopback.getsockname()[1], everywhere.getsockname()[1]
-    assert loopback_addresses([loopback, everywhere]) == {("127.0.0.1", local_port)}
     with serving(loopback, everywhere):
         assert (status(local_port, "localhost"), status(local_port, "evil.example")) == (200, 421)
         assert (status(open_port, "localhost"), status(open_port, "evil.example")) == (200, 200)
