@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -12,10 +11,11 @@ import pytest
 
 from bybit_exporter import clock
 from bybit_exporter.config import ApiConfig, Config
-from bybit_exporter.model import Account, AccountType, Secret
+from bybit_exporter.model import Account, Secret
 from bybit_exporter.sandbox import UNLIMITED, Exchange, Holding, SandboxServer
 from bybit_exporter.sandbox import Account as Held
 from bybit_exporter.service import Service
+from tests.builders import make_account
 from tests.exporter_process import Samples, parse, value_of
 from tests.support import eventually
 
@@ -42,16 +42,8 @@ class JumpingClock:
 
 def account_for(held: Held, **changes: Any) -> Account:
     """The configured account that asks for an account of the embedded exchange."""
-    account = Account(
-        name=held.name,
-        account_type=AccountType.SPOT,
-        coins=None,
-        api_key=Secret(held.api_key),
-        api_secret=Secret(held.api_secret),
-        poll_interval_seconds=0.2,
-        stale_after_seconds=30.0,
-    )
-    return dataclasses.replace(account, **changes)
+    given = {"name": held.name, "api_key": Secret(held.api_key), "api_secret": Secret(held.api_secret)}
+    return make_account(**{**given, "poll_interval_seconds": 0.2, **changes})
 
 
 class Serving:
