@@ -7,15 +7,14 @@ import os
 import resource
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 import structlog
 import structlog.testing
 from hypothesis import settings
 
-from tests.support import require_real
+from tests.support import Told, require_real
 
 settings.register_profile("any machine", deadline=None)  # how long an example takes says more of the machine
 settings.load_profile("any machine")
@@ -70,7 +69,7 @@ def restored_process() -> Iterator[None]:
 
 
 @pytest.fixture
-def told() -> Iterator[Callable[[], list[dict[str, Any]]]]:
+def told() -> Iterator[Told]:
     """What has been logged, above debug."""
     with structlog.testing.capture_logs() as events:
         yield lambda: [dict(event) for event in events if event["log_level"] != "debug"]

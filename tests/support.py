@@ -8,11 +8,15 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 from bybit_exporter.sandbox import ASSET_INFO, Account
 from bybit_exporter.sandbox.messages import Recorded
+
+Told = Callable[[], list[dict[str, Any]]]
+"""The fixture ``told``: a function that returns what has been logged."""
 
 
 def require_real(present: bool, install: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -21,9 +20,7 @@ from bybit_exporter.sandbox import (
 from bybit_exporter.sandbox.faults import RetCode, Status
 from bybit_exporter.sandbox.messages import Fault
 from tests.in_process import Serving, account_for
-from tests.support import eventually
-
-Told = Callable[[], list[dict[str, Any]]]
+from tests.support import Told, eventually
 
 PATHS = {AccountType.SPOT: ASSET_INFO, AccountType.UNIFIED: WALLET_BALANCE, AccountType.FUND: COINS_BALANCE}
 

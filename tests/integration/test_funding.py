@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
@@ -20,9 +19,8 @@ from bybit_exporter.sandbox import (
     faults,
 )
 from tests.in_process import JumpingClock, Serving, account_for
-from tests.support import eventually
+from tests.support import Told, eventually
 
-Told = Callable[[], list[dict[str, Any]]]
 RISK_FROZEN = "bybit_account_risk_frozen_usd"
 
 

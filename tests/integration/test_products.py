@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,9 +21,8 @@ from bybit_exporter.sandbox import (
     faults,
 )
 from tests.in_process import JumpingClock, Serving, account_for
-from tests.support import eventually
+from tests.support import Told, eventually
 
-Told = Callable[[], list[dict[str, Any]]]
 UP = "bybit_products_up"
 EARN = {"Earn": Product(categories={"Easy Earn": {"BTC": "0.3", "USDT": "3000"}}, snapshot_age=20.0)}
 LOAN = {"CryptoLoans": Product({"USDT": "-500"})}

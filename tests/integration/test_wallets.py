@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -33,7 +32,7 @@ from bybit_exporter.sandbox import (
 from bybit_exporter.sandbox import Account as Held
 from tests.bybit_clients import give_rsa_key
 from tests.in_process import JumpingClock, Serving, account_for
-from tests.support import eventually
+from tests.support import Told, eventually
 
 UNIFIED = {
     "BTC": UnifiedHolding("2", "0.5", "128000"),
@@ -224,7 +223,7 @@ def test_stale_withdrawals_and_prices_are_withdrawn_and_the_balances_stay(monkey
 
 
 def test_a_key_that_may_not_read_withdrawals_has_no_such_series_and_is_told_once(
-    monkeypatch: pytest.MonkeyPatch, told: Callable[[], list[dict[str, Any]]]
+    monkeypatch: pytest.MonkeyPatch, told: Told
 ) -> None:
     clock = JumpingClock(monkeypatch)
     four = Four()
@@ -265,7 +264,7 @@ def test_a_coin_that_is_all_on_its_way_out_is_shown() -> None:
         eventually(lambda: four.amounts("fund").get("USDT") == expected)
 
 
-def test_the_states_of_subaccounts(monkeypatch: pytest.MonkeyPatch, told: Callable[[], list[dict[str, Any]]]) -> None:
+def test_the_states_of_subaccounts(monkeypatch: pytest.MonkeyPatch, told: Told) -> None:
     clock = JumpingClock(monkeypatch)
     with Four() as four:
         four.are_read()
@@ -312,9 +311,7 @@ def test_auto_is_asked_once_and_again_when_the_account_has_changed(monkeypatch: 
 
 
 @pytest.mark.parametrize("code", [10008, 10028, 100028])
-def test_a_unified_account_that_is_configured_as_spot_is_told_what_to_write(
-    code: int, told: Callable[[], list[dict[str, Any]]]
-) -> None:
+def test_a_unified_account_that_is_configured_as_spot_is_told_what_to_write(code: int, told: Told) -> None:
     exchange = Exchange()
     held = exchange.add_account("main", unified=UNIFIED)
     held.mode_code = code
@@ -327,7 +324,7 @@ def test_a_unified_account_that_is_configured_as_spot_is_told_what_to_write(
         assert "write account_type: UNIFIED instead of account_type: SPOT" in text
 
 
-def test_a_key_that_can_do_more_than_read_is_warned_of_at_the_start(told: Callable[[], list[dict[str, Any]]]) -> None:
+def test_a_key_that_can_do_more_than_read_is_warned_of_at_the_start(told: Told) -> None:
     four = Four()
     four.spot.key.read_only = False
     four.fund.key.expires_at = time.time() + 10 * 86_400
