@@ -145,7 +145,7 @@ class Running:
     def seconds_to_scrape(self) -> float:
         """The median of some scrapes, all on one connection."""
         with closing(self.connection()) as connection:
-            return statistics.median(_seconds(lambda: _scrape(connection)) for _ in range(SCRAPES_A_TURN))
+            return statistics.median(seconds_of(lambda: _scrape(connection)) for _ in range(SCRAPES_A_TURN))
 
     def seconds_to_connect_and_scrape(self) -> float:
         """The median of some scrapes, each on a connection of its own."""
@@ -154,7 +154,7 @@ class Running:
             with closing(self.connection()) as connection:
                 _scrape(connection)
 
-        return statistics.median(_seconds(scrape) for _ in range(SCRAPES_A_TURN))
+        return statistics.median(seconds_of(scrape) for _ in range(SCRAPES_A_TURN))
 
     def connection(self) -> HTTPConnection:
         return HTTPConnection("127.0.0.1", self._port, timeout=DEADLINE_SECONDS)
@@ -178,7 +178,8 @@ def _scrape(connection: HTTPConnection) -> None:
         raise RuntimeError(f"scraped with status {response.status}")
 
 
-def _seconds(action: Callable[[], None]) -> float:
+def seconds_of(action: Callable[[], object]) -> float:
+    """How long an action takes."""
     started = time.perf_counter()
     action()
     return time.perf_counter() - started

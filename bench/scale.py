@@ -30,7 +30,7 @@ from prometheus_client.exposition import generate_latest
 from bybit_exporter import config
 
 from .exchange import COINS, credentials, running_exchange
-from .programs import CONFIG, Running, exporter
+from .programs import CONFIG, Running, exporter, seconds_of
 from .rendering import check_same_series, registry_of
 from .side_by_side import scrape_ratios
 
@@ -182,13 +182,7 @@ def _library_seconds(exposition: bytes) -> tuple[float, float]:
 
 
 def _median_seconds(action: Callable[[], object]) -> float:
-    return statistics.median(_seconds(action) for _ in range(ROUNDS))
-
-
-def _seconds(action: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    action()
-    return time.perf_counter() - started
+    return statistics.median(seconds_of(action) for _ in range(ROUNDS))
 
 
 def _verdicts(most: Scale, kept_alive: float, new: float) -> Iterator[str]:
