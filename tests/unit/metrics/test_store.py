@@ -31,7 +31,7 @@ from bybit_exporter.model import (
     SubaccountStatus,
 )
 from tests.builders import make_account, make_balance, make_failure, make_result, make_snapshot
-from tests.exporter_process import Samples, parse
+from tests.exporter_process import Samples, parse, value_of
 from tests.families import ALL_FAMILIES
 from tests.support import FakeClock
 
@@ -67,11 +67,7 @@ def samples(store: Store) -> Samples:
 
 def series(store: Store, name: str, **labels: str) -> float | None:
     """The value of the one series with at least these labels."""
-    found = [
-        v for (its_name, its), v in samples(store).items() if its_name == name and labels.items() <= dict(its).items()
-    ]
-    assert len(found) <= 1
-    return found[0] if found else None
+    return value_of(samples(store), name, **labels)
 
 
 def test_exposition_before_the_first_poll_has_no_figures(store: Store) -> None:
