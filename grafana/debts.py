@@ -28,7 +28,7 @@ def rows(queries: Queries) -> list[Row]:
 
 def by_coin(queries: Queries) -> Json:
     """Coins in which an account has a debt, a position or margin."""
-    parts = "borrowed|accrued_interest|unrealised_pnl|initial_margin|maintenance_margin"
+    parts = "|".join(metric.removeprefix("bybit_asset_") for metric in METRICS.values())
     used = queries.select("", f'__name__=~"bybit_asset_({parts})"', ACCOUNT, WALLET, COIN)
     borrowed = queries.of_coin("bybit_asset_borrowed")
     return table(

@@ -136,7 +136,7 @@ def hash_of(name: str) -> int:
 def of_account(account: Account, start: float) -> Iterator[Sample]:
     """The polls and balances of one account."""
     of = {"account": account.name, "account_type": account.account_type}
-    yield "bybit_polls_total", of, lambda t: t / INTERVAL_SECONDS
+    yield "bybit_polls_total", of, _rate(1 / INTERVAL_SECONDS)
     yield "bybit_up", of, account.up
     yield "bybit_poll_interval_seconds", of, INTERVAL_SECONDS
     yield "bybit_poll_duration_seconds", of, wave(0.12, 0.03, 900, hash_of(account.name))
@@ -145,17 +145,13 @@ def of_account(account: Account, start: float) -> Iterator[Sample]:
     yield "bybit_next_poll_timestamp_seconds", of, lambda t: start + t - t % INTERVAL_SECONDS + INTERVAL_SECONDS
     for reason in ("auth", "banned", "timeout"):
         failing = reason == account.reason
-        yield "bybit_poll_failures_total", of | {"reason": reason}, _count_up if failing else 0
+        yield "bybit_poll_failures_total", of | {"reason": reason}, _rate(1 / INTERVAL_SECONDS) if failing else 0
     for status in ("normal", "banned", "unknown") if account.status else ():
         yield "bybit_account_status", of | {"status": status}, status == account.status
     limit = {"account": account.name, "endpoint": "/v5/account/wallet-balance"}
     yield "bybit_api_rate_limit_requests", limit, 50
     yield "bybit_api_rate_limit_remaining_requests", limit, wave(42, 4, 700, hash_of(account.name))
     yield from balances(account, of)
-
-
-def _count_up(t: float) -> float:
-    return t / INTERVAL_SECONDS
 
 
 def balances(account: Account, of: Labels) -> Iterator[Sample]:

@@ -42,8 +42,8 @@ class JumpingClock:
 
 def account_for(held: Held, **changes: Any) -> Account:
     """The configured account that asks for an account of the embedded exchange."""
-    keys = {"api_key": Secret(held.api_key), "api_secret": Secret(held.api_secret)}
-    return make_account(held.name, **{**keys, "poll_interval_seconds": 0.2, **changes})
+    given = {"name": held.name, "api_key": Secret(held.api_key), "api_secret": Secret(held.api_secret)}
+    return make_account(**{**given, "poll_interval_seconds": 0.2, **changes})
 
 
 class Serving:

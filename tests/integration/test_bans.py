@@ -53,7 +53,7 @@ def asked_within(running: Running, seconds: float) -> int:
 
 
 @pytest.mark.parametrize("fault", BLOCKS.values(), ids=BLOCKS)
-def test_every_account_is_silent_and_the_metrics_say_until_when(clock: JumpingClock, fault: Fault) -> None:
+def test_every_account_is_silent_and_the_metrics_say_until_when(fault: Fault) -> None:
     with Running(*NAMES) as running:
         block(running, fault)
         assert asked_within(running, 0.5) == 0
@@ -94,7 +94,7 @@ class FaultyOnce:
         faults.RetCode(10016).play(wire, response)
 
 
-def test_a_retry_of_what_was_under_way_is_not_sent(clock: JumpingClock) -> None:
+def test_a_retry_of_what_was_under_way_is_not_sent() -> None:
     with Running(*NAMES) as running:
         eventually(lambda: all_up(running))
         under_way = FaultyOnce()
@@ -133,7 +133,7 @@ def test_nothing_bursts_when_the_pause_ends(clock: JumpingClock) -> None:
     assert most_within(moments, 0.4) <= 10  # twice the even flow of ten a second
 
 
-def test_nothing_bursts_when_a_reload_ends_the_pause(clock: JumpingClock) -> None:
+def test_nothing_bursts_when_a_reload_ends_the_pause() -> None:
     names = (f"a{number}" for number in range(20))
     running = Running(*names, poll_interval_seconds=60.0, api={"max_requests_per_second": 20.0})
     running.exchange.fault = faults.Times(1, faults.access_too_frequent())

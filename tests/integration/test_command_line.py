@@ -431,7 +431,7 @@ def test_an_address_in_use(server: SandboxServer, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (1, "", expected)
 
 
-def test_make_run_passes_flags_to_the_exporter(tmp_path: Path) -> None:
+def test_make_run_passes_flags_to_the_exporter() -> None:
     recipe = subprocess.run(
         ["make", "--dry-run", "run", "FLAGS=--web.listen-address=:1"], cwd=ROOT, capture_output=True, text=True
     ).stdout

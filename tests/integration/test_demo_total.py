@@ -82,7 +82,7 @@ def test_equity_of_a_unified_account_is_the_sum_of_its_coins(prometheus: Prometh
     assert prometheus.query(f"count({difference})") == 6
 
 
-def test_debt_of_the_spot_short_lowers_the_sum(exchange: Exchange, prometheus: Prometheus) -> None:
+def test_debt_of_the_spot_short_lowers_the_sum(prometheus: Prometheus) -> None:
     assert prometheus.query('bybit_asset_usd_value{account="short",coin="ETH"}') < 0
     assert prometheus.query('bybit_asset_free{account="short",coin="ETH"}') == -12
     assert prometheus.query('bybit_asset_free{account="margin",coin="XRP"}') == -1500

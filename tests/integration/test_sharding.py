@@ -162,7 +162,7 @@ def test_the_demo_is_shared_out_too(tmp_path: Path) -> None:
     assert all(len(share) < len(whole) for share in shares)
 
 
-def test_one_process_alone_says_nothing_of_shards(server: SandboxServer, directory: Path) -> None:
+def test_one_process_alone_says_nothing_of_shards(directory: Path) -> None:
     with ExporterProcess((directory / "config.yaml").read_text(), directory) as exporter:
         eventually(lambda: exporter.get("/-/ready").status_code == 200, 10)
         assert accounts(exporter.exposition()) == NAMES

@@ -398,7 +398,7 @@ def test_a_key_that_signs_with_rsa() -> None:
         serving.wait_for(1.25, "bybit_asset_free", coin="ETH")
 
 
-def test_every_limit_is_kept_with_fifty_accounts_and_a_thousand_subaccounts(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_limit_is_kept_with_fifty_accounts_and_a_thousand_subaccounts() -> None:
     exchange = Exchange()
     exchange.tickers.update({"USDTUSD": Ticker("1", "1")})
     kinds = [AccountType.SPOT, AccountType.UNIFIED, AccountType.FUND, AccountType.AUTO, AccountType.FUND]

@@ -324,7 +324,7 @@ def test_every_interface_with_a_warning(server: SandboxServer, tmp_path: Path) -
         eventually(lambda: any("all balances" in e["msg"] for e in running.log if e["level"] == "warn"), 10)
 
 
-def test_loopback_alone_is_the_default(server: SandboxServer, exporter: ExporterProcess) -> None:
+def test_loopback_alone_is_the_default(exporter: ExporterProcess) -> None:
     assert urlsplit(exporter.base_url).hostname == "127.0.0.1"
 
 

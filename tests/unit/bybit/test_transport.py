@@ -471,7 +471,7 @@ def test_answer_read_after_the_deadline_is_a_timeout(monkeypatch: pytest.MonkeyP
     assert failed.value.reason == "timeout"
 
 
-def test_response_has_the_time_of_its_arrival(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_response_has_the_time_of_its_arrival() -> None:
     before = time.clock_gettime(time.CLOCK_BOOTTIME)
     with peer(OK) as url:
         assert before <= ask(url).received_at <= time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -93,7 +93,7 @@ def test_byte_order_mark_is_ignored(tmp_path: Path) -> None:
     assert load(tmp_path, "\ufeff" + MINIMAL)
 
 
-def test_file_without_permission_is_one_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_without_permission_is_one_problem(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(13, "Permission denied")
 

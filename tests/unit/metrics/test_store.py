@@ -77,7 +77,7 @@ def test_exposition_before_the_first_poll_has_no_figures(store: Store) -> None:
     assert {v for (name, _), v in samples(store).items() if name == "bybit_poll_failures_total"} == {0.0}
 
 
-def test_success_is_shown(store: Store, clock: FakeClock) -> None:
+def test_success_is_shown(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
     store.apply(success(main, 0.0), next_run_timestamp=1_700_000_010.0)

@@ -22,23 +22,19 @@ from bybit_exporter.sandbox import (
     Account,
     Exchange,
     Holding,
-    Request,
     SandboxServer,
-    handle,
 )
 from bybit_exporter.sandbox.demo import configuration, configuration_of, demo_exchange
 from bybit_exporter.sandbox.demo.market import DECIMALS
 from bybit_exporter.sandbox.demo.trading import Order, SpotBook
-from tests.support import FakeClock, bybit_headers
+from tests.sandbox_client import ask
+from tests.support import FakeClock
 
 HOUR = 3600
 
 
-def ask(exchange: Exchange, account: Account, now: float) -> None:
-    headers = bybit_headers(account.api_key, account.api_secret, "accountType=SPOT", now)
-    lower = {name.lower(): value for name, value in headers.items()}
-    response = handle(exchange, Request("GET", ASSET_INFO, "accountType=SPOT", lower))
-    assert response.status == 200
+def read(account: Account) -> None:
+    assert ask(account, ASSET_INFO, "accountType=SPOT").status == 200
 
 
 def history(name: str, seconds: float, every: float, seed: str = "demo") -> list[dict[str, Holding]]:
@@ -47,7 +43,7 @@ def history(name: str, seconds: float, every: float, seed: str = "demo") -> list
     exchange = demo_exchange(clock, seed)
     account, end, seen = exchange.accounts[name], clock.now + seconds, []
     while clock.now <= end:
-        ask(exchange, account, clock.now)
+        read(account)
         seen.append(dict(account.holdings))
         clock.now += every
     return seen
@@ -108,7 +104,7 @@ def test_banned_account_shows_both_kinds_of_ban_and_recovers() -> None:
     account = exchange.accounts["banned-now-and-then"]
     states: list[int | str] = []
     for _ in range(2 * 540 // 10):
-        ask(exchange, account, clock.now)
+        read(account)
         state = account.refusal.code if account.refusal else account.status
         if states[-1:] != [state]:
             states.append(state)
@@ -123,7 +119,7 @@ def test_catching_up_after_a_year_is_fast() -> None:
     clock.now += 365 * 24 * HOUR
     started = time.monotonic()
     for account in exchange.accounts.values():
-        ask(exchange, account, clock.now)
+        read(account)
     assert time.monotonic() - started < 2
 
 
@@ -132,10 +128,10 @@ def test_clock_that_goes_back_repeats_no_step() -> None:
     jumping, steady = (demo_exchange(clock).accounts["trading"] for _ in range(2))
     for jump in (HOUR, -2 * HOUR, HOUR):
         clock.now += jump
-        ask(jumping.exchange, jumping, clock.now)
+        read(jumping)
     clock.now += HOUR
-    ask(jumping.exchange, jumping, clock.now)
-    ask(steady.exchange, steady, clock.now)
+    read(jumping)
+    read(steady)
     assert jumping.holdings == steady.holdings
 
 

@@ -172,7 +172,7 @@ def test_list_of_subaccounts_without_any_is_empty(master: Account) -> None:
 
 
 @pytest.mark.parametrize(("members", "sizes"), [(99, [99]), (100, [100]), (101, [100, 1]), (200, [100, 100])])
-def test_list_of_subaccounts_is_in_pages(members: int, sizes: list[int], clock: FakeClock, master: Account) -> None:
+def test_list_of_subaccounts_is_in_pages(members: int, sizes: list[int], master: Account) -> None:
     for number in range(members):
         master.add_member(f"desk{number:04}")
     found = pages(master, 100)
@@ -234,7 +234,7 @@ def withdrawn(account: Account, query: str) -> list[str]:
     return found
 
 
-def test_withdrawal_has_every_documented_field(clock: FakeClock, master: Account) -> None:
+def test_withdrawal_has_every_documented_field(master: Account) -> None:
     made = master.withdraw("USDT", "951", "Pending", age=60)
     row = result(master, WITHDRAWALS, "withdrawType=2")["rows"][0]
     assert row.pop("toAddress").startswith("0x")

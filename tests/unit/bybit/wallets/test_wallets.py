@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
 import pytest
 
-from bybit_exporter.bybit.client import Client
-from bybit_exporter.bybit.rate_limiter import RateLimiter
-from bybit_exporter.bybit.server_clock import ServerClock
-from bybit_exporter.bybit.transport import Response, Transport
 from bybit_exporter.bybit.wallets import find_account_type, read_wallet
 from bybit_exporter.model import Account, AccountType
 from tests.builders import make_account
+from tests.unit.bybit.fake_exchange import Exchange
 
 FUND = {"balance": [{"coin": "BTC", "walletBalance": "3", "transferBalance": "1"}]}
 UNIFIED = {"list": [{"coin": [{"coin": "BTC", "walletBalance": "3", "locked": "2", "equity": "3", "usdValue": "9"}]}]}
@@ -27,39 +22,26 @@ SPOT = {
 }
 
 
-class Exchange(Transport):
-    """Answers every request with one result, and records the requests."""
-
-    def __init__(self, result: Any) -> None:
-        self.body = json.dumps({"retCode": 0, "result": result}).encode()
-        self.requests: list[str] = []
-        self.client = Client(self, ServerClock(5.0), RateLimiter(1e9), recv_window_seconds=5.0)
-
-    def get(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
-        self.requests.append(f"{path}?{query}")
-        return Response(200, {}, self.body, 0.0)
-
-
 def account(*coins: str) -> Account:
     return make_account(account_type=AccountType.AUTO, coins=coins or None)
 
 
 @pytest.mark.parametrize("coins", [(), ("BTC",), ("BTC", "ETH", "SOL")])
 @pytest.mark.parametrize(
-    ("account_type", "result", "request_sent"),
+    ("account_type", "result", "path"),
     [
-        (AccountType.UNIFIED, UNIFIED, "/v5/account/wallet-balance?accountType=UNIFIED"),
-        (AccountType.FUND, FUND, "/v5/asset/transfer/query-account-coins-balance?accountType=FUND"),
-        (AccountType.SPOT, SPOT, "/v5/asset/transfer/query-asset-info?accountType=SPOT"),
+        (AccountType.UNIFIED, UNIFIED, "/v5/account/wallet-balance"),
+        (AccountType.FUND, FUND, "/v5/asset/transfer/query-account-coins-balance"),
+        (AccountType.SPOT, SPOT, "/v5/asset/transfer/query-asset-info"),
     ],
 )
 def test_wallet_of_each_type_is_one_request(
-    account_type: AccountType, result: Any, request_sent: str, coins: tuple[str, ...]
+    account_type: AccountType, result: Any, path: str, coins: tuple[str, ...]
 ) -> None:
     exchange = Exchange(result)
     snapshot = read_wallet(exchange.client, account(*coins), account_type).result
-    one_coin = "&coin=BTC" if account_type is AccountType.SPOT and coins == ("BTC",) else ""
-    assert exchange.requests == [request_sent + one_coin]
+    one_coin = {"coin": ["BTC"]} if account_type is AccountType.SPOT and coins == ("BTC",) else {}
+    assert exchange.asked == [(path, {"accountType": [account_type]} | one_coin)]
     assert [each.coin for each in snapshot.balances] == list(coins or ("BTC",))
     first = snapshot.balances[0]
     assert (first.free, first.frozen) == (Decimal(1), Decimal(2))
@@ -79,4 +61,4 @@ def test_funding_coin_that_is_not_listed_states_no_withdrawing() -> None:
 def test_account_type_is_spot_for_a_classic_account_only(status: int, account_type: AccountType) -> None:
     exchange = Exchange({"unifiedMarginStatus": status, "marginMode": "REGULAR_MARGIN"})
     assert find_account_type(exchange.client, account()) is account_type
-    assert exchange.requests == ["/v5/account/info?"]
+    assert exchange.asked == [("/v5/account/info", {})]

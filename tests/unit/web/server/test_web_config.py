@@ -132,7 +132,7 @@ def test_headers_are_read() -> None:
     }
 
 
-def test_rate_limit_with_burst_0_is_applied_with_a_warning(tmp_path: Path) -> None:
+def test_rate_limit_with_burst_0_is_applied_with_a_warning() -> None:
     config = load("rate_limit_nobody")
     assert config.rate_limit == RateLimit(1.0, 0)
     assert config.warnings == ("rate_limit_nobody.good.yml: rate_limit.burst: is 0, so every request will be refused",)
