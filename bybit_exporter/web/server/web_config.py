@@ -16,6 +16,7 @@ from typing import Any
 
 from ...config import schema
 from ...config.file_permissions import warnings_of
+from ...config.redaction import looks_like_secret
 from ...config.schema import Section, boolean, quote, text
 from .tls import TlsConfig, not_after
 from .tls_server_config import TlsReader
@@ -148,7 +149,7 @@ def _quote_name(name: str) -> str:
 
     Without a blank after the colon, YAML reads ``{alice:password}`` as one key.
     """
-    shown = re.split(r"[:=$\s]", name, maxsplit=1)[0]
+    shown = "" if looks_like_secret(name) else re.split(r"[:=$\s]", name, maxsplit=1)[0]
     return quote(shown if shown == name else shown + "…")
 
 
