@@ -74,7 +74,7 @@ class AccessMiddleware:
 
 
 async def _check_password(scope: Scope, headers: Headers, verifier: auth.PasswordVerifier) -> Response | None:
-    """Refuses a wrong password. The answer is the same for every path, whether it exists or not."""
+    """Refuses a password that is wrong or could not be checked. The answer is the same for every path."""
     credentials = auth.parse(headers.get("Authorization", ""))
     peer = scope["client"][0] if scope.get("client") else ""
     try:
@@ -82,6 +82,8 @@ async def _check_password(scope: Scope, headers: Headers, verifier: auth.Passwor
             return None
     except auth.TooManyChecks:
         return PlainTextResponse("Too Many Requests\n", 429, {"Retry-After": "1"})
+    except auth.CheckFailed:
+        return PlainTextResponse("Service Unavailable\n", 503, {"Retry-After": "1"})
     challenge = 'Basic realm="restricted", charset="UTF-8"'
     return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": challenge})
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from starlette.datastructures import Headers
@@ -73,6 +75,13 @@ def test_request_without_a_password_is_refused(path: str, method: str) -> None:
     for authorization in REFUSED:
         assert client.status(path, method, Authorization=authorization) == 401
     assert client.status(path, method) == 401
+
+
+def test_correct_password_that_cannot_be_checked_is_answered_503() -> None:
+    with patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")):
+        status, headers, body = Client(USERS).ask(Authorization=ALICE)
+    assert (status, headers["Retry-After"], body) == (503, "1", b"Service Unavailable\n")
+    assert "WWW-Authenticate" not in headers
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
