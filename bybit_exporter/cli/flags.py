@@ -80,6 +80,7 @@ def create_parser() -> argparse.ArgumentParser:
         "--config.file",
         dest="config_file",
         default="config.yaml",
+        type=_file,
         metavar="PATH",
         help="configuration file (default: %(default)s)",
     )
@@ -140,7 +141,13 @@ def _add_web_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
-    add("--web.config.file", dest="web_config_file", metavar="PATH", help="file with TLS and basic authentication")
+    add(
+        "--web.config.file",
+        dest="web_config_file",
+        type=_file,
+        metavar="PATH",
+        help="file with TLS and basic authentication",
+    )
     add(
         "--web.max-connections",
         dest="max_connections",
@@ -196,6 +203,13 @@ def _listen_address(text: str) -> str:
         parse_address(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from None
+    return text
+
+
+def _file(text: str) -> str:
+    """Refuses an empty path, for example of an unset variable: it must not mean "without TLS and password"."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; must be the path of a file")
     return text
 
 

@@ -77,6 +77,11 @@ BROKEN = [
         "argument --web.listen-address: :1 is given twice",
     ),
     (["--config.file"], "argument --config.file: expected one argument"),
+    (["--config.file="], "argument --config.file: is empty; must be the path of a file"),
+    (
+        ["--web.config.file=", "--demo", "--check-config"],
+        "argument --web.config.file: is empty; must be the path of a file",
+    ),
     (["--log.level=loud"], f"argument --log.level: invalid choice: 'loud' {LOG_LEVELS}"),
     (["--log.level", "INFO"], f"argument --log.level: invalid choice: 'INFO' {LOG_LEVELS}"),
     (["--log.format=xml"], "argument --log.format: invalid choice: 'xml' (choose from 'logfmt', 'json')"),
