@@ -214,7 +214,7 @@ def _file(text: str) -> str:
 
 
 def _telemetry_path(text: str) -> str:
-    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", text) or text.startswith("/-/"):
+    if not re.fullmatch(r"/(?!/)[A-Za-z0-9._~/-]*", text) or text.startswith("/-/"):
         raise argparse.ArgumentTypeError(f'"{text}" is not a path such as /metrics')
     return text
 

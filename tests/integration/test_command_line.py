@@ -96,6 +96,10 @@ BROKEN = [
     (["--web.listen-address=::1:80"], 'argument --web.listen-address: "::1:80" is not host:port, :port or [::1]:port'),
     (["--web.telemetry-path=metrics"], 'argument --web.telemetry-path: "metrics" is not a path such as /metrics'),
     (["--web.telemetry-path=/-/x"], 'argument --web.telemetry-path: "/-/x" is not a path such as /metrics'),
+    (
+        ["--web.telemetry-path=//host/x", "--demo", "--check-config"],
+        'argument --web.telemetry-path: "//host/x" is not a path such as /metrics',
+    ),
     (["--web.telemetry-path=/{x}"], 'argument --web.telemetry-path: "/{x}" is not a path such as /metrics'),
     (["--once", "--check-config"], "argument --check-config: not allowed with argument --once"),
     (["--shard=x"], 'argument --shard: "x" is neither a whole number from 0 to 99998 nor auto'),
