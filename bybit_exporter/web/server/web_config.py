@@ -24,6 +24,9 @@ from .tls_server_config import TlsReader
 MAX_BCRYPT_COST = 18
 """One check at this cost takes about 18 seconds. Each further step doubles it."""
 
+MAKE_HASH = r"htpasswd -nBC 10 '' | tr -d ':\n'"
+"""Asks for a password and prints its hash. `tr` removes the empty user name's colon."""
+
 _BCRYPT = re.compile(
     r"\$2[aby]\$([0-9]{2})\$"  # cost
     r"[./A-Za-z0-9]{21}[.Oeu]"  # salt: 16 bytes, 6 bits in each character, so the last one has 4 bits that are zero
@@ -158,7 +161,7 @@ def _user_problem(name: str, hashed: Any) -> str | None:
     if not name or ":" in name or not name.isprintable():
         return "is not a user name: it is empty, or has a colon or a character that is not printable"
     if match is None:
-        return "is not a bcrypt hash such as $2y$10$…, or has a wrong character; `htpasswd -nBC 10 ''` makes one"
+        return f"is not a bcrypt hash such as $2y$10$…, or has a wrong character; `{MAKE_HASH}` makes one"
     if not 4 <= int(match[1]) <= MAX_BCRYPT_COST:
         return f"has a cost of {match[1]}, which is not from 4 to {MAX_BCRYPT_COST}"
     return None
