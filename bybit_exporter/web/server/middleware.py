@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Collection
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
@@ -47,6 +48,7 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rules = self._reloader.rules
+        scope = _with_path(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -71,6 +73,19 @@ class AccessMiddleware:
         if rules.verifier:
             return await _check_password(scope, headers, rules.verifier)
         return None
+
+
+def _with_path(scope: Scope) -> Scope:
+    """Replaces an absolute URL as the request's target by its path; then its authority counts instead of ``Host``.
+
+    https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+    """
+    url = re.fullmatch(rb"https?://([^/]+)(/.*)?", scope["raw_path"], re.IGNORECASE)
+    if url is None:
+        return scope
+    path = url[2] or b"/"
+    headers = [(b"host", url[1]), *(header for header in scope["headers"] if header[0] != b"host")]
+    return {**scope, "path": unquote(path.decode()), "raw_path": path, "headers": headers}
 
 
 async def _check_password(scope: Scope, headers: Headers, verifier: auth.PasswordVerifier) -> Response | None:

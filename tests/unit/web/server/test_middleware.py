@@ -39,7 +39,7 @@ class Client:
     def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, Headers, bytes]:
         raw = [(name.replace("_", "-").lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
         scope = {"type": "http", "path": path, "method": method, "headers": raw, "client": ("192.0.2.1", 1)}
-        scope["server"] = ("127.0.0.1", 9836)
+        scope |= {"server": ("127.0.0.1", 9836), "raw_path": path.encode()}
         sent: list[dict[str, Any]] = []
 
         async def send(message: dict[str, Any]) -> None:
@@ -173,6 +173,21 @@ def test_foreign_host_name_on_loopback_is_refused(host: str) -> None:
     assert Client(WebConfig(), on_loopback=True).status("/-/reload", "POST", Host=host) == 421
     assert Client(WebConfig(), on_loopback=True).status("/-/healthy", Host=host) == 200
     assert Client(WebConfig(), on_loopback=False).status(Host=host) == 200, "it has any name there"
+
+
+@pytest.mark.parametrize("host", [*LOCAL, *FOREIGN])
+def test_authority_of_an_absolute_url_counts_instead_of_the_host_header(host: str) -> None:
+    client = Client(WebConfig(), on_loopback=True)
+    status = 200 if host in LOCAL else 421
+    for other in ("localhost", "evil.example"):
+        assert client.status(f"http://{host}/metrics", Host=other) == status
+        assert client.status(f"HTTPS://{host}", Host=other) == status
+
+
+def test_absolute_url_is_replaced_by_its_path() -> None:
+    assert Client(WebConfig()).ask("http://127.0.0.1:9836")[1]["Content-Security-Policy"] == "default-src 'self'"
+    assert Client(USERS).status("http://127.0.0.1:9836/metrics") == 401
+    assert Client(USERS).status("http://127.0.0.1:9836/-/healthy") == 200
 
 
 def test_foreign_host_name_with_a_password_is_accepted() -> None:
