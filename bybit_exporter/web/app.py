@@ -39,6 +39,10 @@ GZIP = 16 + isal_zlib.MAX_WBITS
 LARGE_BYTES = 1 << 20
 """Bodies from this size are sent in parts, and compressed in a thread, since that takes half a millisecond."""
 
+MAX_PAGES_WAITING = 8
+"""Maximum number of pages that are rendered or wait for that. Requests over the limit are answered 503 at once: while
+they waited, their connections would keep out Prometheus."""
+
 RELOAD_SECONDS = 30.0
 """How long a request waits for the reload to end. It is less than the time that a client has for an answer."""
 
@@ -77,7 +81,7 @@ def create_app(store: Store, options: WebOptions, request_reload: Callable[[], F
     return app
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Endpoints:
     store: Store
     options: WebOptions
@@ -85,6 +89,7 @@ class _Endpoints:
     pages: PageCache
     rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Renders one page at a time, so that scrapes compete with one thread at most."""
+    pages_waiting: int = 0
 
     async def metrics(self, request: Request) -> Response:
         accept = request.headers.get("Accept", "")
@@ -101,14 +106,26 @@ class _Endpoints:
         return Response(b"".join(map(b"".join, families)), headers=headers)
 
     async def status_page(self, request: Request) -> Response:
-        async with self.rendering:
-            html = await _in_thread(self.pages.get, Query.of(request.query_params))
+        html = await self._render(self.pages.get, Query.of(request.query_params))
         from .status_page.page import CONTENT_SECURITY_POLICY  # the first page has loaded this module in its thread
 
         return HTMLResponse(html, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
+    async def _render(self, function: Callable[..., T], *args: object) -> T:
+        """Renders a page in a thread, after those that wait already."""
+        if self.pages_waiting >= MAX_PAGES_WAITING:
+            raise HTTPException(
+                503, "too many pages are waiting to be rendered\n", {"Retry-After": "1", "Connection": "close"}
+            )
+        self.pages_waiting += 1
+        try:
+            async with self.rendering:
+                return await _in_thread(function, *args)
+        finally:
+            self.pages_waiting -= 1
+
     async def document(self, request: Request) -> Response:
-        html, policy = await _in_thread(_document, request.url.path)
+        html, policy = await self._render(_document, request.url.path)
         headers = {"Content-Security-Policy": policy}
         return HTMLResponse(html, headers=headers) if html else _text(404, "there is no such document")
 

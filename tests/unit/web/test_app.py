@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from concurrent.futures import Future
+from typing import Any
 from unittest.mock import patch
 
 import pytest
@@ -14,7 +15,9 @@ from structlog.testing import capture_logs
 
 from bybit_exporter.metrics.state import ExporterState
 from bybit_exporter.metrics.store import Store
-from bybit_exporter.web.app import WebOptions, create_app
+from bybit_exporter.web import app as web_app
+from bybit_exporter.web.app import MAX_PAGES_WAITING, WebOptions, create_app
+from bybit_exporter.web.status_page.page_cache import Page
 from tests.support import FakeClock
 
 
@@ -50,3 +53,27 @@ def test_page_without_a_thread_is_answered_503_and_logged_in_one_line(app: ASGIA
     assert [(event["log_level"], event.get("error"), "exc_info" in event) for event in logs] == [
         ("error", "can't start new thread", False)
     ]
+
+
+def test_page_over_the_limit_is_refused_at_once_and_metrics_are_not(
+    app: ASGIApp, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    may_render, render = threading.Event(), web_app._render
+
+    def render_later(*args: Any) -> Page:
+        may_render.wait(10)
+        return render(*args)
+
+    async def ask() -> None:
+        waiting = [asyncio.create_task(get(app, "/", f"q={number}")) for number in range(MAX_PAGES_WAITING)]
+        await asyncio.sleep(0)
+        for path in ("/", "/-/documentation"):
+            status, headers, _ = await get(app, path)
+            assert (status, headers["Retry-After"], headers["Connection"]) == (503, "1", "close")
+        assert (await get(app, "/metrics"))[0] == 200
+        may_render.set()
+        assert [status for status, _, _ in await asyncio.gather(*waiting)] == [200] * MAX_PAGES_WAITING
+        assert (await get(app, "/"))[0] == 200
+
+    monkeypatch.setattr(web_app, "_render", render_later)
+    asyncio.run(ask())
