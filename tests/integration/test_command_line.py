@@ -34,7 +34,7 @@ from bybit_exporter.sandbox import (
     faults,
 )
 from tests.exporter_process import ROOT, ExporterProcess, HangingReads, config_for, parse, run_exporter, write_private
-from tests.support import eventually, require_real
+from tests.support import eventually, require_real, seconds_to_end
 
 pytestmark = pytest.mark.usefixtures("private_files")
 
@@ -423,10 +423,9 @@ def connect(exporter: ExporterProcess) -> socket.socket:
 
 
 def assert_ends(exporter: ExporterProcess, number: signal.Signals) -> None:
-    """Within two seconds, as promised, and with status 0. A machine with more to do than it can is given more."""
-    busy = os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+    """Within two seconds, as promised, and with status 0."""
     exporter.send(number)
-    exporter.ends_with(0, within=8.0 if busy else 2.0)
+    exporter.ends_with(0, within=seconds_to_end())
     assert "Traceback" not in exporter.raw_log, exporter.raw_log
 
 
