@@ -56,16 +56,18 @@ def private_files() -> Iterator[None]:
 
 @pytest.fixture
 def restored_process() -> Iterator[None]:
-    """Puts back what the exporter sets up for its whole process: logging, what SIGINT does, blocked signals."""
+    """Puts back what the exporter sets up for its whole process: logging, what signals do, blocked signals."""
     root = logging.getLogger()
-    level, handlers, on_sigint = root.level, list(root.handlers), signal.getsignal(signal.SIGINT)
+    level, handlers = root.level, list(root.handlers)
+    on_signal = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, [])
     yield
     signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
     structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
-    signal.signal(signal.SIGINT, on_sigint)
+    for number, handler in on_signal.items():
+        signal.signal(number, handler)
 
 
 @pytest.fixture

@@ -43,7 +43,7 @@ def load_both(options: Options, load: Callable[[], Config]) -> tuple[Config, Web
     problems: list[str] = []
     configuration = collect_problems(load, problems)
     path = options.web_config_file
-    web_configuration = collect_problems(lambda: web_config.load(path) if path else WebConfig(), problems)
+    web_configuration = collect_problems(lambda: web_config.load(path) if path is not None else WebConfig(), problems)
     if web_configuration:
         _warn(web_configuration.warnings)
         if options.check_config:

@@ -80,6 +80,7 @@ def create_parser() -> argparse.ArgumentParser:
         "--config.file",
         dest="config_file",
         default="config.yaml",
+        type=_file,
         metavar="PATH",
         help="configuration file (default: %(default)s)",
     )
@@ -140,7 +141,13 @@ def _add_web_flags(parser: argparse.ArgumentParser) -> None:
         metavar="PATH",
         help="path of the metrics (default: %(default)s)",
     )
-    add("--web.config.file", dest="web_config_file", metavar="PATH", help="file with TLS and basic authentication")
+    add(
+        "--web.config.file",
+        dest="web_config_file",
+        type=_file,
+        metavar="PATH",
+        help="file with TLS and basic authentication",
+    )
     add(
         "--web.max-connections",
         dest="max_connections",
@@ -194,8 +201,15 @@ def _listen_address(text: str) -> str:
     return text
 
 
+def _file(text: str) -> str:
+    """Refuses an empty path, for example of an unset variable: it must not mean "without TLS and password"."""
+    if not text:
+        raise argparse.ArgumentTypeError("is empty; must be the path of a file")
+    return text
+
+
 def _telemetry_path(text: str) -> str:
-    if not re.fullmatch(r"/[A-Za-z0-9._~/-]*", text) or text.startswith("/-/"):
+    if not re.fullmatch(r"/(?!/)[A-Za-z0-9._~/-]*", text) or text.startswith("/-/"):
         raise argparse.ArgumentTypeError(f'"{text}" is not a path such as /metrics')
     return text
 

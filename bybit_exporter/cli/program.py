@@ -25,10 +25,8 @@ NO_CONFIG_FILE_ADVICE = (
 )
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit status (see `exit_status`)."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # until `serve` handles it: the process ends without a traceback
-    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])  # until `serve` handles it: it ends nothing, and is kept
+def run(arguments: Sequence[str] | None) -> int:
+    """Runs the program and returns its exit status (see `exit_status`). None: the arguments of the process."""
     options = parse_flags(arguments)
     log.configure(options.log_level, options.log_format)
     with contextlib.ExitStack() as cleanup:

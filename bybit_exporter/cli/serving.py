@@ -52,7 +52,7 @@ def serve(options: Options, service: Service, web_configuration: WebConfig) -> i
     events: SimpleQueue[int] = SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, lambda signum, _: events.put(signum))
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])  # `main` has blocked it
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])  # `cli.main` has blocked it
     reloads = ReloadThread(service.reload)
     service.start()  # before the web server, whose modules take a moment to load
     web = _start_web(options, service, reloads, listeners, web_configuration, lambda: events.put(_WEB_SERVER_ENDED))

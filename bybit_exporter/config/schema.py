@@ -12,10 +12,12 @@ from typing import Any, BinaryIO, TypeVar
 
 from .. import durations
 from . import strict_yaml
+from .redaction import looks_like_secret, safe_key
 
 T = TypeVar("T")
 
 MAX_FILE_BYTES = 16 << 20
+MAX_PATH_CHARACTERS = 300
 
 LONGEST_SECONDS = 100 * 31_536_000.0
 """100 years. Without a limit, the date of the next poll could be one that Python cannot show (after the year 9999)."""
@@ -36,16 +38,17 @@ def load(path: str | Path, read: Callable[[Section], T]) -> T:
         ConfigError: with every problem found.
     """
     problems: list[str] = []
+    name = _printable(str(path))
 
     def report(where: str, problem: str) -> None:
-        problems.append(f"{path}: {where}: {problem}" if where else f"{path}: {problem}")
+        problems.append(f"{name}: {where}: {problem}" if where else f"{name}: {problem}")
 
     try:
         document = strict_yaml.parse(read_text(Path(path), MAX_FILE_BYTES), report)
     except OSError as error:
-        raise ConfigError([f"{path}: cannot be read: {error.strerror}"]) from None
+        raise ConfigError([f"{name}: cannot be read: {error.strerror}"]) from None
     except ValueError as error:
-        raise ConfigError([f"{path}: {error}"]) from None
+        raise ConfigError([f"{name}: {error}"]) from None
     top = Section({} if document is None else document, "", report)
     result = read(top)
     if problems:
@@ -76,6 +79,24 @@ def _open(path: Path) -> BinaryIO:
         return open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))
     except ValueError:
         raise ValueError("cannot be read: its path contains a character that no path may have") from None
+
+
+def read_named_file(name: str, directory: Path, limit: int) -> str:
+    """Reads a text file that the configuration names. Raises ValueError with the problem.
+
+    The message has the path, unless the content of the file may have been given for it.
+    """
+    path = directory / name
+    try:
+        return read_text(path, limit)
+    except OSError as error:
+        if looks_like_secret(name):
+            advice = "must be the path of a file, not its content"
+            raise ValueError(f"the file cannot be read: {error.strerror}; {advice}") from None
+        quoted = quote(str(path.absolute()), MAX_PATH_CHARACTERS)
+        raise ValueError(f"the file {quoted} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"the file {error}") from None
 
 
 class Section:
@@ -142,7 +163,7 @@ class Section:
         for key in (key for key in self._values if key not in self._known):
             similar = difflib.get_close_matches(key, self._known, n=1)
             hint = f"did you mean {similar[0]}?" if similar else f"known here: {', '.join(self._known)}"
-            self.report(strict_yaml.safe_key(key), f"unknown key; {hint}")
+            self.report(safe_key(key), f"unknown key; {hint}")
 
 
 def text(value: Any) -> str:
@@ -195,6 +216,9 @@ def quote(text: str, limit: int = 60) -> str:
 
     Only for texts: mappings and lists are never quoted, since they may contain a secret by mistake.
     """
-    quoted = json.dumps(text, ensure_ascii=False)
-    printable = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in quoted)
-    return printable if len(printable) <= limit else printable[: limit - 1] + "…"
+    quoted = _printable(json.dumps(text, ensure_ascii=False))
+    return quoted if len(quoted) <= limit else quoted[: limit - 1] + "…"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)

@@ -14,16 +14,12 @@ from . import schema
 from .schema import Section
 
 MAX_SECRET_BYTES = 64 << 10
-MAX_PATH_CHARACTERS = 300
 
 _VARIABLE_REFERENCE = re.compile(r"\$\w+|.*\$[{(].*", re.DOTALL)
 """``$NAME``, ``${NAME}`` and ``$(NAME)``: what shells, Compose and Kubernetes replace, but not the exporter."""
 
 _QUOTE = r"""["'`\u00ab\u00bb\u2018-\u201f]"""
 _IN_QUOTES = re.compile(rf"{_QUOTE}.*{_QUOTE}", re.DOTALL)
-
-_MIN_SECRET_CHARACTERS = 14
-"""Keys of the exchange have 18 letters and digits, secrets 36. The parts of a UUID, as in paths, have at most 12."""
 
 
 class SecretReader:
@@ -67,14 +63,8 @@ class SecretReader:
 
     def _from_file(self, key: str, value: Any) -> Secret:
         name = schema.text(value)
-        path = self._path.parent / name
-        self.files.append(path)
-        try:
-            text = schema.read_text(path, MAX_SECRET_BYTES)
-        except OSError as error:
-            raise ValueError(_unreadable(name, path, error)) from None
-        except ValueError as error:
-            raise ValueError(f"the file {error}") from None
+        self.files.append(self._path.parent / name)
+        text = schema.read_named_file(name, self._path.parent, MAX_SECRET_BYTES)
         return _secret(key, text.removesuffix("\n").removesuffix("\r"), "the file ")
 
     def _from_environment(self, key: str, value: Any) -> Secret:
@@ -83,23 +73,6 @@ class SecretReader:
             return _secret(key, self._environ[name], "the variable ")
         hint = "; write the name alone, without $" if name.startswith("$") else ""
         raise ValueError(f"the environment has no variable of this name{hint}")
-
-
-def looks_like_secret(text: str) -> bool:
-    """Whether a text may be a secret rather than a path.
-
-    Then it has a long run of letters and digits, of more than one kind: upper case, lower case, digits.
-    """
-    runs = re.findall(rf"[A-Za-z0-9]{{{_MIN_SECRET_CHARACTERS},}}", text)
-    kinds = (str.islower, str.isupper, str.isdigit)
-    return rsa.PEM_PREFIX in text or any(sum(any(map(kind, run)) for kind in kinds) > 1 for run in runs)
-
-
-def _unreadable(name: str, path: Path, error: OSError) -> str:
-    """The problem of a secret file. The path that was tried is named, unless the secret itself was given for it."""
-    if looks_like_secret(name):
-        return f"the file cannot be read: {error.strerror}; must be the path of a file, not the secret itself"
-    return f"the file {schema.quote(str(path.absolute()), MAX_PATH_CHARACTERS)} cannot be read: {error.strerror}"
 
 
 def _secret(key: str, value: Any, subject: str = "") -> Secret:

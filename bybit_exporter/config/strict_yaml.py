@@ -12,6 +12,8 @@ from typing import Any
 
 import yaml
 
+from .redaction import safe_key
+
 try:
     from yaml import CBaseLoader as _Loader
 except ImportError:  # PyYAML was built without libyaml
@@ -106,10 +108,3 @@ class _Document:
 
 def _line(event: yaml.Event) -> int:
     return event.start_mark.line + 1 if event.start_mark else 0
-
-
-def safe_key(key: str) -> str:
-    """Cuts a key to the part that looks like a name. ``api_secret:abc`` (no blank) becomes ``api_secret…``."""
-    match = re.match(r"[A-Za-z_][A-Za-z0-9_-]{0,39}", key)
-    name = match[0] if match else ""
-    return name if name == key else name + "…"

@@ -7,9 +7,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from typing import TypeVar
 
+import structlog
 from isal import isal_zlib
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -19,6 +22,10 @@ from ..metrics.store import Store
 from ..sharding import SINGLE_SHARD, Shard
 from .status_page.page_cache import Page, PageCache
 from .status_page.query import Query
+
+T = TypeVar("T")
+
+_log = structlog.get_logger()
 
 TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
@@ -31,6 +38,10 @@ GZIP = 16 + isal_zlib.MAX_WBITS
 
 LARGE_BYTES = 1 << 20
 """Bodies from this size are sent in parts, and compressed in a thread, since that takes half a millisecond."""
+
+MAX_PAGES_WAITING = 8
+"""Maximum number of pages that are rendered or wait for that. Requests over the limit are answered 503 at once: while
+they waited, their connections would keep out Prometheus."""
 
 RELOAD_SECONDS = 30.0
 """How long a request waits for the reload to end. It is less than the time that a client has for an answer."""
@@ -70,7 +81,7 @@ def create_app(store: Store, options: WebOptions, request_reload: Callable[[], F
     return app
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Endpoints:
     store: Store
     options: WebOptions
@@ -78,6 +89,7 @@ class _Endpoints:
     pages: PageCache
     rendering: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Renders one page at a time, so that scrapes compete with one thread at most."""
+    pages_waiting: int = 0
 
     async def metrics(self, request: Request) -> Response:
         accept = request.headers.get("Accept", "")
@@ -87,21 +99,33 @@ class _Endpoints:
         headers = {"Vary": "Accept, Accept-Encoding", "Content-Type": OPENMETRICS if openmetrics else TEXT}
         if quality(request.headers.get("Accept-Encoding", ""), "gzip", "x-gzip", "*"):
             headers["Content-Encoding"] = "gzip"
-            body = await asyncio.to_thread(_compress, families) if size >= LARGE_BYTES else _compress(families)
+            body = await _in_thread(_compress, families) if size >= LARGE_BYTES else _compress(families)
             return Response(body, headers=headers)
         if size >= LARGE_BYTES:
             return _PartsResponse(families, headers | {"Content-Length": str(size)})
         return Response(b"".join(map(b"".join, families)), headers=headers)
 
     async def status_page(self, request: Request) -> Response:
-        async with self.rendering:
-            html = await asyncio.to_thread(self.pages.get, Query.of(request.query_params))
+        html = await self._render(self.pages.get, Query.of(request.query_params))
         from .status_page.page import CONTENT_SECURITY_POLICY  # the first page has loaded this module in its thread
 
         return HTMLResponse(html, headers={"Content-Security-Policy": CONTENT_SECURITY_POLICY})
 
+    async def _render(self, function: Callable[..., T], *args: object) -> T:
+        """Renders a page in a thread, after those that wait already."""
+        if self.pages_waiting >= MAX_PAGES_WAITING:
+            raise HTTPException(
+                503, "too many pages are waiting to be rendered\n", {"Retry-After": "1", "Connection": "close"}
+            )
+        self.pages_waiting += 1
+        try:
+            async with self.rendering:
+                return await _in_thread(function, *args)
+        finally:
+            self.pages_waiting -= 1
+
     async def document(self, request: Request) -> Response:
-        html, policy = await asyncio.to_thread(_document, request.url.path)
+        html, policy = await self._render(_document, request.url.path)
         headers = {"Content-Security-Policy": policy}
         return HTMLResponse(html, headers=headers) if html else _text(404, "there is no such document")
 
@@ -137,6 +161,16 @@ class _Endpoints:
         if error := ended.exception():
             return _text(500, str(error))
         return _text(200, "reloaded")
+
+
+async def _in_thread(function: Callable[..., T], *args: object) -> T:
+    """Runs a function in a thread. If the system allows no more threads, the answer is 503."""
+    try:
+        future = asyncio.get_running_loop().run_in_executor(None, function, *args)
+    except RuntimeError as error:
+        _log.error("a request is refused, since no thread can be started for it", error=str(error))
+        raise HTTPException(503, "no thread can be started\n", {"Retry-After": "1"}) from None
+    return await future
 
 
 async def _disconnect(request: Request) -> None:

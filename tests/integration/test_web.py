@@ -93,6 +93,14 @@ def test_what_there_is(exporter: ExporterProcess, path: str) -> None:
     assert headers["cache-control"] == "no-store"
 
 
+def test_an_absolute_url_as_target(exporter: ExporterProcess) -> None:
+    assert ask(exporter, "GET", f"{exporter.base_url}/metrics")[0] == 200
+    assert ask(exporter, "GET", exporter.base_url)[0] == 200
+    assert ask(exporter, "GET", f"{exporter.base_url}/metric")[0] == 404
+    assert ask(exporter, "GET", "http://evil.example/metrics")[0] == 421
+    assert ask(exporter, "GET", "http:///metrics")[0] == 404
+
+
 @pytest.mark.parametrize(
     "path",
     [

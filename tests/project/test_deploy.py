@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import yaml
 
 from bybit_exporter.metrics.account_families import ACCOUNT_FAMILIES
 from bybit_exporter.metrics.exporter_families import EXPORTER_FAMILIES
+from bybit_exporter.polling.worker_pool import MAX_WORKERS
 from tests.exporter_process import ROOT
 from tests.support import require_real
 
@@ -62,6 +64,17 @@ def test_the_unit_and_the_image_have_one_arena_for_all_threads() -> None:
     """Otherwise what one thread has freed is of no use to the others: 82 MB instead of 73 with a thousand accounts."""
     assert "\nEnvironment=MALLOC_ARENA_MAX=1\n" in UNIT.read_text()
     assert " MALLOC_ARENA_MAX=1\n" in (ROOT / "Dockerfile").read_text()
+
+
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [("deploy/systemd/bybit-exporter.service", r"TasksMax=(\d+)"), ("docs/deployment.md", r"--pids-limit (\d+)")],
+)
+def test_limit_of_threads_is_clearly_above_that_of_workers(path: str, setting: str) -> None:
+    """At the limit, no password could be checked any more, and no page rendered: idle workers never end."""
+    limits = re.findall(setting, (ROOT / path).read_text())
+    assert limits
+    assert all(int(limit) >= MAX_WORKERS + 128 for limit in limits)
 
 
 @pytest.mark.usefixtures("systemd")

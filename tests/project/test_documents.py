@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bybit_exporter.cli import main
+from bybit_exporter.web.server.web_config import MAKE_HASH
 from tests.families import ALL_FAMILIES
 from tools.__main__ import TABLES, current
 from tools.documents import FAMILIES, ROOT, TROUBLESHOOTING
@@ -42,6 +43,12 @@ def test_flags_are_documented_with_their_defaults(capsys: pytest.CaptureFixture[
     for flag, default in zip(flags, defaults, strict=True):
         if default not in ("", "None", "False"):
             assert rows[flag].strip("`") == default, flag
+
+
+def test_advice_for_password_hashes_is_that_of_the_error_message() -> None:
+    """Without `tr`, a colon stands before the hash, and the exporter refuses it."""
+    text = "".join(document.read_text() for document in DOCUMENTS)
+    assert text.count("htpasswd -n") == text.count(MAKE_HASH) >= 2
 
 
 def test_messages_of_the_log_are_those_of_the_code() -> None:

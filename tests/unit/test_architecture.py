@@ -160,7 +160,8 @@ def private_names(source: str) -> list[str]:
 
 
 def is_private(name: str) -> bool:
-    return name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
+    """``os._exit`` is public: it is documented."""
+    return name != "_exit" and name.startswith("_") and not (name.startswith("__") and name.endswith("__"))
 
 
 def private_texts(source: str) -> list[str]:

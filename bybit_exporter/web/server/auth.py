@@ -40,6 +40,10 @@ class TooManyChecks(Exception):
     """Too many passwords are waiting to be checked."""
 
 
+class CheckFailed(Exception):
+    """The password could not be checked, for example since the system allows no more threads."""
+
+
 def parse(authorization: str) -> Credentials | None:
     """Parses an ``Authorization`` header. Returns `None` if it is not basic authentication.
 
@@ -66,7 +70,7 @@ class PasswordVerifier:
         self._key = secrets.token_bytes(32)
         self._verified: dict[bytes, bytes] = {}
         """By user, the keyed hash of the correct password."""
-        self._checks: dict[bytes, asyncio.Task[bool]] = {}
+        self._checks: dict[bytes, asyncio.Task[bool | None]] = {}
         self._peers: Counter[str] = Counter()
         self._one_at_a_time = asyncio.Lock()
 
@@ -74,7 +78,7 @@ class PasswordVerifier:
         """Returns whether user name and password are correct.
 
         Raises:
-            TooManyChecks: the password was not checked.
+            TooManyChecks, CheckFailed: the password was not checked.
         """
         user, password = credentials.user, credentials.password[:BCRYPT_BYTES]
         token = self._keyed_hash(user, password)
@@ -86,15 +90,19 @@ class PasswordVerifier:
                 raise TooManyChecks
             self._peers[peer] += 1
             check = self._checks[token] = asyncio.create_task(self._check(user, password, token, peer))
-        return await asyncio.shield(check)
+        matches = await asyncio.shield(check)
+        if matches is None:
+            raise CheckFailed
+        return matches
 
-    async def _check(self, user: bytes, password: bytes, token: bytes, peer: str) -> bool:
+    async def _check(self, user: bytes, password: bytes, token: bytes, peer: str) -> bool | None:
+        """Returns `None` if the check failed."""
         try:
             async with self._one_at_a_time:
                 matches = await _in_thread(lambda: self._matches(user, password))
         except Exception as error:
             _log.error("a password could not be checked, so its request is refused", error=type(error).__name__)
-            return False
+            return None
         finally:
             del self._checks[token]
             self._peers -= Counter([peer])  # removes addresses whose count is 0

@@ -6,6 +6,7 @@ import ipaddress
 import re
 import socket
 from collections.abc import Collection
+from urllib.parse import unquote
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse, Response
@@ -47,6 +48,7 @@ class AccessMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         rules = self._reloader.rules
+        scope = _with_path(scope)
 
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -73,8 +75,21 @@ class AccessMiddleware:
         return None
 
 
+def _with_path(scope: Scope) -> Scope:
+    """Replaces an absolute URL as the request's target by its path; then its authority counts instead of ``Host``.
+
+    https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+    """
+    url = re.fullmatch(rb"https?://([^/]+)(/.*)?", scope["raw_path"], re.IGNORECASE)
+    if url is None:
+        return scope
+    path = url[2] or b"/"
+    headers = [(b"host", url[1]), *(header for header in scope["headers"] if header[0] != b"host")]
+    return {**scope, "path": unquote(path.decode()), "raw_path": path, "headers": headers}
+
+
 async def _check_password(scope: Scope, headers: Headers, verifier: auth.PasswordVerifier) -> Response | None:
-    """Refuses a wrong password. The answer is the same for every path, whether it exists or not."""
+    """Refuses a password that is wrong or could not be checked. The answer is the same for every path."""
     credentials = auth.parse(headers.get("Authorization", ""))
     peer = scope["client"][0] if scope.get("client") else ""
     try:
@@ -82,6 +97,8 @@ async def _check_password(scope: Scope, headers: Headers, verifier: auth.Passwor
             return None
     except auth.TooManyChecks:
         return PlainTextResponse("Too Many Requests\n", 429, {"Retry-After": "1"})
+    except auth.CheckFailed:
+        return PlainTextResponse("Service Unavailable\n", 503, {"Retry-After": "1"})
     challenge = 'Basic realm="restricted", charset="UTF-8"'
     return PlainTextResponse("Unauthorized\n", 401, {"WWW-Authenticate": challenge})
 

@@ -23,10 +23,14 @@ from .reloader import WebConfigReloader
 SHUTDOWN_SECONDS = 1
 
 BACKLOG = 512
-"""Connections that the kernel queues, and that are accepted at once. Each needs a descriptor until it is dropped."""
+"""Connections that the kernel queues."""
 
-OTHER_DESCRIPTORS = 128
-"""File descriptors for everything but clients."""
+ACCEPTED_AT_ONCE = 16
+"""Connections that are accepted before those that are open are read again. With many more, a new connection would be
+dropped for newer ones before its request is read."""
+
+OTHER_DESCRIPTORS = 640
+"""File descriptors for everything but clients: above all the connections of up to 256 polls."""
 
 _log = structlog.get_logger()
 
@@ -57,7 +61,7 @@ class WebServer:
         loopback = frozenset((host, port) for host, port in addresses if ipaddress.ip_address(host).is_loopback)
         guarded = AccessMiddleware(app, reloader, loopback)
         protocol = partial(Connection, OpenConnections(max_connections), reloader)
-        self._server = uvicorn.Server(
+        self._server = _Server(
             uvicorn.Config(
                 ConnectionMiddleware(guarded),
                 http=cast(type[asyncio.Protocol], protocol),
@@ -69,7 +73,7 @@ class WebServer:
                 access_log=False,
                 server_header=False,
                 proxy_headers=False,
-                backlog=BACKLOG,
+                backlog=ACCEPTED_AT_ONCE,
                 h11_max_incomplete_event_size=connections.MAX_HEAD_BYTES,
                 timeout_keep_alive=int(connections.IDLE_SECONDS),
                 timeout_graceful_shutdown=SHUTDOWN_SECONDS,
@@ -94,9 +98,18 @@ class WebServer:
             self._on_end()
 
 
+class _Server(uvicorn.Server):
+    """uvicorn's server, but the kernel queues more connections than are accepted at once."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or ():
+            listener.listen(BACKLOG)
+
+
 def raise_descriptor_limit(max_connections: int) -> None:
     """Raises the process's limit of open files, so that clients cannot use up those that polls need."""
-    needed = max_connections + BACKLOG + OTHER_DESCRIPTORS
+    needed = max_connections + OTHER_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if needed <= soft or soft == resource.RLIM_INFINITY:
         return

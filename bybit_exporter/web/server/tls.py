@@ -82,7 +82,7 @@ def _verify_clients(context: ssl.SSLContext, policy: ClientCertificatePolicy) ->
     context.verify_mode = policy.verify
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate CA in the file is trusted, as Go does
     if policy.ca is not None:
-        context.load_verify_locations(cadata=policy.ca)
+        context.load_verify_locations(cadata=_certificates(policy.ca))
     elif policy.verify != ssl.CERT_NONE:
         context.load_default_certs(ssl.Purpose.CLIENT_AUTH)
 
@@ -121,13 +121,19 @@ def check_key(pem: str) -> None:
         raise ValueError("contains no private key in PEM form")
 
 
+def _certificates(pem: str) -> str:
+    """The certificates of a text, without the comments between them: `ssl` refuses those that are not ASCII."""
+    return "\n".join(_CERTIFICATE.findall(pem))
+
+
 def check_ca(pem: str) -> None:
     """Checks the text of CA certificates. Raises ValueError with the problem."""
-    if not _CERTIFICATE.search(pem):
+    certificates = _certificates(pem)
+    if not certificates:
         raise ValueError("contains no certificate in PEM form")
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=pem)
-    except ssl.SSLError:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_verify_locations(cadata=certificates)
+    except (ssl.SSLError, TypeError):  # TypeError: a character that is not ASCII
         raise ValueError("contains a certificate that OpenSSL cannot read") from None
 
 

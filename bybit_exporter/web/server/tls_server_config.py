@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from ...config.schema import Section, boolean, one_of, quote, read_text, text
+from ...config.schema import Section, boolean, one_of, quote, read_named_file, text
 from ...model import Secret
 from . import tls
 from .tls import ClientCertificatePolicy, TlsConfig
@@ -86,15 +86,8 @@ class TlsReader:
         return next((pem for pem in found if pem is not None), None)
 
     def _from_file(self, key: str, value: Any) -> str:
-        if "\0" in text(value):
-            raise ValueError("contains a NUL character, which no path can have")
-        path = self.files[key] = self.directory / value
-        try:
-            return read_text(path, MAX_PEM_BYTES)
-        except OSError as error:
-            raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-        except ValueError as error:
-            raise ValueError(f"{path} {error}") from None
+        self.files[key] = self.directory / text(value)
+        return read_named_file(value, self.directory, MAX_PEM_BYTES)
 
     def _client_certificates(self) -> ClientCertificatePolicy:
         section = self.section

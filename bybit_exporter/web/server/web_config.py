@@ -16,12 +16,16 @@ from typing import Any
 
 from ...config import schema
 from ...config.file_permissions import warnings_of
+from ...config.redaction import looks_like_secret
 from ...config.schema import Section, boolean, quote, text
 from .tls import TlsConfig, not_after
 from .tls_server_config import TlsReader
 
 MAX_BCRYPT_COST = 18
 """One check at this cost takes about 18 seconds. Each further step doubles it."""
+
+MAKE_HASH = r"htpasswd -nBC 10 '' | tr -d ':\n'"
+"""Asks for a password and prints its hash. `tr` removes the empty user name's colon."""
 
 _BCRYPT = re.compile(
     r"\$2[aby]\$([0-9]{2})\$"  # cost
@@ -148,7 +152,7 @@ def _quote_name(name: str) -> str:
 
     Without a blank after the colon, YAML reads ``{alice:password}`` as one key.
     """
-    shown = re.split(r"[:=$\s]", name, maxsplit=1)[0]
+    shown = "" if looks_like_secret(name) else re.split(r"[:=$\s]", name, maxsplit=1)[0]
     return quote(shown if shown == name else shown + "…")
 
 
@@ -157,7 +161,7 @@ def _user_problem(name: str, hashed: Any) -> str | None:
     if not name or ":" in name or not name.isprintable():
         return "is not a user name: it is empty, or has a colon or a character that is not printable"
     if match is None:
-        return "is not a bcrypt hash such as $2y$10$…, or has a wrong character; `htpasswd -nBC 10 ''` makes one"
+        return f"is not a bcrypt hash such as $2y$10$…, or has a wrong character; `{MAKE_HASH}` makes one"
     if not 4 <= int(match[1]) <= MAX_BCRYPT_COST:
         return f"has a cost of {match[1]}, which is not from 4 to {MAX_BCRYPT_COST}"
     return None

@@ -13,6 +13,7 @@ from bybit_exporter.cli import main
 from tests.exporter_process import run_exporter
 
 CANARY = "CANARY-dG9wLXNlY3JldA"
+SECRET_KEY = "CANARY0dG9wLXNlY3JldA"
 PEM = f"|\n    -----BEGIN PRIVATE KEY-----\n    {CANARY}\n"
 SECRETS = f"api_key: {CANARY}, api_secret: {CANARY}"
 MAIN = f"accounts: [{{name: main, account_type: SPOT, {SECRETS}}}]"
@@ -87,6 +88,11 @@ CASES = [
             f"accounts[0].api_secret: missing; {WAYS.format('api_secret')}, or set BYBIT_API_SECRET",
             f"accounts[0].api_secret…: unknown key; {KNOWN}",
         ),
+    ),
+    Broken(
+        "secrets as keys",
+        account(f"{SECRETS}, {SECRET_KEY}, {SECRET_KEY}: 1"),
+        ("accounts[0].…: given twice, in lines 1 and 1", f"accounts[0].…: unknown key; {KNOWN}"),
     ),
     Broken("accounts is empty", "accounts: []", ("accounts: must be a list of at least one entry",)),
     Broken("accounts is a mapping", f"accounts: {{{SECRETS}}}", ("accounts: must be a list of at least one entry",)),
@@ -298,6 +304,14 @@ CASES = [
         ('accounts[0].api_secret_file: the file "{directory}" cannot be read: Is a directory',),
     ),
     Broken(
+        "path of a secret file with a line break",
+        account(f'api_key: {CANARY}, api_secret_file: "a\\nb\u202ec"'),
+        (
+            'accounts[0].api_secret_file: the file "{directory}/a\\nb\N{REPLACEMENT CHARACTER}c" cannot be read:'
+            " No such file or directory",
+        ),
+    ),
+    Broken(
         "path of a secret file with a null character",
         account(f'api_key_file: "a\\0b", api_secret: {CANARY}'),
         ("accounts[0].api_key_file: the file cannot be read: its path contains a character that no path may have",),
@@ -327,7 +341,7 @@ CASES = [
         account(f"api_key: {CANARY}, api_secret_file: {CANARY}"),
         (
             "accounts[0].api_secret_file: the file cannot be read: No such file or directory;"
-            " must be the path of a file, not the secret itself",
+            " must be the path of a file, not its content",
         ),
     ),
     Broken(
@@ -335,7 +349,7 @@ CASES = [
         f"accounts:\n- name: main\n  account_type: SPOT\n  api_key: k\n  api_secret_file: {PEM}",
         (
             "accounts[0].api_secret_file: the file cannot be read: No such file or directory;"
-            " must be the path of a file, not the secret itself",
+            " must be the path of a file, not its content",
         ),
     ),
     Broken(
@@ -450,6 +464,7 @@ def test_broken_configuration_has_exactly_these_problems(
     expected = "".join(f"config.yaml: {problem}\n" for problem in problems)
     assert (status, output.out, output.err) == (2, "", expected)
     assert CANARY not in output.err
+    assert SECRET_KEY not in output.err
 
 
 @pytest.mark.parametrize("mode", ["--check-config", "--once", "--log.level=debug"])
@@ -465,6 +480,12 @@ def test_problem_names_the_file_as_it_was_given(tmp_path: Path) -> None:
     (tmp_path / "other.yaml").write_text("accounts: []")
     done = run_exporter("--config.file=./other.yaml", "--check-config", cwd=tmp_path)
     assert done.stderr == "./other.yaml: accounts: must be a list of at least one entry\n"
+
+
+def test_path_of_the_file_cannot_control_the_terminal(tmp_path: Path) -> None:
+    done = run_exporter("--config.file=a\nb\x1b[2J\u202ec", "--check-config", cwd=tmp_path)
+    shown = "a\N{REPLACEMENT CHARACTER}b\N{REPLACEMENT CHARACTER}[2J\N{REPLACEMENT CHARACTER}c"
+    assert done.stderr.splitlines()[0] == f"{shown}: cannot be read: No such file or directory"
 
 
 def test_missing_configuration_file_is_one_problem(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bybit_exporter.config.secrets import looks_like_secret
 from tests.unit.config.loading import BYBIT, only_account, problems
 
 
@@ -62,36 +61,6 @@ def test_default_variables_are_not_read_for_several_accounts(tmp_path: Path) -> 
     assert problems(tmp_path, text, BYBIT) == [
         f"accounts[{index}].api_{kind}: {ways.format(kind)}" for index in (0, 1) for kind in ("key", "secret")
     ]
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "xdTSnCJvlHKXd8Q3kG",
-        "sVpVqzJbcQEmYdSfLHgTRwaNkPe",
-        "0123456789abcdef0123456789abcdef",
-        "CANARY-dG9wLXNlY3JldA",
-        "./xdTSnCJvlHKXd8Q3kG",
-        "-----BEGIN PRIVATE KEY-----",
-    ],
-)
-def test_key_or_secret_looks_like_a_secret(text: str) -> None:
-    assert looks_like_secret(text)
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        "bybit-api-secret",
-        "/run/secrets/api_key_of_main_account_2",
-        "/var/lib/pods/0f8fad5b-d9cb-469f-a165-70867728950e/secret",
-        "SECRETOFTHEMAINACCOUNT",
-        "~/.bybit/key.pem",
-        "/",
-    ],
-)
-def test_path_does_not_look_like_a_secret(text: str) -> None:
-    assert not looks_like_secret(text)
 
 
 @pytest.mark.parametrize("secret", ["a$b", "$", "it's", '"x', "a'b'c", "{x}", "50%"])

@@ -122,14 +122,6 @@ def test_error_message_does_not_quote_the_file(text: str, loader: str, monkeypat
     assert "CANARY" not in "".join(problems)
 
 
-@pytest.mark.parametrize(
-    ("key", "shown"),
-    [("api_key", "api_key"), ("api_secret:abc", "api_secret…"), ("a" * 50, "a" * 40 + "…"), ("<<", "…"), ("", "")],
-)
-def test_key_in_a_message_is_cut_to_its_name(key: str, shown: str) -> None:
-    assert strict_yaml.safe_key(key) == shown
-
-
 @given(st.text())
 @example("&a a: *a")
 @example("? ")

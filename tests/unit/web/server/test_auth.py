@@ -14,7 +14,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from bybit_exporter.web.server import auth
-from bybit_exporter.web.server.auth import Credentials, PasswordVerifier, TooManyChecks
+from bybit_exporter.web.server.auth import CheckFailed, Credentials, PasswordVerifier, TooManyChecks
 
 
 def hashed(password: bytes, prefix: str = "2b", cost: int = 4) -> str:
@@ -239,24 +239,26 @@ def test_check_that_ends_after_the_event_loop_raises_nothing() -> None:
             thread.join(10)
 
 
-def test_check_that_fails_refuses_the_password_and_the_next_check_runs() -> None:
+def test_check_that_fails_raises_and_the_next_check_runs() -> None:
     async def check() -> None:
         verifier = PasswordVerifier(USERS)
         right = Credentials(b"alice", b"wonderland")
-        with patch.object(verifier, "_check_password", side_effect=MemoryError), capture_logs() as logs:
-            assert not await verifier.verify(right, "")
+        failing = patch.object(verifier, "_check_password", side_effect=MemoryError)
+        with failing, capture_logs() as logs, pytest.raises(CheckFailed):
+            await verifier.verify(right, "")
         assert [(event["log_level"], event["error"]) for event in logs] == [("error", "MemoryError")]
         assert await verifier.verify(right, "")
 
     run(check)
 
 
-def test_check_whose_thread_cannot_start_refuses_the_password() -> None:
+def test_check_whose_thread_cannot_start_raises() -> None:
     async def check() -> None:
         verifier = PasswordVerifier(USERS)
         right = Credentials(b"alice", b"wonderland")
-        with patch.object(threading.Thread, "start", side_effect=RuntimeError), capture_logs() as logs:
-            assert not await verifier.verify(right, "")
+        failing = patch.object(threading.Thread, "start", side_effect=RuntimeError)
+        with failing, capture_logs() as logs, pytest.raises(CheckFailed):
+            await verifier.verify(right, "")
         assert [event["error"] for event in logs] == ["RuntimeError"]
         assert await verifier.verify(right, "")
 

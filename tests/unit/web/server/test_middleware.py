@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import threading
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from starlette.datastructures import Headers
@@ -37,7 +39,7 @@ class Client:
     def ask(self, path: str = "/metrics", method: str = "GET", **headers: str) -> tuple[int, Headers, bytes]:
         raw = [(name.replace("_", "-").lower().encode(), value.encode("latin-1")) for name, value in headers.items()]
         scope = {"type": "http", "path": path, "method": method, "headers": raw, "client": ("192.0.2.1", 1)}
-        scope["server"] = ("127.0.0.1", 9836)
+        scope |= {"server": ("127.0.0.1", 9836), "raw_path": path.encode()}
         sent: list[dict[str, Any]] = []
 
         async def send(message: dict[str, Any]) -> None:
@@ -73,6 +75,13 @@ def test_request_without_a_password_is_refused(path: str, method: str) -> None:
     for authorization in REFUSED:
         assert client.status(path, method, Authorization=authorization) == 401
     assert client.status(path, method) == 401
+
+
+def test_correct_password_that_cannot_be_checked_is_answered_503() -> None:
+    with patch.object(threading.Thread, "start", side_effect=RuntimeError("can't start new thread")):
+        status, headers, body = Client(USERS).ask(Authorization=ALICE)
+    assert (status, headers["Retry-After"], body) == (503, "1", b"Service Unavailable\n")
+    assert "WWW-Authenticate" not in headers
 
 
 @pytest.mark.parametrize("path", ["/-/healthy", "/-/ready"])
@@ -164,6 +173,21 @@ def test_foreign_host_name_on_loopback_is_refused(host: str) -> None:
     assert Client(WebConfig(), on_loopback=True).status("/-/reload", "POST", Host=host) == 421
     assert Client(WebConfig(), on_loopback=True).status("/-/healthy", Host=host) == 200
     assert Client(WebConfig(), on_loopback=False).status(Host=host) == 200, "it has any name there"
+
+
+@pytest.mark.parametrize("host", [*LOCAL, *FOREIGN])
+def test_authority_of_an_absolute_url_counts_instead_of_the_host_header(host: str) -> None:
+    client = Client(WebConfig(), on_loopback=True)
+    status = 200 if host in LOCAL else 421
+    for other in ("localhost", "evil.example"):
+        assert client.status(f"http://{host}/metrics", Host=other) == status
+        assert client.status(f"HTTPS://{host}", Host=other) == status
+
+
+def test_absolute_url_is_replaced_by_its_path() -> None:
+    assert Client(WebConfig()).ask("http://127.0.0.1:9836")[1]["Content-Security-Policy"] == "default-src 'self'"
+    assert Client(USERS).status("http://127.0.0.1:9836/metrics") == 401
+    assert Client(USERS).status("http://127.0.0.1:9836/-/healthy") == 200
 
 
 def test_foreign_host_name_with_a_password_is_accepted() -> None:

@@ -6,6 +6,8 @@ import contextlib
 import http.client
 import logging
 import socket
+import struct
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,7 +18,7 @@ from starlette.responses import PlainTextResponse
 from bybit_exporter.web.server import web_config
 from bybit_exporter.web.server.listen import bind
 from bybit_exporter.web.server.reloader import WebConfigReloader
-from bybit_exporter.web.server.server import WebServer
+from bybit_exporter.web.server.server import BACKLOG, WebServer
 from tests.certificates import FIXTURES
 from tests.support import eventually
 
@@ -49,6 +51,27 @@ def test_foreign_host_names_are_refused_only_where_the_listener_is_on_loopback()
     with serving(loopback, everywhere):
         assert (status(local_port, "localhost"), status(local_port, "evil.example")) == (200, 421)
         assert (status(open_port, "localhost"), status(open_port, "evil.example")) == (200, 200)
+
+
+def test_every_connection_of_a_burst_is_answered_before_newer_ones_replace_it() -> None:
+    """Or else clients that only connect again and again would keep out Prometheus."""
+    listener = bind("127.0.0.1", 0)
+    with contextlib.ExitStack() as cleanup:
+        clients = [cleanup.enter_context(socket.create_connection(listener.getsockname())) for _ in range(400)]
+        for client in clients:
+            client.settimeout(10)
+            client.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        cleanup.enter_context(serving(listener))
+        assert [client.recv(12) for client in clients] == [b"HTTP/1.1 200"] * 400
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems do not tell the length of the queue")
+def test_kernel_queues_more_connections_than_are_accepted_at_once() -> None:
+    listener = bind("127.0.0.1", 0)
+    with serving(listener):
+        assert status(listener.getsockname()[1], "localhost") == 200
+        queue = struct.unpack_from("I", listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 104), 28)[0]
+    assert queue == BACKLOG
 
 
 @pytest.mark.parametrize("file", ["empty", "tls"])

@@ -86,6 +86,20 @@ def test_client_certificate_is_verified(verify: ssl.VerifyMode) -> None:
         handshake(server, client_context("foreign_client"))
 
 
+def test_comments_between_ca_certificates_may_have_any_character() -> None:
+    ca = f"# Prüfstelle 1\n{text('foreign_ca.crt')}\n# Prüfstelle 2\n{text('ca.crt')}"
+    tls.check_ca(ca)
+    rules = ClientCertificatePolicy(ssl.CERT_REQUIRED, ca)
+    server = tls.server_context(dataclasses.replace(SERVER, client_certificates=rules))
+    for name in ("client", "foreign_client"):
+        handshake(server, client_context(name))
+
+
+def test_ca_certificate_with_a_character_that_is_not_ascii_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"^contains a certificate that OpenSSL cannot read$"):
+        tls.check_ca(text("ca.crt").replace("MII", "MÏI"))
+
+
 def test_client_without_a_certificate_is_refused_if_required() -> None:
     optional = dataclasses.replace(VERIFIED, verify=ssl.CERT_OPTIONAL)
     handshake(tls.server_context(dataclasses.replace(SERVER, client_certificates=optional)), client_context())
