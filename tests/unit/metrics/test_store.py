@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -303,6 +304,36 @@ def test_usd_value_is_removed_when_prices_expire(store: Store, clock: FakeClock)
     assert series(store, "bybit_asset_usd_value") is None
     assert series(store, "bybit_prices_up") == 0
     assert series(store, "bybit_asset_free") == 11.53485
+
+
+def test_prices_are_published_with_the_values_of_all_accounts_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scrape during the valuation sees one price, and a poll that ends then neither waits nor is lost."""
+    accounts = [account(name) for name in ("a", "b", "c")]
+    store.replace_accounts(accounts)
+    for each in accounts:
+        store.apply(success(each, 0.0, make_balance("ETH", "1")), 0.0)
+    store.apply(prices(0.0, ETH="2000"), 0.0)
+    seen: list[set[float]] = []
+    poll = threading.Thread(target=lambda: store.apply(success(accounts[0], 1.0, make_balance("ETH", "1")), 0.0))
+
+    def render(families: Sequence[Family[Any]], state: AccountState) -> tuple[bytes, ...]:
+        if threading.current_thread() is not poll:
+            shown = samples(store).items()
+            seen.append({v for (name, _), v in shown if name in ("bybit_asset_usd_value", "bybit_coin_price_usd")})
+            if state.account.name == "b" and poll.ident is None:
+                poll.start()
+                poll.join(5.0)
+                assert not poll.is_alive(), "the poll waits for the valuation"
+        return render_account(families, state)
+
+    monkeypatch.setattr(rendered_module, "render_account", render)
+    store.apply(prices(1.0, ETH="3000"), 0.0)
+    assert seen
+    assert all(each == {2000.0} for each in seen)
+    assert {v for (name, _), v in samples(store).items() if name == "bybit_asset_usd_value"} == {3000.0}
+    assert series(store, "bybit_polls_total", account="a") == 2
 
 
 def test_usd_value_ends_when_prices_are_switched_off(store: Store) -> None:
