@@ -25,7 +25,7 @@ from .history import History
 from .rendered import Rendered, RenderedAccount, RenderedResource
 from .request_durations import RequestDurations
 from .resource_families import COIN_PRICE, RESOURCE_FAMILIES
-from .state import AccountState, Cached, ExporterState
+from .state import UNAVAILABLE, AccountState, Cached, ExporterState
 
 ResourceKey = tuple[str, str]
 """The account's name and the subaccount's; empty where there is none."""
@@ -36,8 +36,7 @@ class _Published(NamedTuple):
 
     accounts: dict[str, RenderedAccount]
     resources: dict[Resource, dict[ResourceKey, RenderedResource]]
-    prices: Cached[MarketPrices] | None
-    """None: prices are not read."""
+    prices: Cached[MarketPrices]
 
 
 class Store:
@@ -65,8 +64,8 @@ class Store:
         with self._writing:
             self.generation += 1
             old = self._published
-            kept_prices = old.prices if keep and old.prices is not None else Cached()
-            shown_prices = kept_prices if prices else None
+            kept_prices = old.prices if keep and old.prices.is_available else Cached()
+            shown_prices = kept_prices if prices else UNAVAILABLE
             known = old.accounts if keep else {}
             rendered = {each.name: _rendered_account(known.get(each.name), each, shown_prices) for each in accounts}
             self._published = _Published(rendered, {each: {} for each in RESOURCE_FAMILIES}, shown_prices)
@@ -78,7 +77,7 @@ class Store:
     def _is_current(self, account: Account | None) -> bool:
         """Whether this account (None: the prices) is still configured. A reload may have removed it."""
         if account is None:
-            return self._published.prices is not None
+            return self._published.prices.is_available
         rendered = self._published.accounts.get(account.name)
         return rendered is not None and rendered.state.account is account
 
@@ -107,7 +106,7 @@ class Store:
         again.
         """
         old = self._published
-        prices = (old.prices or Cached()).with_result(result) or Cached()
+        prices = old.prices.with_result(result)
         before = dict(old.accounts)
         valued = {name: _at_prices(rendered, prices) for name, rendered in before.items()}
         with self._writing:
@@ -136,10 +135,7 @@ class Store:
         key = (result.account.name if result.account else "", result.subaccount)
         old = resources.get(key)
         cached = (old.state if old else Cached()).with_result(result)
-        if cached is None:
-            resources.pop(key, None)
-        else:
-            resources[key] = RenderedResource(result.resource, result.account, result.subaccount, cached)
+        resources[key] = RenderedResource(result.resource, result.account, result.subaccount, cached)
 
     def _retain_subaccounts(self, result: JobResult[Any]) -> None:
         """Removes the balances of the account's subaccounts that are no longer listed."""
@@ -222,19 +218,15 @@ class Store:
         return families
 
 
-def _rendered_account(
-    known: RenderedAccount | None, account: Account, prices: Cached[MarketPrices] | None
-) -> RenderedAccount:
+def _rendered_account(known: RenderedAccount | None, account: Account, prices: Cached[MarketPrices]) -> RenderedAccount:
     """The account as it is known, if its configuration is unchanged, or else a new one."""
     if known is None or known.state.account != account:
-        reads_withdrawals = account.account_type is AccountType.FUND
-        return RenderedAccount(
-            AccountState(account, prices=prices, withdrawals=Cached() if reads_withdrawals else None)
-        )
+        withdrawals = Cached() if account.account_type is AccountType.FUND else UNAVAILABLE
+        return RenderedAccount(AccountState(account, prices=prices, withdrawals=withdrawals))
     return _at_prices(known, prices)
 
 
-def _at_prices(rendered: RenderedAccount, prices: Cached[MarketPrices] | None) -> RenderedAccount:
+def _at_prices(rendered: RenderedAccount, prices: Cached[MarketPrices]) -> RenderedAccount:
     """The account with its balances valued at these prices."""
     state = rendered.state
     if state.prices is prices or state.account_type is AccountType.UNIFIED:  # the exchange states its values
@@ -242,8 +234,8 @@ def _at_prices(rendered: RenderedAccount, prices: Cached[MarketPrices] | None) -
     return RenderedAccount(replace(state, prices=prices), rendered)
 
 
-def _price_lines(cached: Cached[MarketPrices] | None, coins: Iterable[str], now: float) -> bytes:
-    prices = cached.as_of(now).value if cached else None
+def _price_lines(cached: Cached[MarketPrices], coins: Iterable[str], now: float) -> bytes:
+    prices = cached.as_of(now).value
     if prices is None:
         return b""
     return COIN_PRICE.lines("", {coin: float(prices.usd[coin]) for coin in sorted(coins) if coin in prices.usd})

@@ -39,6 +39,8 @@ class LoggedState:
     account: Account | None = None
     failure: tuple[FailureReason, str, Account | None] | None = None
     """With the account: after a change of its configuration, a failure is logged again."""
+    is_unavailable: bool = False
+    """Whether that failure said that the exchange does not offer the resource."""
     failed_at: float = 0.0
     failing_subaccounts: set[str] = field(default_factory=set)
     status: tuple[AccountStatus, str] = (AccountStatus.NORMAL, "")
@@ -120,12 +122,12 @@ class TransitionLog:
             if already_failing:  # logged once, whichever subaccounts fail
                 return
         current = (failure.reason, failure.code, state.account)
-        if current == state.failure:
+        if current == state.failure or (failure.concerns_any_request and state.is_unavailable):
             _log_still_failing(state, failure)
             return
         if state.failure is None:
             state.failed_at = result.ended_at
-        state.failure = current
+        state.failure, state.is_unavailable = current, failure.is_unavailable
         name = result.resource.value
         if failure.is_unavailable:
             state.log.warning(f"the {name} are not available here", **_fields_of(failure, next_in_seconds))
@@ -155,7 +157,7 @@ class TransitionLog:
             lasted = durations.show(round(result.ended_at - state.failed_at))
             name, reason = result.resource.value, state.failure[0].value
             state.log.info(f"the {name} can be read again", reason=reason, lasted=lasted)
-            state.failure = None
+            state.failure, state.is_unavailable = None, False
 
     def _log_unknown_coins(self, state: LoggedState) -> None:
         """Logs the coins that are neither in the wallet nor in the market: they may be typos."""

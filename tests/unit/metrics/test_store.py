@@ -353,6 +353,8 @@ def test_resource_that_is_not_available_has_no_series(store: Store) -> None:
     store.apply(make_result(main, make_failure(is_unavailable=True), 0.0, Resource.PRODUCTS), 0.0)
     assert series(store, "bybit_products_up") is None
     store.apply(make_result(main, make_failure(), 0.0, Resource.PRODUCTS), 0.0)
+    assert series(store, "bybit_products_up") is None, "a network failure says nothing about it"
+    store.apply(make_result(main, make_failure(FailureReason.MALFORMED), 0.0, Resource.PRODUCTS), 0.0)
     assert series(store, "bybit_products_up") == 0
 
 
@@ -466,6 +468,10 @@ def test_value_of_a_funding_account_waits_for_its_withdrawals(store: Store, outc
     expected = 10_000.0 if is_known else 4_000.0 if is_unavailable else None
     assert series(store, "bybit_asset_usd_value", account="fund") == expected
     assert series(store, "bybit_asset_free", account="fund") == 2
+    if is_unavailable:
+        store.apply(make_result(fund, make_failure(), 1.0, Resource.WITHDRAWALS), 0.0)
+        assert series(store, "bybit_asset_usd_value", account="fund") == expected
+        assert series(store, "bybit_withdrawals_up", account="fund") is None
 
 
 def test_value_of_a_funding_account_ends_when_its_withdrawals_expire(store: Store, clock: FakeClock) -> None:
