@@ -36,14 +36,14 @@ class SubaccountBalancesJob(Job[Sequence[Balance]]):
     @property
     def has_unread(self) -> bool:
         """Whether there is a subaccount that has not been read yet."""
-        return any(not self._due_at.get(each.uid) for each in self._subaccounts.current)
+        return any(not self._due_at.get(each.uid) for each in self._subaccounts.latest or ())
 
     @property
     def subaccount(self) -> str:
         return self._latest.name if self._latest else ""
 
     def run(self, client: Client) -> JobResult[Sequence[Balance]] | None:
-        members = self._subaccounts.current
+        members = self._subaccounts.latest or ()
         self._due_at = {each.uid: self._due_at.get(each.uid, 0.0) for each in members}
         self._latest = min(members, key=lambda each: self._due_at[each.uid], default=None)
         if self._latest is None or self._due_at[self._latest.uid] > clock.now():

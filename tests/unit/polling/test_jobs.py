@@ -235,7 +235,7 @@ class BalancesRuns:
         self.members = members
         monkeypatch.setattr(subaccounts, "read_subaccounts", lambda *_: answer(self.listed, now.now))
         monkeypatch.setattr(subaccount_balances, "read_subaccount_balances", self._read)
-        self.subaccounts = SubaccountsJob(MASTER, 1e6)
+        self.subaccounts = SubaccountsJob(MASTER, MIN_INTERVAL_SECONDS)
         self.job = SubaccountBalancesJob(self.subaccounts)
         self.set_members(*members)
 
@@ -292,6 +292,15 @@ def test_balance_of_a_new_subaccount_is_next(make_balances: MakeBalances) -> Non
     changing.set_members("b", "c")
     changing.run()
     assert changing.asked == ["a", "b", "c"]
+
+
+def test_balances_are_read_to_the_end_though_the_list_has_expired(make_balances: MakeBalances) -> None:
+    """``--once`` reads the list only once, and a round may take longer than the list is valid."""
+    of_three = make_balances("a", "b", "c")
+    while of_three.job.has_unread:
+        of_three.run()
+        of_three.clock.now += 1000.0
+    assert of_three.asked == ["a", "b", "c"]
 
 
 def test_balances_without_subaccounts_wait_a_second(make_balances: MakeBalances) -> None:
