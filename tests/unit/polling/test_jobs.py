@@ -231,6 +231,7 @@ class BalancesRuns:
         self.clock = now
         self.asked: list[str] = []
         self.remaining = 4
+        self.lasts = 0.0
         self.fails: dict[str, BybitError] = {}
         self.members = members
         monkeypatch.setattr(subaccounts, "read_subaccounts", lambda *_: answer(self.listed, now.now))
@@ -251,7 +252,8 @@ class BalancesRuns:
         self.asked.append(uid)
         if uid in self.fails:
             raise self.fails[uid]
-        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, self.clock.now, self.clock.now)
+        asked_at, self.clock.now = self.clock.now, self.clock.now + self.lasts
+        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, asked_at, self.clock.now)
 
     def run(self) -> float:
         """Runs the job once. Returns the delay until its next run."""
@@ -301,6 +303,24 @@ def test_balances_are_read_to_the_end_though_the_list_has_expired(make_balances:
         of_three.run()
         of_three.clock.now += 1000.0
     assert of_three.asked == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("lasts", "remaining", "round_seconds"),
+    [(0.1, 4, 80.0), (1.25, 4, 250.0), (0.25, 1, 250.0), (1.0, 1, 400.0), (1e4, 4, 12_000.0)],
+)
+def test_balances_are_shown_for_three_rounds_as_long_as_the_last_one(
+    make_balances: MakeBalances, lasts: float, remaining: int, round_seconds: float
+) -> None:
+    """A round takes longer if requests are slow, or if others use up the limit; a suspended machine does not count."""
+    many = make_balances(*(str(number) for number in range(200)))
+    many.lasts, many.remaining = lasts, remaining
+    for _ in range(200):
+        many.run()
+    many.clock.now += 2 * MIN_INTERVAL_SECONDS
+    result = many.job.run(CLIENT)
+    assert result
+    assert result.stale_after_seconds == pytest.approx(3 * round_seconds, rel=0.01)
 
 
 def test_balances_without_subaccounts_wait_a_second(make_balances: MakeBalances) -> None:
