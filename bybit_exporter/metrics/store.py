@@ -48,6 +48,8 @@ class Store:
         self.history = History()
         self.generation = 0
         """Counts how often the accounts were replaced."""
+        self.exchange = 0
+        """Counts how often they were replaced by those of another exchange."""
         self._exporter = exporter
         self._published = _Published({}, {each: {} for each in RESOURCE_FAMILIES}, Cached())
         self._writing = threading.Lock()
@@ -63,6 +65,7 @@ class Store:
         """
         with self._writing:
             self.generation += 1
+            self.exchange += not keep
             old = self._published
             kept_prices = old.prices if keep and old.prices.is_available else Cached()
             shown_prices = kept_prices if prices else UNAVAILABLE
@@ -81,25 +84,27 @@ class Store:
         rendered = self._published.accounts.get(account.name)
         return rendered is not None and rendered.state.account is account
 
-    def apply(self, result: JobResult[Any], next_run_timestamp: float) -> None:
+    def apply(self, result: JobResult[Any], next_run_timestamp: float, exchange: int | None = None) -> bool:
         """Applies the result of a job. ``next_run_timestamp`` is the Unix time of the job's next run.
 
-        The result is dropped if a reload has removed its account.
+        Returns whether it was applied: not if a reload has removed its account, or has replaced the exchange since its
+        number was ``exchange`` (None: it is the current one).
         """
+        exchange = self.exchange if exchange is None else exchange
         if result.resource is Resource.PRICES:
-            self._apply_prices(result)
-            return
+            return self._apply_prices(result, exchange)
         with self._writing:
-            if not self._is_current(result.account):
-                return
+            if exchange != self.exchange or not self._is_current(result.account):
+                return False
             if result.account is not None:
                 self._apply_to_account(result.account, result, next_run_timestamp)
             if result.resource in RESOURCE_FAMILIES:
                 self._apply_to_resource(result)
             if result.resource is Resource.SUBACCOUNTS and result.failure is None:
                 self._retain_subaccounts(result)
+            return True
 
-    def _apply_prices(self, result: JobResult[MarketPrices]) -> None:
+    def _apply_prices(self, result: JobResult[MarketPrices], exchange: int) -> bool:
         """Publishes the prices together with the balances of all accounts at these prices.
 
         Valuing many accounts takes long, so the lock is taken afterwards. Accounts that have changed by then are valued
@@ -110,8 +115,8 @@ class Store:
         before = dict(old.accounts)
         valued = {name: _at_prices(rendered, prices) for name, rendered in before.items()}
         with self._writing:
-            if not self._is_current(None):
-                return
+            if exchange != self.exchange or not self._is_current(None):
+                return False
             accounts, resources, _ = self._published
             shown = {
                 name: valued[name] if before.get(name) is rendered else _at_prices(rendered, prices)
@@ -119,6 +124,7 @@ class Store:
             }
             own = RenderedResource(Resource.PRICES, None, "", prices)
             self._published = _Published(shown, {**resources, Resource.PRICES: {("", ""): own}}, prices)
+            return True
 
     def _apply_to_account(self, account: Account, result: JobResult[Any], next_run_timestamp: float) -> None:
         accounts = self._published.accounts

@@ -336,6 +336,16 @@ def test_prices_are_published_with_the_values_of_all_accounts_at_once(
     assert series(store, "bybit_polls_total", account="a") == 2
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_result_of_the_exchange_before_a_reload_is_dropped(store: Store, keep: bool) -> None:
+    main, exchange = account(), store.exchange
+    store.replace_accounts([main], keep=keep)
+    assert store.apply(prices(0.0, ETH="2000"), 0.0, exchange) is keep
+    assert store.apply(success(main, 0.0), 0.0, exchange) is keep
+    assert series(store, "bybit_coin_price_usd") == (2000 if keep else None)
+    assert series(store, "bybit_polls_total") == keep
+
+
 def test_usd_value_ends_when_prices_are_switched_off(store: Store) -> None:
     store.replace_accounts([account()])
     main = store.accounts()[0].account
