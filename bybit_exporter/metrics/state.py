@@ -30,6 +30,8 @@ from ..model import (
 T = TypeVar("T")
 
 _ZERO = Decimal(0)
+MAX_FLOAT_EXPONENT = 307
+"""The largest exponent of the first digit with which a number is always a finite float."""
 
 NO_FAILURES: Mapping[FailureReason, int] = dict.fromkeys(FailureReason, 0)
 
@@ -130,10 +132,7 @@ class AccountState(Struct, frozen=True):
             return balances
         if self.withdrawals.is_available and self.withdrawals.value is None:  # a value without them would be too low
             return balances
-        usd = prices.usd
-        return tuple(
-            [replace(each, usd_value=each.total * usd[each.coin]) if each.coin in usd else each for each in balances]
-        )
+        return tuple([_at_price(each, prices.usd.get(each.coin)) for each in balances])
 
     def with_result(self, result: JobResult[Any], next_run_timestamp: float) -> AccountState:
         """The state after any result of this account. ``next_run_timestamp`` is when the job runs next."""
@@ -210,6 +209,14 @@ class AccountState(Struct, frozen=True):
         # A unified wallet states itself what its coins are worth.
         prices = UNAVAILABLE if self.account_type is AccountType.UNIFIED else self.prices
         return min(poll_expires_at, self.withdrawals.valid_until, prices.valid_until)
+
+
+def _at_price(balance: Balance, price: Decimal | None) -> Balance:
+    """The balance with its value in US dollars; without one if there is no price, or the value is too large."""
+    if price is None:
+        return balance
+    value = balance.total * price
+    return replace(balance, usd_value=value) if value.adjusted() <= MAX_FLOAT_EXPONENT else balance
 
 
 class ExporterState(Struct, frozen=True):

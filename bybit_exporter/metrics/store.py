@@ -22,11 +22,12 @@ from .account_families import ACCOUNT_FAMILIES
 from .exporter_families import EXPORTER_FAMILIES
 from .exposition import Family
 from .history import History
-from .rendered import Rendered, RenderedAccount, RenderedResource
+from .rendered import AccountRenderer, Rendered, RenderedResource
 from .request_durations import RequestDurations
 from .resource_families import COIN_PRICE, RESOURCE_FAMILIES
 from .state import UNAVAILABLE, AccountState, Cached, ExporterState
 
+RenderedAccount = Rendered[AccountState]
 ResourceKey = tuple[str, str]
 """The account's name and the subaccount's; empty where there is none."""
 
@@ -131,7 +132,7 @@ class Store:
         old = accounts[account.name]
         state = old.state.with_result(result, next_run_timestamp)
         if state is not old.state:
-            accounts[account.name] = RenderedAccount(state, old)
+            accounts[account.name] = old.with_state(state)
         if result.resource is Resource.WALLET:
             holdings = None if result.failure else state.as_of(result.observed_at).holdings
             self.history.record(account, result.observed_at, holdings)
@@ -161,7 +162,7 @@ class Store:
             if self._is_current(account):
                 accounts = self._published.accounts
                 old = accounts[account.name]
-                accounts[account.name] = RenderedAccount(replace(old.state, next_poll_timestamp=timestamp), old)
+                accounts[account.name] = old.with_state(replace(old.state, next_poll_timestamp=timestamp))
 
     def update_exporter(self, **changes: Any) -> None:
         """Changes fields of `ExporterState`."""
@@ -228,7 +229,7 @@ def _rendered_account(known: RenderedAccount | None, account: Account, prices: C
     """The account as it is known, if its configuration is unchanged, or else a new one."""
     if known is None or known.state.account != account:
         withdrawals = Cached() if account.account_type is AccountType.FUND else UNAVAILABLE
-        return RenderedAccount(AccountState(account, prices=prices, withdrawals=withdrawals))
+        return Rendered(AccountState(account, prices=prices, withdrawals=withdrawals), AccountRenderer().render)
     return _at_prices(known, prices)
 
 
@@ -237,7 +238,7 @@ def _at_prices(rendered: RenderedAccount, prices: Cached[MarketPrices]) -> Rende
     state = rendered.state
     if state.prices is prices or state.account_type is AccountType.UNIFIED:  # the exchange states its values
         return rendered
-    return RenderedAccount(replace(state, prices=prices), rendered)
+    return rendered.with_state(replace(state, prices=prices))
 
 
 def _price_lines(cached: Cached[MarketPrices], coins: Iterable[str], now: float) -> bytes:

@@ -284,6 +284,18 @@ def test_usd_value_of_spot_and_fund_is_total_times_price(store: Store, prices_fi
     assert series(store, "bybit_asset_usd_value", account="main") == 5250
 
 
+@pytest.mark.parametrize(
+    ("free", "frozen", "price"), [("1e308", "1e308", "1"), ("-1e308", "-1e308", "1"), ("1e200", "0", "1e200")]
+)
+def test_usd_value_that_is_larger_than_a_float_has_no_series(store: Store, free: str, frozen: str, price: str) -> None:
+    main = account()
+    store.replace_accounts([main])
+    store.apply(success(main, 0.0, make_balance("BIG", free, frozen), make_balance("ETH", "1")), 0.0)
+    store.apply(prices(0.0, BIG=price, ETH="2000"), 0.0)
+    assert series(store, "bybit_asset_usd_value", coin="BIG") is None
+    assert series(store, "bybit_asset_usd_value", coin="ETH") == 2000
+
+
 def test_usd_value_of_unified_is_what_the_exchange_states(store: Store) -> None:
     main = make_account(account_type=AccountType.UNIFIED)
     store.replace_accounts([main])
