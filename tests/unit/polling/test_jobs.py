@@ -203,7 +203,7 @@ def test_wallet_type_is_asked_for_until_it_is_found_and_again_after_a_refusal(
 ) -> None:
     asked: list[str] = []
     outcomes: list[Any] = [refusal(10016), AccountType.SPOT, make_snapshot(), make_snapshot(), refusal(10008)]
-    outcomes += [AccountType.UNIFIED, make_snapshot()]
+    outcomes += [AccountType.UNIFIED, make_snapshot(), refusal(10008), AccountType.UNIFIED]
 
     def read(name: str) -> Any:
         asked.append(name)
@@ -216,9 +216,14 @@ def test_wallet_type_is_asked_for_until_it_is_found_and_again_after_a_refusal(
     monkeypatch.setattr(wallet, "read_wallet", lambda client, account, kind: answer(read(kind)))
     job = WalletJob(make_account(account_type=AccountType.AUTO))
     results = [job.run(CLIENT) for _ in range(5)]
-    assert asked == ["type", "type", "SPOT", "SPOT", "SPOT", "type", "UNIFIED"]
-    types = [result.account_type for result in results if result]
-    assert types == ["auto", "SPOT", "SPOT", "auto", "UNIFIED"]
+    assert asked == ["type", "type", "SPOT", "SPOT", "SPOT", "type", "UNIFIED", "UNIFIED", "type"]
+    assert [(result.account_type, result.failure is None) for result in results if result] == [
+        ("auto", False),
+        ("SPOT", True),
+        ("SPOT", True),
+        ("UNIFIED", True),  # upgraded: at once
+        ("auto", False),  # still of the type that is refused: not in a loop
+    ]
 
 
 # Subaccounts
