@@ -186,7 +186,8 @@ class ApiKey:
     ip_bound: bool
     expiry_timestamp: float | None
     """None: it does not expire."""
-    can_withdraw: bool = False
+    can_withdraw: bool | None = False
+    """None: the exchange does not state it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import (
     Account,
     AccountType,
+    ApiKey,
     Balance,
     Failure,
     FailureReason,
@@ -378,6 +379,18 @@ def test_resource_that_is_not_available_has_no_series(store: Store) -> None:
     assert series(store, "bybit_products_up") is None, "a network failure says nothing about it"
     store.apply(make_result(main, make_failure(FailureReason.MALFORMED), 0.0, Resource.PRODUCTS), 0.0)
     assert series(store, "bybit_products_up") == 0
+
+
+@pytest.mark.parametrize(("can_withdraw", "shown"), [(True, 1), (False, 0), (None, None)])
+def test_key_that_may_or_may_not_withdraw_has_no_series(
+    store: Store, can_withdraw: bool | None, shown: float | None
+) -> None:
+    main = account()
+    store.replace_accounts([main])
+    key = ApiKey(False, False, None, can_withdraw)
+    store.apply(make_result(main, key, 0.0, Resource.API_KEY), 0.0)
+    assert series(store, "bybit_api_key_withdraw") == shown
+    assert series(store, "bybit_api_key_read_only") == 0
 
 
 def test_balances_of_subaccounts_that_are_no_longer_listed_are_forgotten(store: Store) -> None:
