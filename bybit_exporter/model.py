@@ -67,6 +67,18 @@ class FailureReason(StrEnum):
     INTERNAL = "internal"
 
 
+_OF_ANY_REQUEST = frozenset(
+    {
+        FailureReason.NETWORK,
+        FailureReason.TIMEOUT,
+        FailureReason.SERVER,
+        FailureReason.RATE_LIMIT,
+        FailureReason.IP_RATE_LIMIT,
+        FailureReason.CLOCK,
+    }
+)
+
+
 class Secret:
     """A text that logs, tracebacks, format strings and pickles do not show. Only `reveal` returns it."""
 
@@ -174,7 +186,8 @@ class ApiKey:
     ip_bound: bool
     expiry_timestamp: float | None
     """None: it does not expire."""
-    can_withdraw: bool = False
+    can_withdraw: bool | None = False
+    """None: the exchange does not state it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +239,11 @@ class Failure(Struct, frozen=True):
     """Whether the exchange does not offer this here, or not to this key. This is not a fault: no series is shown."""
     cause: BaseException | None = None
     """The exception in the exporter, for ``internal``."""
+
+    @property
+    def concerns_any_request(self) -> bool:
+        """Whether it may happen to any request, so that it says nothing about what the exchange offers."""
+        return self.reason in _OF_ANY_REQUEST or self.refuses_key
 
 
 class JobResult(Struct, Generic[T], frozen=True):

@@ -40,14 +40,17 @@ def read_api_key(client: Client, account: Account) -> Answer[ApiKey]:
     result = answer.result
     ips = [ip for ip in result.ips or () if ip]
     read_only = result.read_only == 1
-    permissions = (result.permissions.wallet if result.permissions else None) or ()
     key = ApiKey(
         read_only=read_only,
         ip_bound=bool(ips) and ANY_ADDRESS not in ips,
         expiry_timestamp=_expiry(result.expired_at),
-        can_withdraw=WITHDRAW in permissions and not read_only,
+        can_withdraw=False if read_only else _may_withdraw(result.permissions),
     )
     return answer.with_result(key)
+
+
+def _may_withdraw(permissions: Permissions | None) -> bool | None:
+    return None if permissions is None else WITHDRAW in (permissions.wallet or ())
 
 
 def _expiry(text: str | None) -> float | None:

@@ -55,7 +55,7 @@ class Product(msgspec.Struct, rename="camel"):
 class AssetOverviewResult(msgspec.Struct):
     """https://bybit-exchange.github.io/docs/v5/asset/balance/asset-overview"""
 
-    entries: list[Product] | None = msgspec.field(name="list", default=None)
+    entries: list[Product] | None = msgspec.field(name="list")
 
 
 def read_products(client: Client, account: Account) -> Answer[Products]:

@@ -36,7 +36,7 @@ class MemberAssets(msgspec.Struct):
 class MembersAssetsResult(msgspec.Struct):
     """https://bybit-exchange.github.io/docs/v5/asset/total-members-assets"""
 
-    members: list[MemberAssets] | None = msgspec.field(name="list", default=None)
+    members: list[MemberAssets] | None = msgspec.field(name="list")
 
 
 def read_subaccount_equity(client: Client, account: Account) -> Answer[Sequence[SubaccountEquity]]:

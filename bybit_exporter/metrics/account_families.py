@@ -212,7 +212,7 @@ STATE_FAMILIES: tuple[Family[AccountState], ...] = (
     _gauge(
         "bybit_withdrawals_up",
         "1 if the latest reading of the account's withdrawals succeeded, else 0; FUND, where the key may read them.",
-        lambda s: s.withdrawals.up if s.withdrawals else None,
+        lambda s: s.withdrawals.up,
     ),
 )
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any, Generic, Protocol, Self, TypeVar
+
+from msgspec.structs import replace
 
 from ..model import Account, Balance, Resource
 from .account_families import FIGURE_FAMILIES, STATE_FAMILIES, render_account
 from .resource_families import render_resource
-from .state import AccountState, Cached
+from .state import UNAVAILABLE, AccountState, Cached
 
 
 class _Expiring(Protocol):
@@ -32,14 +34,16 @@ class Rendered(Generic[S]):
     When a part of the state has expired, the next scrape renders the rest.
     """
 
-    __slots__ = ("_rendered", "state")
+    __slots__ = ("_render", "_rendered", "state")
 
-    def __init__(self, state: S) -> None:
+    def __init__(self, state: S, render: Callable[[S], tuple[Lines, frozenset[str]]]) -> None:
         self.state = state
-        self._rendered = (*self._render(state), state.valid_until)
+        self._render = render
+        self._rendered = (*render(state), state.valid_until)
 
-    def _render(self, state: S) -> tuple[Lines, frozenset[str]]:
-        raise NotImplementedError
+    def with_state(self, state: S) -> Rendered[S]:
+        """Another state of the same account."""
+        return Rendered(state, self._render)
 
     def as_of(self, now: float) -> tuple[Lines, frozenset[str]]:
         """The lines that may be shown at this moment, and the coins in them."""
@@ -50,37 +54,41 @@ class Rendered(Generic[S]):
         return lines, coins
 
 
-class RenderedAccount(Rendered[AccountState]):
-    """An account. While its figures are the same, their lines are reused."""
+class AccountRenderer:
+    """Renders the states of one account. While its figures are the same, their lines are reused."""
 
-    __slots__ = ("_figures",)
+    __slots__ = ("_latest",)
 
-    def __init__(self, state: AccountState, previous: RenderedAccount | None = None) -> None:
-        self._figures: tuple[object, Lines, frozenset[str]] = previous._figures if previous else (None, (), NO_COINS)
-        super().__init__(state)
+    def __init__(self) -> None:
+        self._latest: tuple[object, Lines, frozenset[str]] = (None, (), NO_COINS)
 
-    def _render(self, state: AccountState) -> tuple[Lines, frozenset[str]]:
-        figures = (state.holdings, state.margin, state.account_type)
-        rendered, lines, coins = self._figures
-        if rendered != figures:
-            lines, coins = render_account(FIGURE_FAMILIES, state), _coins(figures[0])
-            self._figures = (figures, lines, coins)
+    def render(self, state: AccountState) -> tuple[Lines, frozenset[str]]:
+        holdings = state.holdings
+        figures = (holdings, state.margin, state.account_type)
+        latest, lines, coins = self._latest
+        if latest != figures:
+            # With its holdings as the balances, a state does not compute them for each family.
+            held = replace(state, balances=holdings, withdrawals=UNAVAILABLE, prices=UNAVAILABLE)
+            lines, coins = render_account(FIGURE_FAMILIES, held), _coins(holdings)
+            self._latest = (figures, lines, coins)
         return lines + render_account(STATE_FAMILIES, state), coins
 
 
 class RenderedResource(Rendered[Cached[Any]]):
     """A resource of an account. Prices have no account."""
 
-    __slots__ = ("_resource", "_subaccount", "account")
+    __slots__ = ("account",)
 
     def __init__(self, resource: Resource, account: Account | None, subaccount: str, cached: Cached[Any]) -> None:
-        self._resource, self.account, self._subaccount = resource, account, subaccount
-        super().__init__(cached)
+        self.account = account
+        super().__init__(cached, partial(_render_resource, resource, account.name if account else "", subaccount))
 
-    def _render(self, cached: Cached[Any]) -> tuple[Lines, frozenset[str]]:
-        coins = _coins(cached.value) if self._resource is Resource.SUBACCOUNT_BALANCES else NO_COINS
-        name = self.account.name if self.account else ""
-        return render_resource(self._resource, name, self._subaccount, cached), coins
+
+def _render_resource(
+    resource: Resource, account: str, subaccount: str, cached: Cached[Any]
+) -> tuple[Lines, frozenset[str]]:
+    coins = _coins(cached.value) if resource is Resource.SUBACCOUNT_BALANCES else NO_COINS
+    return render_resource(resource, account, subaccount, cached), coins
 
 
 def _coins(balances: Iterable[Balance] | None) -> frozenset[str]:

@@ -30,6 +30,8 @@ from ..model import (
 T = TypeVar("T")
 
 _ZERO = Decimal(0)
+MAX_FLOAT_EXPONENT = 307
+"""The largest exponent of the first digit with which a number is always a finite float."""
 
 NO_FAILURES: Mapping[FailureReason, int] = dict.fromkeys(FailureReason, 0)
 
@@ -41,13 +43,21 @@ class Cached(Struct, Generic[T], frozen=True):
     expires_at: float = float("inf")
     """Infinite if there is no value."""
     up: bool | None = None
-    """Whether the latest reading succeeded."""
+    """Whether the latest reading succeeded. None: there is no such metric."""
+    is_available: bool = True
+    """False: the exchange does not offer the resource, or it is not read."""
 
-    def with_result(self, result: JobResult[T]) -> Cached[T] | None:
-        """The state after a result; None if the exchange does not offer the resource. A failure keeps the value."""
-        if isinstance(result.outcome, Failure):
-            return None if result.outcome.is_unavailable else replace(self, up=False)
-        return Cached(result.outcome, result.observed_at + result.stale_after_seconds, up=True)
+    def with_result(self, result: JobResult[T]) -> Cached[T]:
+        """The state after a result. A failure keeps the value.
+
+        What is not available stays so after a failure that says nothing about it, such as a timeout.
+        """
+        outcome = result.outcome
+        if not isinstance(outcome, Failure):
+            return Cached(outcome, result.observed_at + result.stale_after_seconds, up=True)
+        if outcome.is_unavailable or (outcome.concerns_any_request and not self.is_available):
+            return UNAVAILABLE
+        return replace(self, up=False, is_available=True)
 
     @property
     def valid_until(self) -> float:
@@ -57,6 +67,9 @@ class Cached(Struct, Generic[T], frozen=True):
     def as_of(self, now: float) -> Cached[T]:
         """The state without an expired value. It is not up then, so that nothing looks healthy."""
         return Cached(up=False) if now >= self.expires_at else self
+
+
+UNAVAILABLE: Cached[Any] = Cached(is_available=False)
 
 
 class AccountState(Struct, frozen=True):
@@ -83,10 +96,10 @@ class AccountState(Struct, frozen=True):
     """For unified accounts. It has the age of the balances, and expires with them."""
     status: AccountStatus | None = None
     status_at: float = 0.0
-    withdrawals: Cached[Mapping[str, Decimal]] | None = None
-    """For a funding wallet: the sum of the withdrawals under way by coin. None if they are not read."""
-    prices: Cached[MarketPrices] | None = None
-    """The prices for the values in US dollars. None if prices are not read."""
+    withdrawals: Cached[Mapping[str, Decimal]] = UNAVAILABLE
+    """For a funding wallet: the sum of the withdrawals under way by coin."""
+    prices: Cached[MarketPrices] = UNAVAILABLE
+    """The prices for the values in US dollars."""
     failure: Failure | None = None
     """Why the latest poll failed."""
 
@@ -103,7 +116,7 @@ class AccountState(Struct, frozen=True):
         return self._valued(self._with_withdrawals(self.balances))
 
     def _with_withdrawals(self, balances: tuple[Balance, ...]) -> tuple[Balance, ...]:
-        withdrawals = self.withdrawals.value if self.withdrawals else None
+        withdrawals = self.withdrawals.value
         if withdrawals is None:
             return balances
         listed = tuple(replace(each, withdrawing=withdrawals.get(each.coin, _ZERO)) for each in balances)
@@ -114,15 +127,12 @@ class AccountState(Struct, frozen=True):
 
     def _valued(self, balances: tuple[Balance, ...]) -> tuple[Balance, ...]:
         """Adds the values in US dollars at market prices. A unified wallet states its values itself."""
-        prices = self.prices.value if self.prices else None
+        prices = self.prices.value
         if prices is None or self.account_type is AccountType.UNIFIED:
             return balances
-        if self.withdrawals is not None and self.withdrawals.value is None:  # a value without them would be too low
+        if self.withdrawals.is_available and self.withdrawals.value is None:  # a value without them would be too low
             return balances
-        usd = prices.usd
-        return tuple(
-            [replace(each, usd_value=each.total * usd[each.coin]) if each.coin in usd else each for each in balances]
-        )
+        return tuple([_at_price(each, prices.usd.get(each.coin)) for each in balances])
 
     def with_result(self, result: JobResult[Any], next_run_timestamp: float) -> AccountState:
         """The state after any result of this account. ``next_run_timestamp`` is when the job runs next."""
@@ -133,7 +143,7 @@ class AccountState(Struct, frozen=True):
         if result.resource is Resource.WALLET:
             return state._with_poll(result, next_run_timestamp)
         if result.resource is Resource.WITHDRAWALS:
-            return replace(state, withdrawals=(self.withdrawals or Cached()).with_result(result))
+            return replace(state, withdrawals=self.withdrawals.with_result(result))
         return state
 
     def _with_poll(self, result: JobResult[AccountSnapshot], next_run_timestamp: float) -> AccountState:
@@ -183,9 +193,9 @@ class AccountState(Struct, frozen=True):
             state = replace(state, status=None)
         if self.rate_limits and now >= self.rate_limits_at + self.account.stale_after_seconds:
             state = replace(state, rate_limits={})
-        if self.withdrawals is not None and now >= self.withdrawals.valid_until:
+        if now >= self.withdrawals.valid_until:
             state = replace(state, withdrawals=self.withdrawals.as_of(now))
-        if self.prices is not None and now >= self.prices.valid_until:
+        if now >= self.prices.valid_until:
             state = replace(state, prices=self.prices.as_of(now))
         return state
 
@@ -197,9 +207,16 @@ class AccountState(Struct, frozen=True):
         times = [at for part, at in parts if part is not None]
         poll_expires_at = min(times) + self.account.stale_after_seconds if times else float("inf")
         # A unified wallet states itself what its coins are worth.
-        prices = None if self.account_type is AccountType.UNIFIED else self.prices
-        cached = [each.valid_until for each in (self.withdrawals, prices) if each is not None]
-        return min([poll_expires_at, *cached])
+        prices = UNAVAILABLE if self.account_type is AccountType.UNIFIED else self.prices
+        return min(poll_expires_at, self.withdrawals.valid_until, prices.valid_until)
+
+
+def _at_price(balance: Balance, price: Decimal | None) -> Balance:
+    """The balance with its value in US dollars; without one if there is no price, or the value is too large."""
+    if price is None:
+        return balance
+    value = balance.total * price
+    return replace(balance, usd_value=value) if value.adjusted() <= MAX_FLOAT_EXPONENT else balance
 
 
 class ExporterState(Struct, frozen=True):

@@ -2,14 +2,14 @@
 
 Lines are rendered once, when a result changes them, and published by replacing one reference. A scrape writes each
 family's header and joins the stored bytes, without a lock. All figures of an account in a scrape are from the same
-poll. Expired figures are left out.
+poll, and all values in US dollars are at the same prices. Expired figures are left out.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -22,13 +22,22 @@ from .account_families import ACCOUNT_FAMILIES
 from .exporter_families import EXPORTER_FAMILIES
 from .exposition import Family
 from .history import History
-from .rendered import Rendered, RenderedAccount, RenderedResource
+from .rendered import AccountRenderer, Rendered, RenderedResource
 from .request_durations import RequestDurations
 from .resource_families import COIN_PRICE, RESOURCE_FAMILIES
-from .state import AccountState, Cached, ExporterState
+from .state import UNAVAILABLE, AccountState, Cached, ExporterState
 
+RenderedAccount = Rendered[AccountState]
 ResourceKey = tuple[str, str]
 """The account's name and the subaccount's; empty where there is none."""
+
+
+class _Published(NamedTuple):
+    """What a scrape reads. A poll replaces one entry in place; prices and reloads replace the whole."""
+
+    accounts: dict[str, RenderedAccount]
+    resources: dict[Resource, dict[ResourceKey, RenderedResource]]
+    prices: Cached[MarketPrices]
 
 
 class Store:
@@ -40,11 +49,10 @@ class Store:
         self.history = History()
         self.generation = 0
         """Counts how often the accounts were replaced."""
+        self.exchange = 0
+        """Counts how often they were replaced by those of another exchange."""
         self._exporter = exporter
-        self._prices: Cached[MarketPrices] | None = Cached()
-        """None: prices are not read."""
-        self._accounts: dict[str, RenderedAccount] = {}
-        self._resources: dict[Resource, dict[ResourceKey, RenderedResource]] = {each: {} for each in RESOURCE_FAMILIES}
+        self._published = _Published({}, {each: {} for each in RESOURCE_FAMILIES}, Cached())
         self._writing = threading.Lock()
         self._registry = CollectorRegistry()
         """The metrics that the client library collects."""
@@ -58,95 +66,103 @@ class Store:
         """
         with self._writing:
             self.generation += 1
-            known = self._accounts if keep else {}
-            kept_prices = self._prices if keep and self._prices is not None else Cached()
-            self._prices = kept_prices if prices else None
-            self._accounts = {account.name: self._rendered_account(known, account) for account in accounts}
-            self.history.retain(rendered.state.account for rendered in self._accounts.values() if rendered.state.polls)
-            for resource, rendered in self._resources.items():
-                self._resources[resource] = {
-                    key: each for key, each in rendered.items() if keep and self._is_current(each.account)
-                }
-
-    def _rendered_account(self, known: Mapping[str, RenderedAccount], account: Account) -> RenderedAccount:
-        rendered = known.get(account.name)
-        if rendered is None or rendered.state.account != account:
-            reads_withdrawals = account.account_type is AccountType.FUND
-            return RenderedAccount(
-                AccountState(account, prices=self._prices, withdrawals=Cached() if reads_withdrawals else None)
-            )
-        if rendered.state.prices is self._prices:
-            return rendered
-        return RenderedAccount(replace(rendered.state, prices=self._prices), rendered)
+            self.exchange += not keep
+            old = self._published
+            kept_prices = old.prices if keep and old.prices.is_available else Cached()
+            shown_prices = kept_prices if prices else UNAVAILABLE
+            known = old.accounts if keep else {}
+            rendered = {each.name: _rendered_account(known.get(each.name), each, shown_prices) for each in accounts}
+            self._published = _Published(rendered, {each: {} for each in RESOURCE_FAMILIES}, shown_prices)
+            self.history.retain(each.state.account for each in rendered.values() if each.state.polls)
+            for resource, entries in old.resources.items() if keep else ():
+                kept = {key: each for key, each in entries.items() if self._is_current(each.account)}
+                self._published.resources[resource].update(kept)
 
     def _is_current(self, account: Account | None) -> bool:
         """Whether this account (None: the prices) is still configured. A reload may have removed it."""
         if account is None:
-            return self._prices is not None
-        rendered = self._accounts.get(account.name)
+            return self._published.prices.is_available
+        rendered = self._published.accounts.get(account.name)
         return rendered is not None and rendered.state.account is account
 
-    def apply(self, result: JobResult[Any], next_run_timestamp: float) -> None:
+    def apply(self, result: JobResult[Any], next_run_timestamp: float, exchange: int | None = None) -> bool:
         """Applies the result of a job. ``next_run_timestamp`` is the Unix time of the job's next run.
 
-        The result is dropped if a reload has removed its account.
+        Returns whether it was applied: not if a reload has removed its account, or has replaced the exchange since its
+        number was ``exchange`` (None: it is the current one).
         """
+        exchange = self.exchange if exchange is None else exchange
+        if result.resource is Resource.PRICES:
+            return self._apply_prices(result, exchange)
         with self._writing:
-            if not self._is_current(result.account):
-                return
+            if exchange != self.exchange or not self._is_current(result.account):
+                return False
             if result.account is not None:
                 self._apply_to_account(result.account, result, next_run_timestamp)
-            if result.resource in self._resources:
+            if result.resource in RESOURCE_FAMILIES:
                 self._apply_to_resource(result)
             if result.resource is Resource.SUBACCOUNTS and result.failure is None:
                 self._retain_subaccounts(result)
-            if result.resource is Resource.PRICES:
-                self._set_prices(self._resources[Resource.PRICES]["", ""].state)
+            return True
+
+    def _apply_prices(self, result: JobResult[MarketPrices], exchange: int) -> bool:
+        """Publishes the prices together with the balances of all accounts at these prices.
+
+        Valuing many accounts takes long, so the lock is taken afterwards. Accounts that have changed by then are valued
+        again.
+        """
+        old = self._published
+        prices = old.prices.with_result(result)
+        before = dict(old.accounts)
+        valued = {name: _at_prices(rendered, prices) for name, rendered in before.items()}
+        with self._writing:
+            if exchange != self.exchange or not self._is_current(None):
+                return False
+            accounts, resources, _ = self._published
+            shown = {
+                name: valued[name] if before.get(name) is rendered else _at_prices(rendered, prices)
+                for name, rendered in accounts.items()
+            }
+            own = RenderedResource(Resource.PRICES, None, "", prices)
+            self._published = _Published(shown, {**resources, Resource.PRICES: {("", ""): own}}, prices)
+            return True
 
     def _apply_to_account(self, account: Account, result: JobResult[Any], next_run_timestamp: float) -> None:
-        old = self._accounts[account.name]
+        accounts = self._published.accounts
+        old = accounts[account.name]
         state = old.state.with_result(result, next_run_timestamp)
         if state is not old.state:
-            self._accounts[account.name] = RenderedAccount(state, old)
+            accounts[account.name] = old.with_state(state)
         if result.resource is Resource.WALLET:
             holdings = None if result.failure else state.as_of(result.observed_at).holdings
             self.history.record(account, result.observed_at, holdings)
 
     def _apply_to_resource(self, result: JobResult[Any]) -> None:
-        resources = self._resources[result.resource]
+        resources = self._published.resources[result.resource]
         key = (result.account.name if result.account else "", result.subaccount)
         old = resources.get(key)
         cached = (old.state if old else Cached()).with_result(result)
-        if cached is None:
-            resources.pop(key, None)
-        else:
-            resources[key] = RenderedResource(result.resource, result.account, result.subaccount, cached)
+        resources[key] = RenderedResource(result.resource, result.account, result.subaccount, cached)
 
     def _retain_subaccounts(self, result: JobResult[Any]) -> None:
         """Removes the balances of the account's subaccounts that are no longer listed."""
         assert result.account is not None
         assert not isinstance(result.outcome, Failure)
         account, listed = result.account.name, {each.name for each in result.outcome}
-        self._resources[Resource.SUBACCOUNT_BALANCES] = {
+        resources = self._published.resources
+        resources[Resource.SUBACCOUNT_BALANCES] = {
             key: each
-            for key, each in self._resources[Resource.SUBACCOUNT_BALANCES].items()
+            for key, each in resources[Resource.SUBACCOUNT_BALANCES].items()
             if key[0] != account or key[1] in listed
         }
-
-    def _set_prices(self, prices: Cached[MarketPrices]) -> None:
-        """Sets the prices, and values the balances of every account at them."""
-        self._prices = prices
-        for name, old in self._accounts.items():
-            if old.state.account_type is AccountType.UNIFIED:  # the exchange states its values
-                continue
-            self._accounts[name] = RenderedAccount(replace(old.state, prices=prices), old)
 
     def set_next_poll(self, account: Account, timestamp: float) -> None:
         """Changes the Unix time of an account's next poll."""
         with self._writing:
             if self._is_current(account):
-                old = self._accounts[account.name]
-                self._accounts[account.name] = RenderedAccount(replace(old.state, next_poll_timestamp=timestamp), old)
+                accounts = self._published.accounts
+                old = accounts[account.name]
+                accounts[account.name] = old.with_state(replace(old.state, next_poll_timestamp=timestamp))
 
     def update_exporter(self, **changes: Any) -> None:
         """Changes fields of `ExporterState`."""
@@ -161,11 +177,11 @@ class Store:
     def accounts(self, now: float | None = None) -> list[AccountState]:
         """The states without expired parts, in the order of the configuration. ``now``: see `families`."""
         now = self.now() if now is None else now
-        return [rendered.state.as_of(now) for rendered in list(self._accounts.values())]
+        return [rendered.state.as_of(now) for rendered in list(self._published.accounts.values())]
 
     def cached(self, resource: Resource, account: Account | None = None) -> Cached[Any]:
         """A resource of an account (None: the prices), without an expired value."""
-        rendered = self._resources[resource].get((account.name if account else "", ""))
+        rendered = self._published.resources[resource].get((account.name if account else "", ""))
         return rendered.state.as_of(self.now()) if rendered else Cached()
 
     @property
@@ -176,7 +192,7 @@ class Store:
     @property
     def ready(self) -> bool:
         """Whether every account has been polled once."""
-        return all(rendered.state.polls for rendered in list(self._accounts.values()))
+        return all(rendered.state.polls for rendered in list(self._published.accounts.values()))
 
     def exposition(self, *, openmetrics: bool = False, now: float | None = None) -> bytes:
         """The whole exposition, in the Prometheus text format or in OpenMetrics. ``now``: see `families`."""
@@ -197,18 +213,36 @@ class Store:
             for family, *lines in zip(rows, *(its_lines for its_lines, _ in shown), strict=True):
                 families.append((family.header(openmetrics=openmetrics), *lines))
 
-        add(ACCOUNT_FAMILIES, list(self._accounts.values()))
+        accounts, resources, prices = self._published
+        add(ACCOUNT_FAMILIES, list(accounts.values()))
         for resource, rows in RESOURCE_FAMILIES.items():
-            add(rows, list(self._resources[resource].values()))
-        families.append((COIN_PRICE.header(openmetrics=openmetrics), self._price_lines(coins, now)))
+            add(rows, list(resources[resource].values()))
+        families.append((COIN_PRICE.header(openmetrics=openmetrics), _price_lines(prices, coins, now)))
         for family in EXPORTER_FAMILIES:
             families.append((family.header(openmetrics=openmetrics), family.lines("", self._exporter)))
         families.append([self.request_durations.lines(openmetrics=openmetrics)])
         families.append([(generate_openmetrics if openmetrics else generate_latest)(self._registry)])
         return families
 
-    def _price_lines(self, coins: Iterable[str], now: float) -> bytes:
-        prices = self._prices.as_of(now).value if self._prices else None
-        if prices is None:
-            return b""
-        return COIN_PRICE.lines("", {coin: float(prices.usd[coin]) for coin in sorted(coins) if coin in prices.usd})
+
+def _rendered_account(known: RenderedAccount | None, account: Account, prices: Cached[MarketPrices]) -> RenderedAccount:
+    """The account as it is known, if its configuration is unchanged, or else a new one."""
+    if known is None or known.state.account != account:
+        withdrawals = Cached() if account.account_type is AccountType.FUND else UNAVAILABLE
+        return Rendered(AccountState(account, prices=prices, withdrawals=withdrawals), AccountRenderer().render)
+    return _at_prices(known, prices)
+
+
+def _at_prices(rendered: RenderedAccount, prices: Cached[MarketPrices]) -> RenderedAccount:
+    """The account with its balances valued at these prices."""
+    state = rendered.state
+    if state.prices is prices or state.account_type is AccountType.UNIFIED:  # the exchange states its values
+        return rendered
+    return rendered.with_state(replace(state, prices=prices))
+
+
+def _price_lines(cached: Cached[MarketPrices], coins: Iterable[str], now: float) -> bytes:
+    prices = cached.as_of(now).value
+    if prices is None:
+        return b""
+    return COIN_PRICE.lines("", {coin: float(prices.usd[coin]) for coin in sorted(coins) if coin in prices.usd})

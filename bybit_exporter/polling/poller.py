@@ -25,12 +25,15 @@ class Poller:
         self._store = store
         self._transition_log = transition_log
         self._workers = WorkerPool(self._run)
-        self._client: Client
-        """Set by `replace`, before any job runs."""
+        self._exchange: tuple[Client, int]
+        """The client and the number of its exchange (`Store.exchange`). Set by `replace`, before any job runs."""
 
     def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
-        """Replaces the client and all jobs. An unchanged job keeps its times, unless ``keep`` is false."""
-        self._client = client
+        """Replaces the client and all jobs, after those of the store.
+
+        An unchanged job keeps its times, unless ``keep`` is false.
+        """
+        self._exchange = client, self._store.exchange
         self._workers.replace(jobs, client.rate_limiter.requests_per_second, keep=keep)
 
     def start(self) -> None:
@@ -42,7 +45,8 @@ class Poller:
 
     def release(self) -> None:
         """Reschedules every delayed job to run now."""
-        rate_limiter = self._client.rate_limiter
+        client, _ = self._exchange
+        rate_limiter = client.rate_limiter
         rate_limiter.unblock()
         self._workers.release(2 / rate_limiter.requests_per_second)
 
@@ -51,7 +55,7 @@ class Poller:
         self._workers.stop(timeout_seconds)
 
     def _run(self, job: Job[Any]) -> None:
-        client = self._client
+        client, exchange = self._exchange
         result = job.run(client)
         if result is None:
             self._workers.delay(job, clock.now() + job.idle_seconds(), releasable=False)
@@ -60,9 +64,9 @@ class Poller:
         if next_run_at is None:  # a reload has removed the job
             return
         next_run_timestamp = clock.timestamp_of(next_run_at)
-        self._store.apply(result, next_run_timestamp)
-        self._store.set_clock_offset(client.clock.offset_seconds)
-        self._transition_log.record(result, next_run_timestamp)
+        if self._store.apply(result, next_run_timestamp, exchange):
+            self._store.set_clock_offset(client.clock.offset_seconds)
+            self._transition_log.record(result, next_run_timestamp)
 
     def _reschedule(self, client: Client, job: Job[Any], result: JobResult[Any]) -> float | None:
         """Delays the job as its result requires. Returns when it runs next; None if a reload has removed it."""

@@ -27,4 +27,4 @@ class ApiKeyJob(Job[ApiKey]):
         return STALE_AFTER_INTERVALS * CHECK_INTERVAL_SECONDS
 
     def delay_after_success(self, answer: Answer[ApiKey]) -> float:
-        return CHECK_INTERVAL_SECONDS - self.interval_seconds / 2
+        return self.delay_to_run_in(CHECK_INTERVAL_SECONDS)

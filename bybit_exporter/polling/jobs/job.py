@@ -7,13 +7,18 @@ from typing import ClassVar, Generic, TypeVar
 
 from ... import clock
 from ...bybit.client import Answer, Client
-from ...bybit.errors import INTERNAL, BybitError, ErrorRule, RetryPolicy, resource_advice
+from ...bybit.errors import ERROR_RULES, INTERNAL, BybitError, ErrorRule, RetryPolicy, resource_advice
 from ...model import STALE_AFTER_INTERVALS, Account, AccountType, Failure, FailureReason, JobResult, Resource
 
 T = TypeVar("T")
 
 MIN_INTERVAL_SECONDS = 60.0
 """Everything but the wallets is read at most this often."""
+
+NOT_OFFERED = frozenset(
+    rule for rule in ERROR_RULES if rule.reason in (FailureReason.ACCOUNT_MODE, FailureReason.REGION)
+)
+"""The exchange does not offer the request to this account, or on this host."""
 
 
 class Job(ABC, Generic[T]):
@@ -25,12 +30,13 @@ class Job(ABC, Generic[T]):
     resource: ClassVar[Resource]
     start_share: ClassVar[float] = 0.1
     """The share of the permitted rate of requests that the first round of jobs of this kind uses."""
-    unavailable_if: ClassVar[frozenset[FailureReason | ErrorRule]] = frozenset()
+    unavailable_if: ClassVar[frozenset[ErrorRule]] = frozenset()
     """The failures that mean: the exchange does not offer this here, or not to this key."""
 
     def __init__(self, account: Account | None, interval_seconds: float) -> None:
         self._account = account
         self.interval_seconds = interval_seconds
+        """Between the moments at which the job can run. It runs at each of them, unless a delay skips some."""
         self._was_read = False
 
     def __eq__(self, other: object) -> bool:
@@ -80,9 +86,11 @@ class Job(ABC, Generic[T]):
     def delay_after_failure(self, error: BybitError, server_now: float) -> float:
         """How long the job must not run again after a failure; ``server_now`` is Unix time by the exchange's clock."""
         wait = error.wait_seconds(server_now)
-        if error.rule.retry is RetryPolicy.SLOW_RETRY:  # at the run of its interval that is nearest to that time
-            return max(0.0, wait - self.interval_seconds / 2)
-        return wait
+        return self.delay_to_run_in(wait) if error.rule.retry is RetryPolicy.SLOW_RETRY else wait
+
+    def delay_to_run_in(self, seconds: float) -> float:
+        """The delay with which the job runs next at the moment of its interval that is nearest to this time."""
+        return max(0.0, seconds - self.interval_seconds / 2)
 
     def idle_seconds(self) -> float:
         """How long to wait if there was nothing to read; 0: until its next interval."""
@@ -154,6 +162,6 @@ class Job(ABC, Generic[T]):
             error.code,
             needs_operator=error.needs_operator,
             refuses_key=error.refuses_key,
-            is_unavailable=not (self._was_read or self.unavailable_if.isdisjoint((error.reason, error.rule))),
+            is_unavailable=error.rule in self.unavailable_if and not self._was_read,
             cause=error.__cause__ if error.rule is INTERNAL else None,
         )

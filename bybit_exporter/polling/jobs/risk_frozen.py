@@ -7,8 +7,8 @@ from decimal import Decimal
 from ...bybit.client import Answer, Client
 from ...bybit.errors import NO_PERMISSION
 from ...bybit.risk_frozen import read_risk_frozen
-from ...model import Account, FailureReason, Resource
-from .job import Job
+from ...model import Account, Resource
+from .job import NOT_OFFERED, Job
 
 INTERVAL_SECONDS = 300.0
 
@@ -17,7 +17,7 @@ class RiskFrozenJob(Job[Decimal]):
     """Reads the US dollars that cannot be withdrawn because of risk, if the key may read them."""
 
     resource = Resource.RISK_FROZEN
-    unavailable_if = frozenset({NO_PERMISSION, FailureReason.ACCOUNT_MODE, FailureReason.REGION})
+    unavailable_if = NOT_OFFERED | {NO_PERMISSION}
 
     def __init__(self, account: Account) -> None:
         super().__init__(account, max(INTERVAL_SECONDS, account.poll_interval_seconds))

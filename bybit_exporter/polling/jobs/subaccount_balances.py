@@ -31,33 +31,40 @@ class SubaccountBalancesJob(Job[Sequence[Balance]]):
         self._subaccounts = subaccounts
         self._due_at: dict[str, float] = {}
         """When each subaccount is due (staleness clock), by UID; 0: it has not been read yet."""
+        self._run_seconds: dict[str, float] = {}
+        """How long the latest run for each subaccount took, with the wait for the limit, by UID."""
         self._latest: Subaccount | None = None
 
     @property
     def has_unread(self) -> bool:
         """Whether there is a subaccount that has not been read yet."""
-        return any(not self._due_at.get(each.uid) for each in self._subaccounts.current)
+        return any(not self._due_at.get(each.uid) for each in self._subaccounts.latest or ())
 
     @property
     def subaccount(self) -> str:
         return self._latest.name if self._latest else ""
 
     def run(self, client: Client) -> JobResult[Sequence[Balance]] | None:
-        members = self._subaccounts.current
+        members = self._subaccounts.latest or ()
         self._due_at = {each.uid: self._due_at.get(each.uid, 0.0) for each in members}
         self._latest = min(members, key=lambda each: self._due_at[each.uid], default=None)
         if self._latest is None or self._due_at[self._latest.uid] > clock.now():
             return None
         self._due_at[self._latest.uid] = clock.now() + MIN_INTERVAL_SECONDS
-        return super().run(client)
+        result = super().run(client)
+        if result is not None:
+            took = result.duration_seconds + min(result.delay_seconds, LIMIT_SECONDS)
+            self._run_seconds[self._latest.uid] = min(took, MIN_INTERVAL_SECONDS)  # the machine may have been suspended
+        return result
 
     def read(self, client: Client) -> Answer[Sequence[Balance]]:
         assert self._latest is not None
         return read_subaccount_balances(client, self.account, self._latest.uid)
 
     def stale_after_seconds(self, answer: Answer[Sequence[Balance]]) -> float:
-        round_seconds = max(MIN_INTERVAL_SECONDS, self.interval_seconds * len(self._due_at))
-        return STALE_AFTER_INTERVALS * round_seconds
+        """Three rounds of all subaccounts, as long as their latest runs took."""
+        round_seconds = sum(max(PAUSE_SECONDS, self._run_seconds.get(uid, 0.0)) for uid in self._due_at)
+        return STALE_AFTER_INTERVALS * max(MIN_INTERVAL_SECONDS, round_seconds)
 
     def delay_after_success(self, answer: Answer[Sequence[Balance]]) -> float:
         return self._delay(answer)
@@ -72,7 +79,7 @@ class SubaccountBalancesJob(Job[Sequence[Balance]]):
         return self._delay(error)
 
     def idle_seconds(self) -> float:
-        return min(self._due_at.values(), default=clock.now() + IDLE_SECONDS) - clock.now()
+        return max(0.0, min(self._due_at.values(), default=clock.now() + IDLE_SECONDS) - clock.now())
 
     def _delay(self, outcome: Answer[Sequence[Balance]] | BybitError) -> float:
         if any(limit.remaining <= RESERVED_REQUESTS for limit in outcome.rate_limits.values()):

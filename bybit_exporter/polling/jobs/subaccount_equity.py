@@ -9,8 +9,8 @@ from msgspec.structs import replace
 from ...bybit.client import Answer, Client
 from ...bybit.errors import BybitError
 from ...bybit.subaccount_equity import read_subaccount_equity
-from ...model import STALE_AFTER_INTERVALS, FailureReason, JobResult, Resource, Subaccount, SubaccountEquity
-from .job import Job
+from ...model import STALE_AFTER_INTERVALS, JobResult, Resource, Subaccount, SubaccountEquity
+from .job import NOT_OFFERED, Job
 from .subaccounts import IDLE_SECONDS, SubaccountsJob
 
 
@@ -21,7 +21,7 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
     """
 
     resource = Resource.SUBACCOUNT_EQUITY
-    unavailable_if = frozenset({FailureReason.ACCOUNT_MODE, FailureReason.REGION})
+    unavailable_if = NOT_OFFERED
 
     def __init__(self, subaccounts: SubaccountsJob) -> None:
         super().__init__(subaccounts.account, IDLE_SECONDS)
@@ -42,15 +42,11 @@ class SubaccountEquityJob(Job[Sequence[SubaccountEquity]]):
         return STALE_AFTER_INTERVALS * self._subaccounts.interval_seconds
 
     def delay_after_success(self, answer: Answer[Sequence[SubaccountEquity]]) -> float:
-        return self._delay_seconds
+        return self.delay_to_run_in(self._subaccounts.interval_seconds)
 
     def delay_after_failure(self, error: BybitError, server_now: float) -> float:
-        return max(self._delay_seconds, super().delay_after_failure(error, server_now))
-
-    @property
-    def _delay_seconds(self) -> float:
-        """Less than the interval by a part of a second, since a run is late by the time that its request takes."""
-        return self._subaccounts.interval_seconds - self.interval_seconds / 2
+        usual = self.delay_to_run_in(self._subaccounts.interval_seconds)
+        return max(usual, super().delay_after_failure(error, server_now))
 
     def read(self, client: Client) -> Answer[Sequence[SubaccountEquity]]:
         answer = read_subaccount_equity(client, self.account)

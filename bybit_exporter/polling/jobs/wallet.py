@@ -10,7 +10,10 @@ from .job import Job
 
 
 class WalletJob(Job[AccountSnapshot]):
-    """Polls the wallet of an account. For `AccountType.AUTO` it first asks for the account's type."""
+    """Polls the wallet of an account.
+
+    For `AccountType.AUTO` it first asks for the account's type. It asks again after a refusal of that type.
+    """
 
     resource = Resource.WALLET
     start_share = 0.5  # the rest is for retries and other jobs
@@ -25,9 +28,14 @@ class WalletJob(Job[AccountSnapshot]):
         try:
             return read_wallet(client, self.account, self._account_type)
         except BybitError as error:
-            if error.reason is FailureReason.ACCOUNT_MODE:  # the account may have been upgraded: ask again next time
-                self._account_type = self.account.account_type
-            raise
+            if error.reason is not FailureReason.ACCOUNT_MODE or self.account.account_type is not AccountType.AUTO:
+                raise
+            refused, self._account_type = self._account_type, AccountType.AUTO
+            found = find_account_type(client, self.account)
+            if found is refused:
+                raise
+            self._account_type = found  # the account has been upgraded
+        return read_wallet(client, self.account, found)
 
     @property
     def account_type(self) -> AccountType:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ...metrics.state import AccountState, Cached
 from ...model import (
@@ -136,7 +136,7 @@ def _of_subaccounts(subaccounts: Sequence[Subaccount]) -> Iterator[Badge]:
 
 def _unread(state: AccountState, resources: AccountResources) -> Iterator[str]:
     """Names what could not be read."""
-    named = {
+    named: dict[str, Cached[Any]] = {
         "Withdrawals": state.withdrawals,
         "Subaccounts": resources.subaccounts,
         "Subaccounts' equity": resources.subaccount_equity,
@@ -144,7 +144,7 @@ def _unread(state: AccountState, resources: AccountResources) -> Iterator[str]:
         "Held-back funds": resources.risk_frozen,
         "Key": resources.key,
     }
-    return (name for name, cached in named.items() if cached is not None and cached.up is False)
+    return (name for name, cached in named.items() if cached.up is False)
 
 
 def explanation(state: AccountState) -> str:

@@ -138,7 +138,7 @@ def view_account(state: AccountState, store: Store, wall: float) -> AccountView:
         resources,
         badges(state, resources, wall),
         holdings,
-        usd_total(holdings or (), prices_known=bool(state.prices and state.prices.value)),
+        usd_total(holdings or (), prices_known=state.prices.value is not None),
         _products(resources.products.value) if resources.products.value else (),
         _subaccounts(resources.subaccount_equity.value or ()),
     )

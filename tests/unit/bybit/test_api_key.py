@@ -22,7 +22,7 @@ EXPIRY = 1797924025.0
     ("result", "key"),
     [
         (key_info(), ApiKey(True, False, EXPIRY)),
-        (key_info(readOnly=0), ApiKey(False, False, EXPIRY)),
+        (key_info(readOnly=0, permissions={}), ApiKey(False, False, EXPIRY)),
         (key_info(ips=["192.0.2.1", "192.0.2.2"], expiredAt=""), ApiKey(True, True, None)),
         (key_info(expiredAt="1970-01-01T00:00:00Z"), ApiKey(True, False, None)),
         (key_info(ips=[]), ApiKey(True, False, EXPIRY)),
@@ -45,18 +45,19 @@ def test_key_as_answered_is_read(result: dict[str, Any], key: ApiKey) -> None:
         (0, {"Wallet": None}, False),
         (0, {"Exchange": ["Withdraw"]}, False),
         (0, {}, False),
-        (0, None, False),
+        (0, None, None),
+        (1, None, False),
     ],
 )
 def test_key_can_withdraw_only_with_the_permission_and_not_read_only(
-    read_only: int, permissions: object, can_withdraw: bool
+    read_only: int, permissions: object, can_withdraw: bool | None
 ) -> None:
     result = key_info(readOnly=read_only, permissions=permissions)
     assert read_api_key(Exchange(result).client, MAIN).result.can_withdraw is can_withdraw
 
 
-def test_key_without_permissions_in_the_answer_cannot_withdraw() -> None:
-    assert not read_api_key(Exchange(key_info(readOnly=0)).client, MAIN).result.can_withdraw
+def test_key_without_permissions_in_the_answer_may_or_may_not_withdraw() -> None:
+    assert read_api_key(Exchange(key_info(readOnly=0)).client, MAIN).result.can_withdraw is None
 
 
 @pytest.mark.parametrize(

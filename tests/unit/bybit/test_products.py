@@ -124,7 +124,6 @@ def test_snapshot_of_a_product_of_which_nothing_is_shown_does_not_count() -> Non
 @pytest.mark.parametrize(
     "result",
     [
-        {},
         {"list": None},
         {"list": []},
         {"list": [{"accountType": "Earn"}]},
@@ -132,8 +131,13 @@ def test_snapshot_of_a_product_of_which_nothing_is_shown_does_not_count() -> Non
         {"list": [{"accountType": "Earn", "categories": [{"category": "Easy Earn", "coinDetail": None}, {}]}]},
     ],
 )
-def test_lists_that_are_null_or_missing_are_empty(result: dict[str, Any]) -> None:
+def test_lists_that_are_null_or_missing_in_a_product_are_empty(result: dict[str, Any]) -> None:
     assert read_products(Exchange(result).client, MAIN).result == Products((), {}, None)
+
+
+def test_answer_without_a_list_is_malformed() -> None:
+    error = refusal(read_products, Exchange({}))
+    assert (error.reason, str(error)) == (FailureReason.MALFORMED, "result.list: missing")
 
 
 def test_category_without_a_name_is_empty() -> None:

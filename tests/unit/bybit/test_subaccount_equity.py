@@ -67,8 +67,13 @@ def test_wallet_of_an_unknown_kind_keeps_the_name_of_the_exchange() -> None:
 
 
 @pytest.mark.parametrize("members", [None, [], [member(1, items=None)], [{"uid": 1}]])
-def test_lists_that_are_null_or_missing_are_empty(members: Any) -> None:
+def test_lists_that_are_null_or_missing_in_a_member_are_empty(members: Any) -> None:
     assert read_subaccount_equity(Exchange({"list": members}).client, MAIN).result == []
+
+
+def test_answer_without_a_list_is_malformed() -> None:
+    error = refusal(read_subaccount_equity, Exchange({}))
+    assert (error.reason, str(error)) == (FailureReason.MALFORMED, "result.list: missing")
 
 
 @pytest.mark.parametrize(

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from bybit_exporter.metrics.state import AccountState, Cached
+from bybit_exporter.metrics.state import UNAVAILABLE, AccountState, Cached
 from bybit_exporter.model import (
     AccountSnapshot,
     AccountStatus,
     AccountType,
+    Failure,
     FailureReason,
     JobResult,
     MarketPrices,
@@ -21,6 +22,14 @@ from tests.builders import make_account, make_balance, make_failure, make_result
 
 ACCOUNT = make_account()
 SNAPSHOT = make_snapshot(make_balance("ETH", "1", "2", "3"))
+OF_ANY_REQUEST = (
+    FailureReason.NETWORK,
+    FailureReason.TIMEOUT,
+    FailureReason.SERVER,
+    FailureReason.RATE_LIMIT,
+    FailureReason.IP_RATE_LIMIT,
+    FailureReason.CLOCK,
+)
 LIMITS = {"/v5": RateLimit(60, 59)}
 
 
@@ -124,12 +133,30 @@ def test_cached_value_survives_a_failure_until_it_expires() -> None:
     assert failed.as_of(40.0) == Cached(None, up=False)
 
 
-def test_cached_is_none_if_the_exchange_does_not_offer_it() -> None:
+def test_cached_is_unavailable_if_the_exchange_does_not_offer_it() -> None:
     unavailable: JobResult[int] = make_result(ACCOUNT, make_failure(is_unavailable=True), 20.0, Resource.PRODUCTS)
-    assert Cached[int]().with_result(unavailable) is None
+    assert Cached[int]().with_result(unavailable) is UNAVAILABLE
     failed_before = Cached[int]().with_result(make_result(ACCOUNT, make_failure(), 10.0, Resource.PRODUCTS))
     assert failed_before == Cached(None, up=False)
-    assert failed_before.with_result(unavailable) is None
+    assert failed_before.with_result(unavailable) is UNAVAILABLE
+
+
+@pytest.mark.parametrize(
+    ("failure", "is_available"),
+    [
+        *((make_failure(reason), False) for reason in OF_ANY_REQUEST),
+        (make_failure(FailureReason.AUTH, refuses_key=True), False),
+        (make_failure(FailureReason.AUTH), True),
+        (make_failure(FailureReason.MALFORMED), True),
+        (make_failure(FailureReason.INTERNAL), True),
+    ],
+)
+def test_cached_stays_unavailable_after_a_failure_that_may_happen_to_any_request(
+    failure: Failure, is_available: bool
+) -> None:
+    after_failure = UNAVAILABLE.with_result(make_result(ACCOUNT, failure, 10.0, Resource.PRODUCTS))
+    assert after_failure == (Cached(up=False) if is_available else UNAVAILABLE)
+    assert after_failure.with_result(make_result(ACCOUNT, 5, 20.0, Resource.PRODUCTS)) == Cached(5, 50.0, up=True)
 
 
 def test_limits_of_a_slow_answer_do_not_make_newer_ones_expire() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Sequence
 from decimal import Decimal
 from typing import Any
@@ -19,6 +20,7 @@ from bybit_exporter.metrics.store import Store
 from bybit_exporter.model import (
     Account,
     AccountType,
+    ApiKey,
     Balance,
     Failure,
     FailureReason,
@@ -279,6 +281,18 @@ def test_usd_value_of_spot_and_fund_is_total_times_price(store: Store, prices_fi
     assert series(store, "bybit_asset_usd_value", account="main") == 5250
 
 
+@pytest.mark.parametrize(
+    ("free", "frozen", "price"), [("1e308", "1e308", "1"), ("-1e308", "-1e308", "1"), ("1e200", "0", "1e200")]
+)
+def test_usd_value_that_is_larger_than_a_float_has_no_series(store: Store, free: str, frozen: str, price: str) -> None:
+    main = account()
+    store.replace_accounts([main])
+    store.apply(success(main, 0.0, make_balance("BIG", free, frozen), make_balance("ETH", "1")), 0.0)
+    store.apply(prices(0.0, BIG=price, ETH="2000"), 0.0)
+    assert series(store, "bybit_asset_usd_value", coin="BIG") is None
+    assert series(store, "bybit_asset_usd_value", coin="ETH") == 2000
+
+
 def test_usd_value_of_unified_is_what_the_exchange_states(store: Store) -> None:
     main = make_account(account_type=AccountType.UNIFIED)
     store.replace_accounts([main])
@@ -301,6 +315,46 @@ def test_usd_value_is_removed_when_prices_expire(store: Store, clock: FakeClock)
     assert series(store, "bybit_asset_free") == 11.53485
 
 
+def test_prices_are_published_with_the_values_of_all_accounts_at_once(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A scrape during the valuation sees one price, and a poll that ends then neither waits nor is lost."""
+    accounts = [account(name) for name in ("a", "b", "c")]
+    store.replace_accounts(accounts)
+    for each in accounts:
+        store.apply(success(each, 0.0, make_balance("ETH", "1")), 0.0)
+    store.apply(prices(0.0, ETH="2000"), 0.0)
+    seen: list[set[float]] = []
+    poll = threading.Thread(target=lambda: store.apply(success(accounts[0], 1.0, make_balance("ETH", "1")), 0.0))
+
+    def render(families: Sequence[Family[Any]], state: AccountState) -> tuple[bytes, ...]:
+        if threading.current_thread() is not poll:
+            shown = samples(store).items()
+            seen.append({v for (name, _), v in shown if name in ("bybit_asset_usd_value", "bybit_coin_price_usd")})
+            if state.account.name == "b" and poll.ident is None:
+                poll.start()
+                poll.join(5.0)
+                assert not poll.is_alive(), "the poll waits for the valuation"
+        return render_account(families, state)
+
+    monkeypatch.setattr(rendered_module, "render_account", render)
+    store.apply(prices(1.0, ETH="3000"), 0.0)
+    assert seen
+    assert all(each == {2000.0} for each in seen)
+    assert {v for (name, _), v in samples(store).items() if name == "bybit_asset_usd_value"} == {3000.0}
+    assert series(store, "bybit_polls_total", account="a") == 2
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_result_of_the_exchange_before_a_reload_is_dropped(store: Store, keep: bool) -> None:
+    main, exchange = account(), store.exchange
+    store.replace_accounts([main], keep=keep)
+    assert store.apply(prices(0.0, ETH="2000"), 0.0, exchange) is keep
+    assert store.apply(success(main, 0.0), 0.0, exchange) is keep
+    assert series(store, "bybit_coin_price_usd") == (2000 if keep else None)
+    assert series(store, "bybit_polls_total") == keep
+
+
 def test_usd_value_ends_when_prices_are_switched_off(store: Store) -> None:
     store.replace_accounts([account()])
     main = store.accounts()[0].account
@@ -318,7 +372,21 @@ def test_resource_that_is_not_available_has_no_series(store: Store) -> None:
     store.apply(make_result(main, make_failure(is_unavailable=True), 0.0, Resource.PRODUCTS), 0.0)
     assert series(store, "bybit_products_up") is None
     store.apply(make_result(main, make_failure(), 0.0, Resource.PRODUCTS), 0.0)
+    assert series(store, "bybit_products_up") is None, "a network failure says nothing about it"
+    store.apply(make_result(main, make_failure(FailureReason.MALFORMED), 0.0, Resource.PRODUCTS), 0.0)
     assert series(store, "bybit_products_up") == 0
+
+
+@pytest.mark.parametrize(("can_withdraw", "shown"), [(True, 1), (False, 0), (None, None)])
+def test_key_that_may_or_may_not_withdraw_has_no_series(
+    store: Store, can_withdraw: bool | None, shown: float | None
+) -> None:
+    main = account()
+    store.replace_accounts([main])
+    key = ApiKey(False, False, None, can_withdraw)
+    store.apply(make_result(main, key, 0.0, Resource.API_KEY), 0.0)
+    assert series(store, "bybit_api_key_withdraw") == shown
+    assert series(store, "bybit_api_key_read_only") == 0
 
 
 def test_balances_of_subaccounts_that_are_no_longer_listed_are_forgotten(store: Store) -> None:
@@ -431,6 +499,10 @@ def test_value_of_a_funding_account_waits_for_its_withdrawals(store: Store, outc
     expected = 10_000.0 if is_known else 4_000.0 if is_unavailable else None
     assert series(store, "bybit_asset_usd_value", account="fund") == expected
     assert series(store, "bybit_asset_free", account="fund") == 2
+    if is_unavailable:
+        store.apply(make_result(fund, make_failure(), 1.0, Resource.WITHDRAWALS), 0.0)
+        assert series(store, "bybit_asset_usd_value", account="fund") == expected
+        assert series(store, "bybit_withdrawals_up", account="fund") is None
 
 
 def test_value_of_a_funding_account_ends_when_its_withdrawals_expire(store: Store, clock: FakeClock) -> None:

@@ -203,7 +203,7 @@ def test_wallet_type_is_asked_for_until_it_is_found_and_again_after_a_refusal(
 ) -> None:
     asked: list[str] = []
     outcomes: list[Any] = [refusal(10016), AccountType.SPOT, make_snapshot(), make_snapshot(), refusal(10008)]
-    outcomes += [AccountType.UNIFIED, make_snapshot()]
+    outcomes += [AccountType.UNIFIED, make_snapshot(), refusal(10008), AccountType.UNIFIED]
 
     def read(name: str) -> Any:
         asked.append(name)
@@ -216,9 +216,14 @@ def test_wallet_type_is_asked_for_until_it_is_found_and_again_after_a_refusal(
     monkeypatch.setattr(wallet, "read_wallet", lambda client, account, kind: answer(read(kind)))
     job = WalletJob(make_account(account_type=AccountType.AUTO))
     results = [job.run(CLIENT) for _ in range(5)]
-    assert asked == ["type", "type", "SPOT", "SPOT", "SPOT", "type", "UNIFIED"]
-    types = [result.account_type for result in results if result]
-    assert types == ["auto", "SPOT", "SPOT", "auto", "UNIFIED"]
+    assert asked == ["type", "type", "SPOT", "SPOT", "SPOT", "type", "UNIFIED", "UNIFIED", "type"]
+    assert [(result.account_type, result.failure is None) for result in results if result] == [
+        ("auto", False),
+        ("SPOT", True),
+        ("SPOT", True),
+        ("UNIFIED", True),  # upgraded: at once
+        ("auto", False),  # still of the type that is refused: not in a loop
+    ]
 
 
 # Subaccounts
@@ -231,11 +236,12 @@ class BalancesRuns:
         self.clock = now
         self.asked: list[str] = []
         self.remaining = 4
+        self.lasts = 0.0
         self.fails: dict[str, BybitError] = {}
         self.members = members
         monkeypatch.setattr(subaccounts, "read_subaccounts", lambda *_: answer(self.listed, now.now))
         monkeypatch.setattr(subaccount_balances, "read_subaccount_balances", self._read)
-        self.subaccounts = SubaccountsJob(MASTER, 1e6)
+        self.subaccounts = SubaccountsJob(MASTER, MIN_INTERVAL_SECONDS)
         self.job = SubaccountBalancesJob(self.subaccounts)
         self.set_members(*members)
 
@@ -251,7 +257,8 @@ class BalancesRuns:
         self.asked.append(uid)
         if uid in self.fails:
             raise self.fails[uid]
-        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, self.clock.now, self.clock.now)
+        asked_at, self.clock.now = self.clock.now, self.clock.now + self.lasts
+        return Answer((), {COINS_BALANCE: RateLimit(5, self.remaining)}, asked_at, self.clock.now)
 
     def run(self) -> float:
         """Runs the job once. Returns the delay until its next run."""
@@ -292,6 +299,33 @@ def test_balance_of_a_new_subaccount_is_next(make_balances: MakeBalances) -> Non
     changing.set_members("b", "c")
     changing.run()
     assert changing.asked == ["a", "b", "c"]
+
+
+def test_balances_are_read_to_the_end_though_the_list_has_expired(make_balances: MakeBalances) -> None:
+    """``--once`` reads the list only once, and a round may take longer than the list is valid."""
+    of_three = make_balances("a", "b", "c")
+    while of_three.job.has_unread:
+        of_three.run()
+        of_three.clock.now += 1000.0
+    assert of_three.asked == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("lasts", "remaining", "round_seconds"),
+    [(0.1, 4, 80.0), (1.25, 4, 250.0), (0.25, 1, 250.0), (1.0, 1, 400.0), (1e4, 4, 12_000.0)],
+)
+def test_balances_are_shown_for_three_rounds_as_long_as_the_last_one(
+    make_balances: MakeBalances, lasts: float, remaining: int, round_seconds: float
+) -> None:
+    """A round takes longer if requests are slow, or if others use up the limit; a suspended machine does not count."""
+    many = make_balances(*(str(number) for number in range(200)))
+    many.lasts, many.remaining = lasts, remaining
+    for _ in range(200):
+        many.run()
+    many.clock.now += 2 * MIN_INTERVAL_SECONDS
+    result = many.job.run(CLIENT)
+    assert result
+    assert result.stale_after_seconds == pytest.approx(3 * round_seconds, rel=0.01)
 
 
 def test_balances_without_subaccounts_wait_a_second(make_balances: MakeBalances) -> None:

@@ -26,7 +26,9 @@ from bybit_exporter.model import (
     Balance,
     FailureReason,
     JobResult,
+    MarketPrices,
     RateLimit,
+    Resource,
 )
 from bybit_exporter.polling import worker_pool
 from bybit_exporter.polling.jobs import wallet
@@ -210,12 +212,12 @@ def test_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatch:
     overtaken: list[str] = []
     original = Store.apply
 
-    def apply(store: Store, result: JobResult[Any], next_run_timestamp: float) -> None:
+    def apply(store: Store, result: JobResult[Any], *more: Any) -> bool:
         if result.account and result.account.name == "main":
             storing.set()
             pause.wait(0.1)
             storing.clear()
-        original(store, result, next_run_timestamp)
+        return original(store, result, *more)
 
     def read(asked: Account) -> AccountSnapshot:
         if asked.name == "main" and storing.is_set():
@@ -309,6 +311,20 @@ def test_block_that_another_job_meets_delays_that_job_until_it_ends(bench: Bench
     assert len(asked) == 1
     bench.poller.release()
     eventually(lambda: len(asked) == 2)
+
+
+def test_prices_of_the_exchange_before_a_reload_are_dropped(bench: Bench, events: list[Any]) -> None:
+    bench.poller.stop(5.0)
+
+    class Reading(PricesJob):
+        def read(self, client: Client) -> Answer[Any]:
+            bench.store.replace_accounts(bench.accounts, keep=False)  # the first step of a reload
+            return answer(0.0, 0.0).with_result(MarketPrices({"BTC": ONE}, frozenset({"BTC"})))
+
+    prices = Reading(None, 60.0)
+    bench.poller.replace(bench.client, [prices])
+    bench.poller._run(prices)
+    assert bench.store.cached(Resource.PRICES).up is None
 
 
 def test_run_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -> None:

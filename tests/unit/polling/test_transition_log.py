@@ -278,10 +278,15 @@ def test_failure_of_some_subaccounts_is_logged_once_until_none_fails(log: Log, e
 
 
 def test_resource_that_is_not_available_is_one_warning(log: Log, events: Events) -> None:
-    for _ in range(3):
-        log.failed(MAIN, refusal(10005), job=WithdrawalsJob(MAIN, 60.0))
+    """Also if other failures come in between that say nothing about it."""
+    job = WithdrawalsJob(MAIN, 60.0)
+    for error in (refusal(10005), REFUSED, refusal(10005), refusal(10016), refusal(10005)):
+        log.failed(MAIN, error, job=job)
     assert logged_events(events) == ["the withdrawals are not available here"]
     assert events[0]["log_level"] == "warning"
+    log.succeeded(MAIN, {}, resource=Resource.WITHDRAWALS)
+    log.failed(MAIN, REFUSED, job=job)
+    assert logged_events(events)[1:] == ["the withdrawals can be read again", "the withdrawals cannot be read"]
 
 
 def test_subaccount_that_is_restricted_is_logged_until_it_is_normal(log: Log, events: Events) -> None:

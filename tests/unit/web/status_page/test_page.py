@@ -353,7 +353,7 @@ def test_resource_not_read_has_a_badge(site: Site) -> None:
     assert any("The prices cannot be read" in text for text in page(site).texts("p"))
     for resource in Resource:
         if resource not in (Resource.WALLET, Resource.PRICES, Resource.SUBACCOUNT_BALANCES):
-            site.apply("main", make_failure(), resource)
+            site.apply("main", make_failure(FailureReason.MALFORMED), resource)
     unread = [
         "Withdrawals not read",
         "Subaccounts not read",
