@@ -57,5 +57,5 @@ def _expiry(text: str | None) -> float | None:
     try:
         timestamp = datetime.fromisoformat(text).timestamp()
     except (ValueError, OverflowError):
-        raise BybitError(MALFORMED, "result.expiredAt: not a date", received_text=text) from None
+        raise BybitError(MALFORMED, "result.expiredAt: not a date") from None
     return timestamp if timestamp > 0 else None

@@ -164,13 +164,7 @@ _MAX_TIME_BITS = 53
 
 def _envelope(response: Response) -> _Envelope:
     if response.status != 200:
-        raise BybitError(
-            rule_for_http_status(response.status, response.body),
-            f"HTTP {response.status}",
-            received_text=_beginning(response.body),
-            code=f"HTTP {response.status}",
-            retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
-        )
+        raise _http_error(response)
     envelope = _decode(response.body, _Envelope, "")
     if envelope.ret_code != 0:
         raise BybitError(
@@ -178,9 +172,26 @@ def _envelope(response: Response) -> _Envelope:
             f"retCode {envelope.ret_code}",
             received_text=envelope.ret_msg or "",
             code=f"retCode {envelope.ret_code}",
-            reset_at_ms=_integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp")),
+            reset_at_ms=_reset_at_ms(response),
         )
     return envelope
+
+
+def _http_error(response: Response) -> BybitError:
+    code, text = f"HTTP {response.status}", _error_page(response.body)
+    try:
+        envelope = _decode(response.body, _Envelope, "")
+        code, text = f"{code}, retCode {envelope.ret_code}", envelope.ret_msg
+    except BybitError:
+        pass  # the page of a proxy
+    return BybitError(
+        rule_for_http_status(response.status, response.body),
+        code,
+        received_text=text,
+        code=code,
+        reset_at_ms=_reset_at_ms(response),
+        retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
+    )
 
 
 def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
@@ -194,9 +205,9 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
         if missing := _MISSING.fullmatch(fault):
             raise BybitError(MALFORMED, f"{root}{path}.{missing[1]}: missing".lstrip(".")) from None
         field = (root + path).lstrip(".") or "the answer"
-        raise BybitError(MALFORMED, f"{field}: {fault}", received_text=_value_at(raw, path)) from None
+        raise BybitError(MALFORMED, f"{field}: {fault}") from None  # never the value: it may be a balance
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BybitError(MALFORMED, f"not JSON ({error})", received_text=_beginning(raw)) from None
+        raise BybitError(MALFORMED, f"not JSON ({error})", received_text=_error_page(bytes(raw))) from None
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
@@ -218,25 +229,20 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
-def _beginning(raw: bytes | msgspec.Raw) -> str:
-    return bytes(raw)[: 4 * QUOTED_CHARACTERS].decode(errors="replace")
-
-
-def _value_at(raw: bytes | msgspec.Raw, path: str) -> str:
-    """The JSON text of the value at a path such as ``.spot.assets[1].free``."""
-    try:
-        value = msgspec.json.decode(raw)
-        for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-            value = value[key] if key else value[int(index)]
-        return msgspec.json.encode(value).decode()
-    except Exception:  # validation stops at the first fault, so the rest may not even be JSON
-        return _beginning(raw)
+def _error_page(body: bytes) -> str | None:
+    """The beginning of a body that is HTML or plain text. None for JSON and parts of it: they may contain balances."""
+    text = body[: 4 * QUOTED_CHARACTERS].decode(errors="replace").partition("{")[0]
+    return text if text and (text.lstrip().startswith("<") or '"' not in text) else None
 
 
 def _rate_limits(path: str, response: Response) -> dict[str, RateLimit]:
     limit = _integer(response.headers.get("X-Bapi-Limit"))
     remaining = _integer(response.headers.get("X-Bapi-Limit-Status"))
     return {} if limit is None or remaining is None else {path: RateLimit(limit, remaining)}
+
+
+def _reset_at_ms(response: Response) -> int | None:
+    return _integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp"))
 
 
 def _integer(text: str | None) -> int | None:

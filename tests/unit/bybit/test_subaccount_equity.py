@@ -76,15 +76,15 @@ def test_lists_that_are_null_or_missing_are_empty(members: Any) -> None:
     [
         (
             member(2, item("ACCOUNT_TYPE_FUND", "much")),
-            'result.list[1].items[0].origb: not a finite decimal number: "much"',
+            "result.list[1].items[0].origb: not a finite decimal number",
         ),
         (
             member(2, item("ACCOUNT_TYPE_FUND", "much", stat=1)),
-            'result.list[1].items[0].origb: not a finite decimal number: "much"',
+            "result.list[1].items[0].origb: not a finite decimal number",
         ),
         (
             member(2, item("ACCOUNT_TYPE_FUND", "1"), item("ACCOUNT_TYPE_FUND", "1")),
-            'result.list[1].items[1].type: listed twice: "ACCOUNT_TYPE_FUND"',
+            "result.list[1].items[1].type: listed twice",
         ),
     ],
 )

@@ -5,7 +5,6 @@ No sockets: `responses` replaces the exchange below the exporter's transport.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -142,7 +141,7 @@ def test_amount_of_a_coin_that_is_not_configured_is_checked_too(
 ) -> None:
     """After one malformed amount, the other amounts cannot be trusted either."""
     error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "XRP", "free": "NaN"}), "ETH", "BTC")
-    assert str(error) == 'result.spot.assets[1].free: not a finite decimal number: "NaN"'
+    assert str(error) == "result.spot.assets[1].free: not a finite decimal number"
 
 
 @pytest.mark.parametrize("message", ["OK", "success", "SUCCESS", "", None])
@@ -171,7 +170,6 @@ def test_field_that_is_not_a_string_is_malformed(
     error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "BTC", field: value}))
     assert error.reason is FailureReason.MALFORMED
     assert str(error).startswith(f"result.spot.assets[1].{field}: ")
-    assert str(error).endswith(f'"{json.dumps(value, separators=(",", ":"))}"')
 
 
 @pytest.mark.parametrize("field", ["coin", "free", "frozen", "withdraw"])
@@ -193,14 +191,13 @@ def test_amount_that_is_not_a_finite_decimal_number_is_malformed(
 ) -> None:
     error = refusal(client, exchange, envelope({**ETH, field: text}))
     assert error.reason is FailureReason.MALFORMED
-    assert str(error).startswith(f'result.spot.assets[0].{field}: not a finite decimal number: "')
-    assert len(str(error)) < 200
+    assert str(error) == f"result.spot.assets[0].{field}: not a finite decimal number"
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (envelope(ETH, ETH), 'result.spot.assets[1].coin: listed twice: "ETH"'),
+        (envelope(ETH, ETH), "result.spot.assets[1].coin: listed twice"),
         (envelope({**ETH, "coin": ""}), "result.spot.assets[0].coin: "),
         (envelope(ETH, result={}), "result.spot: missing"),
         (envelope(ETH, result=None), "result: "),
