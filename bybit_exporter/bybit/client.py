@@ -85,7 +85,8 @@ class Client:
         self._observe_request = observe_request
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Sends no further request: waits for the rate limiter end with `Closed`. Closes the idle connections."""
+        self.rate_limiter.close()
         self._transport.close()
 
     def get(self, path: str, params: Mapping[str, str], result: type[T], signer: Account | None = None) -> Answer[T]:

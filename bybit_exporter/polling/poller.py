@@ -9,6 +9,7 @@ import structlog
 
 from .. import clock, durations
 from ..bybit.client import Client
+from ..bybit.rate_limiter import Closed
 from ..metrics.store import Store
 from ..model import JobResult, Resource
 from .jobs import Job
@@ -52,7 +53,12 @@ class Poller:
 
     def _run(self, job: Job[Any]) -> None:
         client = self._client
-        result = job.run(client)
+        try:
+            result = job.run(client)
+        except Closed:  # a reload has replaced the client, and perhaps the job
+            if self._workers.has(job):
+                self._run(job)
+            return
         if result is None:
             self._workers.delay(job, clock.now() + job.idle_seconds(), releasable=False)
             return

@@ -49,6 +49,11 @@ class WorkerPool:
             self._schedule.replace(jobs, clock.now(), requests_per_second, keep=keep)
             self._changed.notify_all()
 
+    def has(self, job: Job[Any]) -> bool:
+        """See `Schedule.has`."""
+        with self._changed:
+            return self._schedule.has(job)
+
     def start(self) -> None:
         with self._changed:
             self._started = True
