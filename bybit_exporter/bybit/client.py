@@ -117,7 +117,7 @@ class Client:
             if envelope.time is not None and envelope.time.bit_length() <= _MAX_TIME_BITS:
                 received_timestamp = sent_timestamp + (response.received_at - asked_at)
                 self.clock.observe(envelope.time / 1000, sent_timestamp, received_timestamp, asked_at)
-            decoded = _decode(envelope.result, result, "result")
+            decoded = decode(envelope.result, result, "result")
         except BybitError as error:
             error.rate_limits = rate_limits
             if error.rule.retry is RetryPolicy.PAUSE_ALL:
@@ -166,7 +166,7 @@ _MAX_TIME_BITS = 53
 def _envelope(response: Response) -> _Envelope:
     if response.status != 200:
         raise _http_error(response)
-    envelope = _decode(response.body, _Envelope, "")
+    envelope = decode(response.body, _Envelope, "")
     if envelope.ret_code != 0:
         raise BybitError(
             rule_for_ret_code(envelope.ret_code, envelope.ret_msg or ""),
@@ -181,7 +181,7 @@ def _envelope(response: Response) -> _Envelope:
 def _http_error(response: Response) -> BybitError:
     code, text = f"HTTP {response.status}", _error_page(response.body)
     try:
-        envelope = _decode(response.body, _Envelope, "")
+        envelope = decode(response.body, _Envelope, "")
         code, text = f"{code}, retCode {envelope.ret_code}", envelope.ret_msg
     except BybitError:
         pass  # the page of a proxy
@@ -195,7 +195,8 @@ def _http_error(response: Response) -> BybitError:
     )
 
 
-def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
+def decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
+    """Decodes and validates JSON; ``root`` is its path in the answer. Raises BybitError, ``malformed``."""
     try:
         return _decoder(kind).decode(raw)
     except RecursionError:

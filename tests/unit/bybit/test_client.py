@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from bybit_exporter.bybit.client import Answer, Client
@@ -18,7 +19,7 @@ from bybit_exporter.bybit.errors import NETWORK, PAUSE_ALL_SECONDS, TIMEOUT, Byb
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
-from bybit_exporter.bybit.wallets.spot import SpotResult
+from bybit_exporter.bybit.wallets.spot import SpotAsset
 from bybit_exporter.model import RateLimit
 from tests.builders import make_account
 from tests.exporter_process import ROOT
@@ -28,6 +29,16 @@ from tests.support import FakeClock, bybit_headers
 PATH = "/v5/asset/transfer/query-asset-info"
 ACCOUNT = make_account()
 RESULT = {"spot": {"status": "ACCOUNT_STATUS_NORMAL", "assets": []}}
+
+
+class Spot(msgspec.Struct):
+    status: str
+    assets: list[SpotAsset]
+
+
+class SpotResult(msgspec.Struct):
+    spot: Spot
+
 
 Reply = Response | BybitError
 

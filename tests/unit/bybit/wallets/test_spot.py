@@ -144,6 +144,24 @@ def test_amount_of_a_coin_that_is_not_configured_is_checked_too(
     assert str(error) == "result.spot.assets[1].free: not a finite decimal number"
 
 
+@pytest.mark.parametrize("assets", [None, {}, [None], [ETH, ETH], [{**ETH, "free": "NaN"}], [{**ETH, "free": 1}]])
+def test_ban_is_seen_even_if_the_coins_are_malformed(
+    client: Client, exchange: responses.RequestsMock, assets: Any
+) -> None:
+    body = envelope(status="ACCOUNT_STATUS_UNSPECIFIED")
+    body["result"]["spot"]["assets"] = assets
+    error = refusal(client, exchange, body)
+    assert (error.reason, error.needs_operator) == (FailureReason.BANNED, True)
+    assert str(error).startswith("ACCOUNT_STATUS_UNSPECIFIED (result.spot.assets")
+
+
+def test_ban_is_seen_without_coins(client: Client, exchange: responses.RequestsMock) -> None:
+    body = envelope(result={"spot": {"status": "ACCOUNT_STATUS_UNSPECIFIED"}})
+    error = refusal(client, exchange, body)
+    assert str(error) == "ACCOUNT_STATUS_UNSPECIFIED (result.spot.assets: missing)"
+    assert error.reason is FailureReason.BANNED
+
+
 @pytest.mark.parametrize("message", ["OK", "success", "SUCCESS", "", None])
 def test_ret_msg_of_a_success_is_ignored(client: Client, exchange: responses.RequestsMock, message: str | None) -> None:
     assert read(client, exchange, envelope(ETH, retMsg=message)).result.balances
