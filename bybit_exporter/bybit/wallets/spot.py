@@ -51,6 +51,8 @@ def read_spot(client: Client, account: Account) -> Answer[AccountSnapshot]:
     if account.coins is not None and len(account.coins) == 1:
         params["coin"] = account.coins[0]
     answer = client.get(SPOT_ASSETS_PATH, params, SpotResult, account)
+    spot = answer.result.spot
+    spot.status = spot.status.replace(account.api_key.reveal(), "***")  # an undocumented status is logged
     return answer.with_result(spot_snapshot(answer.result, account.coins))
 
 

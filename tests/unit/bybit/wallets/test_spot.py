@@ -119,6 +119,10 @@ def test_status_is_translated_and_kept_as_stated(
     assert (snapshot.status, snapshot.raw_status) == (status, word)
 
 
+def test_key_in_an_undocumented_status_is_redacted(client: Client, exchange: responses.RequestsMock) -> None:
+    assert read(client, exchange, envelope(ETH, status=f"FROZEN[{KEY}]")).result.raw_status == "FROZEN[***]"
+
+
 def test_configured_coins_keep_their_order_and_are_0_if_not_listed(
     client: Client, exchange: responses.RequestsMock
 ) -> None:
