@@ -210,3 +210,8 @@ class ExporterState(Struct, frozen=True):
     clock_offset_seconds: float | None = None
     shard: int = 0
     total_shards: int = 1
+    clock_offset_expires_at: float = float("inf")
+
+    def as_of(self, now: float) -> ExporterState:
+        """The state without an expired clock offset."""
+        return replace(self, clock_offset_seconds=None) if now >= self.clock_offset_expires_at else self

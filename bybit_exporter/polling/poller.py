@@ -28,10 +28,16 @@ class Poller:
         self._workers = WorkerPool(self._run)
         self._client: Client
         """Set by `replace`, before any job runs."""
+        self._clock_stale_after_seconds = 0.0
 
     def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
-        """Replaces the client and all jobs. An unchanged job keeps its times, unless ``keep`` is false."""
+        """Replaces the client and all jobs. An unchanged job keeps its times, unless ``keep`` is false.
+
+        The clock offset expires when no answer has come for the longest ``stale_after``: no account has figures then.
+        """
         self._client = client
+        accounts = [job.account for job in jobs if job.resource is Resource.WALLET]
+        self._clock_stale_after_seconds = max((each.stale_after_seconds for each in accounts), default=0.0)
         self._workers.replace(jobs, client.rate_limiter.requests_per_second, keep=keep)
 
     def start(self) -> None:
@@ -67,7 +73,8 @@ class Poller:
             return
         next_run_timestamp = clock.timestamp_of(next_run_at)
         self._store.apply(result, next_run_timestamp)
-        self._store.set_clock_offset(client.clock.offset_seconds)
+        offset_expires_at = client.clock.offset_at + self._clock_stale_after_seconds
+        self._store.set_clock_offset(client.clock.offset_seconds, offset_expires_at)
         self._transition_log.record(result, next_run_timestamp)
 
     def _reschedule(self, client: Client, job: Job[Any], result: JobResult[Any]) -> float | None:
