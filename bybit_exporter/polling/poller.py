@@ -79,19 +79,19 @@ class Poller:
 
     def _reschedule(self, client: Client, job: Job[Any], result: JobResult[Any]) -> float | None:
         """Delays the job as its result requires. Returns when it runs next; None if a reload has removed it."""
+        not_before = result.ended_at + result.delay_seconds
+        next_run_at = self._workers.delay(job, not_before, releasable=result.failure is not None)
+        if next_run_at is None or not result.pauses_all:
+            return next_run_at
+        blocked_until = client.rate_limiter.blocked_until  # 0 if a reload has ended the block meanwhile
         # Only a poll delays all jobs. After any other job, the next poll has to meet the block, so that its failure is
         # counted: alerts look at that count.
-        is_poll, blocked_until = result.resource is Resource.WALLET, client.rate_limiter.blocked_until
-        not_before = result.ended_at + result.delay_seconds
-        if result.pauses_all and not is_poll:
-            not_before = max(not_before, blocked_until)
-        next_run_at = self._workers.delay(job, not_before, releasable=result.failure is not None)
-        if next_run_at is None or not (result.pauses_all and is_poll):
-            return next_run_at
-        return self._pause_all(blocked_until, result).get(job.key, next_run_at)
+        if result.resource is Resource.WALLET:
+            self._pause_all(blocked_until, result)
+        return self._workers.delay(job, blocked_until, releasable=True)
 
-    def _pause_all(self, until: float, result: JobResult[Any]) -> dict[tuple[Resource, str], float]:
-        """Delays all jobs to this moment or later. Returns when each delayed job runs next, by its key."""
+    def _pause_all(self, until: float, result: JobResult[Any]) -> None:
+        """Delays all jobs to this moment or later."""
         delayed = self._workers.delay_all(until) if until > result.ended_at else []
         for job, due in delayed:
             if job.resource is Resource.WALLET:
@@ -102,4 +102,3 @@ class Poller:
                 pause=durations.show(round(until - result.ended_at)),
                 accounts=sum(job.resource is Resource.WALLET for job, _ in delayed),
             )
-        return {job.key: due for job, due in delayed}

@@ -69,6 +69,7 @@ class Schedule:
             if entry.anchor > now:
                 new.append(entry)
             self._entries[job.key] = entry
+        # Jobs with the same share of the rate take turns, and each group starts on its own. The polls are one.
         for share in {entry.job.start_share for entry in new}:
             alike = [entry for entry in new if entry.job.start_share == share]
             spacing = 1 / (share * requests_per_second)
