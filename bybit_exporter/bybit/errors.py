@@ -211,9 +211,10 @@ _BY_HTTP_STATUS = {status: rule for rule in ERROR_RULES for status in rule.http_
 class BybitError(Exception):
     """A failed request: the rule that applies, and what was received.
 
-    The message (``str``) is the detail, then the beginning of `received_text`, quoted. `code` names the exchange's
-    refusal, such as ``retCode 10003``; ``""`` if there was none. `rate_limits`, `reset_at_ms` (Unix time by the
-    exchange's clock) and `retry_after_seconds` are as the exchange sent them.
+    The message (``str``) is the detail, then the beginning of `received_text`, quoted: a refusal or an error page,
+    never a part of an accepted answer, which contains balances. `code` names the exchange's refusal, such as
+    ``retCode 10003``; ``""`` if there was none. `rate_limits`, `reset_at_ms` (Unix time by the exchange's clock) and
+    `retry_after_seconds` are as the exchange sent them.
     """
 
     def __init__(
