@@ -87,10 +87,12 @@ class Service:
     def _swap(self, config: Config) -> None:
         old_client, same_exchange = self._client, config.api.base_url == self._config.api.base_url
         client = old_client if config.api == self._config.api else self._connect(config.api)
+        if client is not old_client:
+            client.rate_limiter.acquire()  # the old client may just have sent a request
         self._apply(config, client, keep=same_exchange)
-        self._poller.release()
         if client is not old_client:
             old_client.close()
+        self._poller.release()
 
     def _apply(self, config: Config, client: Client, *, keep: bool) -> None:
         """``keep``: what is known of unchanged accounts stays, and so do the times of their jobs."""

@@ -37,7 +37,7 @@ def amount(text: str, field: str) -> Decimal:
         return Decimal(text) or ZERO
     rounded = float(text) if _DECIMAL.fullmatch(text) else math.nan
     if not math.isfinite(rounded):
-        raise BybitError(MALFORMED, f"{field}: not a finite decimal number", received_text=text)
+        raise BybitError(MALFORMED, f"{field}: not a finite decimal number")
     return Decimal(text) if rounded else ZERO  # no negative zero, no unbounded exponent
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -54,11 +54,15 @@ def _may_withdraw(permissions: Permissions | None) -> bool | None:
 
 
 def _expiry(text: str | None) -> float | None:
-    """Unix time. None for an empty date and for 1970-01-01, which the exchange writes for keys that do not expire."""
+    """Unix time. None for an empty date and for 1970-01-01, which the exchange writes for keys that do not expire.
+
+    A date without a zone is in UTC.
+    """
     if not text:
         return None
     try:
-        timestamp = datetime.fromisoformat(text).timestamp()
+        date = datetime.fromisoformat(text)
+        timestamp = (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp()
     except (ValueError, OverflowError):
-        raise BybitError(MALFORMED, "result.expiredAt: not a date", received_text=text) from None
+        raise BybitError(MALFORMED, "result.expiredAt: not a date") from None
     return timestamp if timestamp > 0 else None

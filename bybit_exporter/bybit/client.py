@@ -85,7 +85,8 @@ class Client:
         self._observe_request = observe_request
 
     def close(self) -> None:
-        """Closes the idle connections."""
+        """Sends no further request: waits for the rate limiter end with `Closed`. Closes the idle connections."""
+        self.rate_limiter.close()
         self._transport.close()
 
     def get(self, path: str, params: Mapping[str, str], result: type[T], signer: Account | None = None) -> Answer[T]:
@@ -116,7 +117,7 @@ class Client:
             if envelope.time is not None and envelope.time.bit_length() <= _MAX_TIME_BITS:
                 received_timestamp = sent_timestamp + (response.received_at - asked_at)
                 self.clock.observe(envelope.time / 1000, sent_timestamp, received_timestamp, asked_at)
-            decoded = _decode(envelope.result, result, "result")
+            decoded = decode(envelope.result, result, "result")
         except BybitError as error:
             error.rate_limits = rate_limits
             if error.rule.retry is RetryPolicy.PAUSE_ALL:
@@ -164,26 +165,38 @@ _MAX_TIME_BITS = 53
 
 def _envelope(response: Response) -> _Envelope:
     if response.status != 200:
-        raise BybitError(
-            rule_for_http_status(response.status, response.body),
-            f"HTTP {response.status}",
-            received_text=_beginning(response.body),
-            code=f"HTTP {response.status}",
-            retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
-        )
-    envelope = _decode(response.body, _Envelope, "")
+        raise _http_error(response)
+    envelope = decode(response.body, _Envelope, "")
     if envelope.ret_code != 0:
         raise BybitError(
             rule_for_ret_code(envelope.ret_code, envelope.ret_msg or ""),
             f"retCode {envelope.ret_code}",
             received_text=envelope.ret_msg or "",
             code=f"retCode {envelope.ret_code}",
-            reset_at_ms=_integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp")),
+            reset_at_ms=_reset_at_ms(response),
         )
     return envelope
 
 
-def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
+def _http_error(response: Response) -> BybitError:
+    code, text = f"HTTP {response.status}", _error_page(response.body)
+    try:
+        envelope = decode(response.body, _Envelope, "")
+        code, text = f"{code}, retCode {envelope.ret_code}", envelope.ret_msg
+    except BybitError:
+        pass  # the page of a proxy
+    return BybitError(
+        rule_for_http_status(response.status, response.body),
+        code,
+        received_text=text,
+        code=code,
+        reset_at_ms=_reset_at_ms(response),
+        retry_after_seconds=_retry_after(response.headers.get("Retry-After", "")),
+    )
+
+
+def decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
+    """Decodes and validates JSON; ``root`` is its path in the answer. Raises BybitError, ``malformed``."""
     try:
         return _decoder(kind).decode(raw)
     except RecursionError:
@@ -194,9 +207,9 @@ def _decode(raw: bytes | msgspec.Raw, kind: type[T], root: str) -> T:
         if missing := _MISSING.fullmatch(fault):
             raise BybitError(MALFORMED, f"{root}{path}.{missing[1]}: missing".lstrip(".")) from None
         field = (root + path).lstrip(".") or "the answer"
-        raise BybitError(MALFORMED, f"{field}: {fault}", received_text=_value_at(raw, path)) from None
+        raise BybitError(MALFORMED, f"{field}: {fault}") from None  # never the value: it may be a balance
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise BybitError(MALFORMED, f"not JSON ({error})", received_text=_beginning(raw)) from None
+        raise BybitError(MALFORMED, f"not JSON ({error})", received_text=_error_page(bytes(raw))) from None
 
 
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {}
@@ -218,25 +231,20 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 _MISSING = re.compile(r"Object missing required field `(\w+)`")
 
 
-def _beginning(raw: bytes | msgspec.Raw) -> str:
-    return bytes(raw)[: 4 * QUOTED_CHARACTERS].decode(errors="replace")
-
-
-def _value_at(raw: bytes | msgspec.Raw, path: str) -> str:
-    """The JSON text of the value at a path such as ``.spot.assets[1].free``."""
-    try:
-        value = msgspec.json.decode(raw)
-        for key, index in re.findall(r"\.(\w+)|\[(\d+)\]", path):
-            value = value[key] if key else value[int(index)]
-        return msgspec.json.encode(value).decode()
-    except Exception:  # validation stops at the first fault, so the rest may not even be JSON
-        return _beginning(raw)
+def _error_page(body: bytes) -> str | None:
+    """The beginning of a body that is HTML or plain text. None for JSON and parts of it: they may contain balances."""
+    text = body[: 4 * QUOTED_CHARACTERS].decode(errors="replace").partition("{")[0]
+    return text if text and (text.lstrip().startswith("<") or '"' not in text) else None
 
 
 def _rate_limits(path: str, response: Response) -> dict[str, RateLimit]:
     limit = _integer(response.headers.get("X-Bapi-Limit"))
     remaining = _integer(response.headers.get("X-Bapi-Limit-Status"))
     return {} if limit is None or remaining is None else {path: RateLimit(limit, remaining)}
+
+
+def _reset_at_ms(response: Response) -> int | None:
+    return _integer(response.headers.get("X-Bapi-Limit-Reset-Timestamp"))
 
 
 def _integer(text: str | None) -> int | None:

@@ -82,22 +82,19 @@ class _Connection(HTTPConnection):
     def connect(self) -> None:
         """Connects to the first address of the host that answers. All of them share the time that is left."""
         name = self.host
-        addresses = _resolve(name, self.port, self.source_address)
-        waits = len(addresses)
-        if self.proxy and self.proxy.scheme == "https":
-            addresses = [name]  # urllib3 tries its addresses itself, since it checks the certificate for this name
+        found = _resolve(name, self.port, self.source_address)
+        # urllib3 tries the addresses of such a proxy itself, since it checks the certificate for this name.
+        hosts = [name] if self.proxy and self.proxy.scheme == "https" else found
         try:
-            for address in addresses:
-                self.host = address
-                self.timeout = deadline.remaining() / waits  # a dead address leaves time for the others
-                waits -= 1
+            for index, self.host in enumerate(hosts):
+                self.timeout = deadline.remaining() / (len(found) - index)  # a dead address leaves time for the others
                 try:
                     return super().connect()
                 except (NewConnectionError, ConnectTimeoutError):
-                    if address is addresses[-1]:
+                    if index == len(hosts) - 1:
                         raise
         finally:
-            self.host = name
+            self.host = name  # the pool keeps the connection for this host
 
 
 class _TLSConnection(_Connection, HTTPSConnection):

@@ -211,9 +211,10 @@ _BY_HTTP_STATUS = {status: rule for rule in ERROR_RULES for status in rule.http_
 class BybitError(Exception):
     """A failed request: the rule that applies, and what was received.
 
-    The message (``str``) is the detail, then the beginning of `received_text`, quoted. `code` names the exchange's
-    refusal, such as ``retCode 10003``; ``""`` if there was none. `rate_limits`, `reset_at_ms` (Unix time by the
-    exchange's clock) and `retry_after_seconds` are as the exchange sent them.
+    The message (``str``) is the detail, then the beginning of `received_text`, quoted: a refusal or an error page,
+    never a part of an accepted answer, which contains balances. `code` names the exchange's refusal, such as
+    ``retCode 10003``; ``""`` if there was none. `rate_limits`, `reset_at_ms` (Unix time by the exchange's clock) and
+    `retry_after_seconds` are as the exchange sent them.
     """
 
     def __init__(
@@ -319,22 +320,20 @@ _ACCOUNT_TYPE = re.compile("account[ _]?type", re.IGNORECASE)
 
 
 def rule_for_http_status(status: int, body: bytes) -> ErrorRule:
-    """The rule for an HTTP status other than 200."""
+    """The rule for an HTTP status other than 200. A known retCode in the body counts more than the status."""
+    if status == 403 and b"too frequent" in body.lower():
+        return IP_RATE_LIMIT
+    stated = re.search(rb'"retCode"\s*:\s*(-?[0-9]{1,9})\b', body)
+    rule = rule_for_ret_code(int(stated[1]), body.decode(errors="replace")) if stated else API
+    if status >= 500:  # repeated once, whatever a server with a fault says about the key or the request
+        return rule if rule in (BANNED, RATE_LIMIT, IP_RATE_LIMIT, CLOCK) else SERVER
+    if rule is not API:
+        return rule
     if status == 403:
-        return IP_RATE_LIMIT if b"too frequent" in body.lower() else _rule_in(body, REGION)
-    if status == 429:
-        return _rule_in(body, IP_RATE_LIMIT)
-    if status >= 500:
-        return SERVER
+        return REGION
     if status >= 400:
         return _BY_HTTP_STATUS.get(status, REQUEST)
     return MALFORMED
-
-
-def _rule_in(body: bytes, default: ErrorRule) -> ErrorRule:
-    """The rule for the retCode in the body of a status with many causes."""
-    code = re.search(rb'"retCode"\s*:\s*(-?[0-9]{1,9})\b', body)
-    return _BY_RET_CODE.get(int(code[1]), default) if code else default
 
 
 def quote(text: str) -> str:

@@ -126,5 +126,5 @@ def _timestamp(entry: Product) -> float | None:
     """Unix time of the figures of a product. None if the exchange states none."""
     text = entry.snapshot_time or "0"
     if not (text.isascii() and text.isdigit() and len(text) <= _MAX_TIMESTAMP_DIGITS):
-        raise BybitError(MALFORMED, "snapshotTime: not a time in milliseconds", received_text=text)
+        raise BybitError(MALFORMED, "snapshotTime: not a time in milliseconds")
     return int(text) / 1000 or None

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 
 from .. import clock
 from .errors import IP_RATE_LIMIT, BybitError
+
+
+class Closed(Exception):
+    """A reload has replaced the rate limiter and its client."""
 
 
 class RateLimiter:
@@ -17,11 +20,13 @@ class RateLimiter:
         self,
         requests_per_second: float,
         now: Callable[[], float] = clock.now,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], object] | None = None,
     ) -> None:
         self.requests_per_second = requests_per_second
         self._now = now
-        self.sleep = sleep
+        self._closed = threading.Event()
+        self.sleep = sleep or self._closed.wait
+        """Waits this many seconds, or until the limiter is closed."""
         self._lock = threading.Lock()
         self._next_at = 0.0
         self.blocked_until = 0.0
@@ -32,16 +37,19 @@ class RateLimiter:
 
         Raises:
             BybitError: ``ip_rate_limit`` while requests are blocked.
+            Closed: the limiter is closed.
         """
-        self._raise_if_blocked()
+        self._raise_if_stopped()
         with self._lock:
             at = max(self._next_at, self._now())
             self._next_at = at + 1 / self.requests_per_second
         if (ahead := at - self._now()) > 0:
             self.sleep(ahead)
-        self._raise_if_blocked()
+        self._raise_if_stopped()
 
-    def _raise_if_blocked(self) -> None:
+    def _raise_if_stopped(self) -> None:
+        if self._closed.is_set():
+            raise Closed
         if (left := self.blocked_until - self._now()) > 0:
             raise BybitError(IP_RATE_LIMIT, f"no request is sent for another {left:.0f} s")
 
@@ -49,6 +57,10 @@ class RateLimiter:
         """Blocks all requests for this long. A shorter block does not end a longer one."""
         with self._lock:
             self.blocked_until = max(self.blocked_until, self._now() + seconds)
+
+    def close(self) -> None:
+        """Allows no further request, and ends all waits."""
+        self._closed.set()
 
     def unblock(self) -> None:
         """Ends the block."""

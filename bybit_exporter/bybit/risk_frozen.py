@@ -7,7 +7,7 @@ from decimal import Decimal
 import msgspec
 
 from ..model import Account
-from .amounts import NonEmptyText, amount
+from .amounts import amount
 from .client import Answer, Client
 
 WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
@@ -16,8 +16,7 @@ WITHDRAWABLE_AMOUNT_PATH = "/v5/asset/withdraw/withdrawable-amount"
 class WithdrawableAmountResult(msgspec.Struct, rename="camel"):
     """https://bybit-exchange.github.io/docs/v5/asset/balance/delay-amount"""
 
-    limit_amount_usd: NonEmptyText
-    """Required, since an empty amount is not known to mean 0."""
+    limit_amount_usd: str
 
 
 def read_risk_frozen(client: Client, account: Account) -> Answer[Decimal]:

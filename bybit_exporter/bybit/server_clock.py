@@ -24,6 +24,8 @@ class ServerClock:
         self._correction = 0.0
         self.offset_seconds: float | None = None
         """The exchange's clock minus ours, by the latest answer; None before the first."""
+        self.offset_at = -math.inf
+        """When that answer was asked for (staleness clock)."""
         self.asked_at = -math.inf
         """When the answer that the timestamps follow was asked for (staleness clock)."""
 
@@ -44,9 +46,15 @@ class ServerClock:
         """
         if asked_at < self.asked_at:
             return
-        self.offset_seconds = min(max(self._correction, server_time - received_timestamp), server_time - sent_timestamp)
-        if -MAX_AHEAD_SECONDS <= self.offset_seconds - self._correction <= self._recv_window:
-            self._correction, self.asked_at = self.offset_seconds, asked_at
+        lowest, highest = server_time - received_timestamp, server_time - sent_timestamp
+        offset = self._correction
+        if offset < lowest:
+            offset = lowest
+        elif offset > highest:
+            offset = highest
+        if -MAX_AHEAD_SECONDS <= offset - self._correction <= self._recv_window:
+            self._correction, self.asked_at = offset, asked_at
+        self.offset_seconds, self.offset_at = offset, asked_at
 
     def synchronise(
         self, server_time: float, sent_timestamp: float, received_timestamp: float, asked_at: float
@@ -54,5 +62,5 @@ class ServerClock:
         """Adopts the exchange's clock, after it has refused our timestamp. Arguments as those of `observe`."""
         if asked_at < self.asked_at:
             return
-        self.asked_at = asked_at
+        self.asked_at = self.offset_at = asked_at
         self._correction = self.offset_seconds = server_time - (sent_timestamp + received_timestamp) / 2

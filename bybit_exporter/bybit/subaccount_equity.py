@@ -64,6 +64,6 @@ def subaccount_equity(result: MembersAssetsResult) -> Sequence[SubaccountEquity]
                 continue
             equity = SubaccountEquity(str(member.uid), item.type.removeprefix("ACCOUNT_TYPE_"), usd)
             if (equity.uid, equity.wallet) in found:
-                raise BybitError(MALFORMED, f"{path}.type: listed twice", received_text=item.type)
+                raise BybitError(MALFORMED, f"{path}.type: listed twice")
             found[equity.uid, equity.wallet] = equity
     return list(found.values())

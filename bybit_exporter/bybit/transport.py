@@ -82,8 +82,8 @@ class Transport:
             return BybitError(TIMEOUT, f"no complete answer within {self._timeout_seconds:g} s")
         is_cut_off = isinstance(cause, http.client.RemoteDisconnected | http.client.IncompleteRead | IncompleteRead)
         is_malformed = isinstance(cause, http.client.HTTPException | DecodeError | zlib.error) and not is_cut_off
-        # Only these errors are quoted: others may contain the URL of a proxy, with its password.
-        text = str(cause) if isinstance(cause, OSError | http.client.HTTPException | zlib.error) else None
+        # Only these errors are quoted: others may contain the URL of a proxy, with its password, or parts of an answer.
+        text = str(cause) if isinstance(cause, OSError | zlib.error) else None
         return BybitError(MALFORMED if is_malformed else NETWORK, type(cause).__name__, received_text=text)
 
     def close(self) -> None:

@@ -139,7 +139,7 @@ class AccountState(Struct, frozen=True):
         state = self._with_type(result.account_type)
         if result.rate_limits:
             limits = {**state.rate_limits, **result.rate_limits}
-            state = replace(state, rate_limits=limits, rate_limits_at=max(state.rate_limits_at, result.observed_at))
+            state = replace(state, rate_limits=limits, rate_limits_at=max(state.rate_limits_at, result.ended_at))
         if result.resource is Resource.WALLET:
             return state._with_poll(result, next_run_timestamp)
         if result.resource is Resource.WITHDRAWALS:
@@ -163,13 +163,13 @@ class AccountState(Struct, frozen=True):
                 last_success_timestamp=result.ended_timestamp,
                 balances=outcome.balances,
                 margin=outcome.margin,
-                balances_at=result.observed_at,
+                balances_at=result.ended_at,
                 status=outcome.status,
-                status_at=result.observed_at,
+                status_at=result.ended_at,
             )
         polled = replace(polled, failures={**self.failures, outcome.reason: self.failures[outcome.reason] + 1})
         if outcome.reason is FailureReason.BANNED:
-            return replace(polled, status=AccountStatus.BANNED, status_at=result.observed_at)
+            return replace(polled, status=AccountStatus.BANNED, status_at=result.ended_at)
         return polled
 
     def _with_type(self, found: AccountType | None) -> AccountState:
@@ -227,3 +227,8 @@ class ExporterState(Struct, frozen=True):
     clock_offset_seconds: float | None = None
     shard: int = 0
     total_shards: int = 1
+    clock_offset_expires_at: float = float("inf")
+
+    def as_of(self, now: float) -> ExporterState:
+        """The state without an expired clock offset."""
+        return replace(self, clock_offset_seconds=None) if now >= self.clock_offset_expires_at else self

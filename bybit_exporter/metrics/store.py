@@ -169,10 +169,9 @@ class Store:
         with self._writing:
             self._exporter = replace(self._exporter, **changes)
 
-    def set_clock_offset(self, seconds: float | None) -> None:
-        """Sets the exchange's clock minus ours. It rarely changes."""
-        if seconds != self._exporter.clock_offset_seconds:
-            self.update_exporter(clock_offset_seconds=seconds)
+    def set_clock_offset(self, seconds: float | None, expires_at: float) -> None:
+        """Sets the exchange's clock minus ours, and when it expires (staleness clock)."""
+        self.update_exporter(clock_offset_seconds=seconds, clock_offset_expires_at=expires_at)
 
     def accounts(self, now: float | None = None) -> list[AccountState]:
         """The states without expired parts, in the order of the configuration. ``now``: see `families`."""
@@ -218,8 +217,9 @@ class Store:
         for resource, rows in RESOURCE_FAMILIES.items():
             add(rows, list(resources[resource].values()))
         families.append((COIN_PRICE.header(openmetrics=openmetrics), _price_lines(prices, coins, now)))
+        exporter = self._exporter.as_of(now)
         for family in EXPORTER_FAMILIES:
-            families.append((family.header(openmetrics=openmetrics), family.lines("", self._exporter)))
+            families.append((family.header(openmetrics=openmetrics), family.lines("", exporter)))
         families.append([self.request_durations.lines(openmetrics=openmetrics)])
         families.append([(generate_openmetrics if openmetrics else generate_latest)(self._registry)])
         return families

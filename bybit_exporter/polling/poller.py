@@ -9,6 +9,7 @@ import structlog
 
 from .. import clock, durations
 from ..bybit.client import Client
+from ..bybit.rate_limiter import Closed
 from ..metrics.store import Store
 from ..model import JobResult, Resource
 from .jobs import Job
@@ -27,13 +28,17 @@ class Poller:
         self._workers = WorkerPool(self._run)
         self._exchange: tuple[Client, int]
         """The client and the number of its exchange (`Store.exchange`). Set by `replace`, before any job runs."""
+        self._clock_stale_after_seconds = 0.0
 
     def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
         """Replaces the client and all jobs, after those of the store.
 
-        An unchanged job keeps its times, unless ``keep`` is false.
+        An unchanged job keeps its times, unless ``keep`` is false. The clock offset expires when no answer has come for
+        the longest ``stale_after``: no account has figures then.
         """
         self._exchange = client, self._store.exchange
+        accounts = [job.account for job in jobs if job.resource is Resource.WALLET]
+        self._clock_stale_after_seconds = max((each.stale_after_seconds for each in accounts), default=0.0)
         self._workers.replace(jobs, client.rate_limiter.requests_per_second, keep=keep)
 
     def start(self) -> None:
@@ -56,7 +61,12 @@ class Poller:
 
     def _run(self, job: Job[Any]) -> None:
         client, exchange = self._exchange
-        result = job.run(client)
+        try:
+            result = job.run(client)
+        except Closed:  # a reload has replaced the client, and perhaps the job
+            if self._workers.has(job):
+                self._run(job)
+            return
         if result is None:
             self._workers.delay(job, clock.now() + job.idle_seconds(), releasable=False)
             return
@@ -65,24 +75,25 @@ class Poller:
             return
         next_run_timestamp = clock.timestamp_of(next_run_at)
         if self._store.apply(result, next_run_timestamp, exchange):
-            self._store.set_clock_offset(client.clock.offset_seconds)
+            offset_expires_at = client.clock.offset_at + self._clock_stale_after_seconds
+            self._store.set_clock_offset(client.clock.offset_seconds, offset_expires_at)
             self._transition_log.record(result, next_run_timestamp)
 
     def _reschedule(self, client: Client, job: Job[Any], result: JobResult[Any]) -> float | None:
         """Delays the job as its result requires. Returns when it runs next; None if a reload has removed it."""
+        not_before = result.ended_at + result.delay_seconds
+        next_run_at = self._workers.delay(job, not_before, releasable=result.failure is not None)
+        if next_run_at is None or not result.pauses_all:
+            return next_run_at
+        blocked_until = client.rate_limiter.blocked_until  # 0 if a reload has ended the block meanwhile
         # Only a poll delays all jobs. After any other job, the next poll has to meet the block, so that its failure is
         # counted: alerts look at that count.
-        is_poll, blocked_until = result.resource is Resource.WALLET, client.rate_limiter.blocked_until
-        not_before = result.ended_at + result.delay_seconds
-        if result.pauses_all and not is_poll:
-            not_before = max(not_before, blocked_until)
-        next_run_at = self._workers.delay(job, not_before, releasable=result.failure is not None)
-        if next_run_at is None or not (result.pauses_all and is_poll):
-            return next_run_at
-        return self._pause_all(blocked_until, result).get(job.key, next_run_at)
+        if result.resource is Resource.WALLET:
+            self._pause_all(blocked_until, result)
+        return self._workers.delay(job, blocked_until, releasable=True)
 
-    def _pause_all(self, until: float, result: JobResult[Any]) -> dict[tuple[Resource, str], float]:
-        """Delays all jobs to this moment or later. Returns when each delayed job runs next, by its key."""
+    def _pause_all(self, until: float, result: JobResult[Any]) -> None:
+        """Delays all jobs to this moment or later."""
         delayed = self._workers.delay_all(until) if until > result.ended_at else []
         for job, due in delayed:
             if job.resource is Resource.WALLET:
@@ -93,4 +104,3 @@ class Poller:
                 pause=durations.show(round(until - result.ended_at)),
                 accounts=sum(job.resource is Resource.WALLET for job, _ in delayed),
             )
-        return {job.key: due for job, due in delayed}

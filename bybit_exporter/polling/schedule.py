@@ -24,7 +24,7 @@ FIRST_ROUND_SECONDS = 1.0
 class _Entry:
     job: Job[Any]
     anchor: float
-    """Any moment of the job's grid."""
+    """The first moment of the job's grid."""
     due: float
     running: bool = False
     releasable: bool = False
@@ -55,8 +55,9 @@ class Schedule:
     def replace(self, jobs: Iterable[Job[Any]], now: float, requests_per_second: float, *, keep: bool = True) -> None:
         """Replaces all jobs.
 
-        An unchanged job keeps its times, unless ``keep`` is false. New jobs are spread. The first poll is due now, and
-        jobs of other kinds a little later: if our clock is wrong, that poll corrects it.
+        An unchanged job keeps its times, unless ``keep`` is false. Jobs that are new, or have not been due yet, are
+        spread. The first poll is due now, and jobs of other kinds a little later: if our clock is wrong, that poll
+        corrects it.
         """
         kept = self._entries if keep else {}
         self._entries = {}
@@ -64,9 +65,11 @@ class Schedule:
         for job in jobs:
             entry = kept.get(job.key)
             if entry is None or entry.job != job:
-                entry = _Entry(job, now, now)
+                entry = _Entry(job, math.inf, math.inf)
+            if entry.anchor > now:
                 new.append(entry)
             self._entries[job.key] = entry
+        # Jobs with the same share of the rate take turns, and each group starts on its own. The polls are one.
         for share in {entry.job.start_share for entry in new}:
             alike = [entry for entry in new if entry.job.start_share == share]
             spacing = 1 / (share * requests_per_second)
@@ -114,6 +117,10 @@ class Schedule:
             entry.releasable = releasable
             self._move(entry, entry.next_after(not_before))
         return entry.due
+
+    def has(self, job: Job[Any]) -> bool:
+        """Whether the job has not been removed or replaced."""
+        return self._entry(job) is not None
 
     def finished(self, job: Job[Any]) -> None:
         """Marks a run as ended, so that the next one may begin."""

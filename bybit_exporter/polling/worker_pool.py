@@ -36,11 +36,18 @@ class WorkerPool:
     def __init__(self, run: Callable[[Job[Any]], None]) -> None:
         self._run = run
         self._schedule = Schedule()
-        lock = threading.RLock()
-        self._changed, self._needed, self._idle = (threading.Condition(lock) for _ in range(3))
+        lock = threading.RLock()  # one for everything here; each kind of thread has a condition to wait for
+        self._changed = threading.Condition(lock)
+        """Waiting workers: the schedule has changed."""
+        self._needed = threading.Condition(lock)
+        """Sleeping workers: one of them has to wait for a job."""
+        self._idle = threading.Condition(lock)
+        """Callers of `run_once` and `stop`: no job runs."""
         self._once: deque[Job[Any]] = deque()
         self._running = 0
-        self._workers = self._waiting = self._sleeping = 0
+        self._workers = self._waiting = 0
+        self._sleeping = 0
+        """Workers that sleep and have not been notified. Who notifies one subtracts it, so that none is woken twice."""
         self._started = self._stopping = False
 
     def replace(self, jobs: Iterable[Job[Any]], requests_per_second: float, *, keep: bool = True) -> None:
@@ -48,6 +55,11 @@ class WorkerPool:
         with self._changed:
             self._schedule.replace(jobs, clock.now(), requests_per_second, keep=keep)
             self._changed.notify_all()
+
+    def has(self, job: Job[Any]) -> bool:
+        """See `Schedule.has`."""
+        with self._changed:
+            return self._schedule.has(job)
 
     def start(self) -> None:
         with self._changed:
@@ -137,7 +149,11 @@ class WorkerPool:
             return job
 
     def _wait_until_due(self) -> Job[Any] | None:
-        """Waits for the first job that no other worker waits for. Returns None if another job may be due first."""
+        """Waits for the first job that no other worker waits for. Returns None if another job may be due first.
+
+        The reserved run is not in the schedule's heap meanwhile. A run that is added before it wakes nobody: it is
+        found when a worker is idle next, or after `MAX_WAIT_SECONDS` at the latest.
+        """
         reserved = self._schedule.reserve()
         wait = MAX_WAIT_SECONDS if reserved is None else min(reserved.due - clock.now(), MAX_WAIT_SECONDS)
         if wait > 0:

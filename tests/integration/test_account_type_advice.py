@@ -30,7 +30,7 @@ def failure_logged(serving: Serving, told: Told) -> dict[str, Any]:
     with serving:
         serving.wait_for(0.0, "bybit_up")
         eventually(lambda: any(event["event"] == "the account cannot be read" for event in told()))
-    (event,) = [event for event in told() if event["event"] == "the account cannot be read"]
+        (event,) = [event for event in told() if event["event"] == "the account cannot be read"]
     return event
 
 

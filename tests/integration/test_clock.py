@@ -10,7 +10,7 @@ import pytest
 from bybit_exporter.sandbox import SERVER_TIME, UNLIMITED, Exchange, SandboxServer, faults
 from bybit_exporter.sandbox.messages import Fault, Response, Wire
 from tests.exporter_process import ExporterProcess, config_for
-from tests.in_process import HOLDINGS, Running
+from tests.in_process import HOLDINGS, JumpingClock, Running
 from tests.support import eventually, polls_of
 
 OFFSET = "bybit_api_clock_offset_seconds"
@@ -45,6 +45,23 @@ def test_a_clock_that_is_set_while_we_run() -> None:
         for name in running.exchange.accounts:
             running.wait_for(1.0, "bybit_up", account=name)
             assert sum(running.failures(reason, name) for reason in ("clock", "internal", "auth")) == 0
+
+
+def test_the_offset_is_withdrawn_when_no_answer_has_come_for_stale_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = JumpingClock(monkeypatch)
+    with Running(stale_after_seconds=60.0) as running:
+        running.wait_for(1.0, "bybit_up")
+        running.exchange.fault = faults.Reset()
+        running.wait_for(0.0, "bybit_up")
+        clock.jump(50.0)
+        assert running.value(OFFSET) is not None
+        clock.jump(10.0)
+        assert running.value(OFFSET) is None
+        failures = running.failures("network")
+        eventually(lambda: running.failures("network") >= failures + 2)
+        assert running.value(OFFSET) is None
+        running.exchange.fault = None
+        eventually(lambda: running.value(OFFSET) is not None)
 
 
 def test_a_slow_drift_is_followed_without_further_requests() -> None:

@@ -82,6 +82,32 @@ def test_what_is_taken_out_loses_every_series_and_is_asked_no_more() -> None:
         assert series_of(running, "other") == 0
 
 
+@pytest.mark.parametrize("moves", [False, True], ids=["same base_url", "other base_url"])
+def test_jobs_that_wait_for_a_low_limit_go_on_at_once_with_the_new_client(moves: bool) -> None:
+    names = ("main", "other", "third")
+    running, elsewhere = Running(*names, poll_interval_seconds=0.2), Exchange(limits=UNLIMITED)
+    for held in running.exchange.accounts.values():
+        elsewhere.add_account(held.name, HOLDINGS, api_key=held.api_key, api_secret=held.api_secret)
+
+    def reload_with(**api: Any) -> None:
+        running.config = dataclasses.replace(running.config, api=dataclasses.replace(running.config.api, **api))
+        running.service.reload()
+
+    with running, SandboxServer(elsewhere) as server:
+        eventually(lambda: all(running.value("bybit_up", account=name) for name in names))
+        reload_with(max_requests_per_second=0.001)
+        waited_for = running.service._client.rate_limiter
+        eventually(lambda: waited_for._next_at > time.clock_gettime(time.CLOCK_BOOTTIME) + 3500.0)
+        reconfigure(running, third=None)
+        old, third = running.exchange.request_count, running.exchange.accounts["third"].request_count
+        before = {name: 0.0 if moves else polls(running, name) for name in ("main", "other")}
+        reload_with(max_requests_per_second=20.0, **({"base_url": server.base_url} if moves else {}))
+        eventually(lambda: all(polls(running, name) >= before[name] + 2 for name in before))
+        assert running.exchange.accounts["third"].request_count == third
+        assert elsewhere.accounts["third"].request_count == 0
+        assert not moves or running.exchange.request_count == old
+
+
 def test_what_is_added_is_polled() -> None:
     with Running() as running:
         running.wait_for(1.0, "bybit_up")

@@ -24,7 +24,7 @@ def read_balances(rows: Iterable[T], path: str, balance_of: Callable[[T], Balanc
         try:
             balance = balance_of(row)
             if balance.coin in listed:
-                raise BybitError(MALFORMED, "coin: listed twice", received_text=balance.coin)
+                raise BybitError(MALFORMED, "coin: listed twice")
         except BybitError as error:
             error.prefix_path(f"{path}[{index}]")
             raise

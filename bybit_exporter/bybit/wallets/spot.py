@@ -8,7 +8,8 @@ import msgspec
 
 from ...model import Account, AccountSnapshot, AccountStatus, Balance
 from ..amounts import ZERO, NonEmptyText, amount
-from ..client import Answer, Client
+from ..client import Answer, Client, decode
+from ..errors import BANNED, MALFORMED, BybitError
 from .snapshot import read_balances, wallet_snapshot
 
 SPOT_ASSETS_PATH = "/v5/asset/transfer/query-asset-info"
@@ -34,7 +35,8 @@ class Spot(msgspec.Struct):
     """The wallet: the account's status and its coins."""
 
     status: str
-    assets: list[SpotAsset]
+    assets: msgspec.Raw = msgspec.Raw()
+    """A list of `SpotAsset`. It is decoded after the status, so that a ban is seen even if the coins are malformed."""
 
 
 class SpotResult(msgspec.Struct):
@@ -49,14 +51,28 @@ def read_spot(client: Client, account: Account) -> Answer[AccountSnapshot]:
     if account.coins is not None and len(account.coins) == 1:
         params["coin"] = account.coins[0]
     answer = client.get(SPOT_ASSETS_PATH, params, SpotResult, account)
+    spot = answer.result.spot
+    spot.status = spot.status.replace(account.api_key.reveal(), "***")  # an undocumented status is logged
     return answer.with_result(spot_snapshot(answer.result, account.coins))
 
 
 def spot_snapshot(result: SpotResult, coins: tuple[str, ...] | None) -> AccountSnapshot:
-    """Makes the snapshot of these coins (None: of all that are listed). Raises BybitError as `read_balances` does."""
-    spot = result.spot
-    balances = read_balances(spot.assets, "result.spot.assets", _balance)
-    return wallet_snapshot(balances, coins, _NOT_HELD, _STATUS.get(spot.status, AccountStatus.UNKNOWN), spot.status)
+    """Makes the snapshot of these coins (None: of all that are listed).
+
+    Raises:
+        BybitError: ``malformed``, as `read_balances` does; ``banned``, if the account is banned as well.
+    """
+    spot, path = result.spot, "result.spot.assets"
+    status = _STATUS.get(spot.status, AccountStatus.UNKNOWN)
+    try:
+        if not spot.assets:
+            raise BybitError(MALFORMED, f"{path}: missing")
+        balances = read_balances(decode(spot.assets, list[SpotAsset], path), path, _balance)
+    except BybitError as error:
+        if status is AccountStatus.BANNED:
+            raise BybitError(BANNED, f"{spot.status} ({error})") from None
+        raise
+    return wallet_snapshot(balances, coins, _NOT_HELD, status, spot.status)
 
 
 def _balance(asset: SpotAsset) -> Balance:

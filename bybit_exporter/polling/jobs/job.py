@@ -8,6 +8,7 @@ from typing import ClassVar, Generic, TypeVar
 from ... import clock
 from ...bybit.client import Answer, Client
 from ...bybit.errors import ERROR_RULES, INTERNAL, BybitError, ErrorRule, RetryPolicy, resource_advice
+from ...bybit.rate_limiter import Closed
 from ...model import STALE_AFTER_INTERVALS, Account, AccountType, Failure, FailureReason, JobResult, Resource
 
 T = TypeVar("T")
@@ -59,12 +60,18 @@ class Job(ABC, Generic[T]):
         """Asks the exchange. Raises BybitError for any failure."""
 
     def run(self, client: Client) -> JobResult[T] | None:
-        """Asks the exchange and returns the result; None if there is nothing to read."""
+        """Asks the exchange and returns the result; None if there is nothing to read.
+
+        Raises:
+            Closed: a reload has replaced the client meanwhile.
+        """
         started_at = clock.now()
         try:
             answer = self.read(client)
         except BybitError as error:
             return self._failed(error, started_at, client)
+        except Closed:
+            raise
         except Exception as error:
             fault = BybitError(INTERNAL, f"{type(error).__name__} in the exporter", code=type(error).__name__)
             fault.__cause__ = error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -54,6 +55,16 @@ def test_key_can_withdraw_only_with_the_permission_and_not_read_only(
 ) -> None:
     result = key_info(readOnly=read_only, permissions=permissions)
     assert read_api_key(Exchange(result).client, MAIN).result.can_withdraw is can_withdraw
+
+
+@pytest.mark.parametrize("zone", ["Asia/Tokyo", "America/New_York"])
+@pytest.mark.parametrize("text", ["2026-12-22T07:20:25", "2026-12-22 07:20:25", "2026-12-22T09:20:25+02:00"])
+def test_expiry_without_a_zone_is_in_utc(monkeypatch: pytest.MonkeyPatch, zone: str, text: str) -> None:
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", zone)
+        time.tzset()
+        assert read_api_key(Exchange(key_info(expiredAt=text)).client, MAIN).result.expiry_timestamp == EXPIRY
+    time.tzset()
 
 
 def test_key_without_permissions_in_the_answer_may_or_may_not_withdraw() -> None:

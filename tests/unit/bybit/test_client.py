@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from bybit_exporter.bybit.client import Answer, Client
@@ -18,7 +19,7 @@ from bybit_exporter.bybit.errors import NETWORK, PAUSE_ALL_SECONDS, TIMEOUT, Byb
 from bybit_exporter.bybit.rate_limiter import RateLimiter
 from bybit_exporter.bybit.server_clock import ServerClock
 from bybit_exporter.bybit.transport import Response, Transport
-from bybit_exporter.bybit.wallets.spot import SpotResult
+from bybit_exporter.bybit.wallets.spot import SpotAsset
 from bybit_exporter.model import RateLimit
 from tests.builders import make_account
 from tests.exporter_process import ROOT
@@ -28,6 +29,16 @@ from tests.support import FakeClock, bybit_headers
 PATH = "/v5/asset/transfer/query-asset-info"
 ACCOUNT = make_account()
 RESULT = {"spot": {"status": "ACCOUNT_STATUS_NORMAL", "assets": []}}
+
+
+class Spot(msgspec.Struct):
+    status: str
+    assets: list[SpotAsset]
+
+
+class SpotResult(msgspec.Struct):
+    spot: Spot
+
 
 Reply = Response | BybitError
 
@@ -355,7 +366,7 @@ ASSET = '{"coin":"BTC","free":"1","frozen":"0","withdraw":""}'
         ),
         (
             with_result('{"spot":{"status":"x","assets":[' + ASSET + "," + ASSET.replace('"1"', "1") + "]}}"),
-            'result.spot.assets[1].free: Expected `str`, got `int`: "1"',
+            "result.spot.assets[1].free: Expected `str`, got `int`",
         ),
         (
             with_result('{"spot":{"status":"x","assets":[' + ASSET.replace("BTC", "") + "]}}"),
@@ -376,12 +387,48 @@ def test_malformed_answer_is_refused_with_the_path_of_the_field(answer: Response
     assert len(bench.script.asked) == 1
 
 
-@pytest.mark.parametrize("size", [99, 100, 101, 900_000])
-def test_malformed_field_is_shown_up_to_100_characters(size: int) -> None:
-    wrong = json.dumps(["ü" * size])
-    shown = str(Bench(with_result('{"spot":{"status":' + wrong + ',"assets":[]}}')).fails())
-    assert shown.startswith('result.spot.status: Expected `str`, got `array`: "["üüü')
-    assert len(shown.partition(': "')[2]) <= 101
+FIGURE = "98765.4321"
+OF_A_SUCCESS = '{"retCode":0,"result":{"spot":{"status":"x","assets":' + ASSET.replace('"1"', f'"{FIGURE}"')
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        *(with_result('{"spot":{"status":' + wrong + ',"assets":[]}}') for wrong in (FIGURE, f'["{FIGURE}"]')),
+        with_result('{"spot":{"status":"x","assets":[' + ASSET.replace('"1"', FIGURE) + "]}}"),
+        body(OF_A_SUCCESS + "}}}"),  # an object instead of a list
+        body(OF_A_SUCCESS),
+        body("\ufeff" + OF_A_SUCCESS),
+        body(f"<pre>{OF_A_SUCCESS}</pre>"),
+        body(OF_A_SUCCESS.partition("assets")[2]),
+        body(OF_A_SUCCESS.encode("utf-16")),
+        body(FIGURE),
+        *(status(number, (OF_A_SUCCESS + "}}}").encode()) for number in (203, 302, 401, 403, 404, 429, 500)),
+        *(status(number, OF_A_SUCCESS.encode()) for number in (203, 302, 401, 403, 404, 429, 500)),
+    ],
+)
+def test_figure_of_an_answer_is_in_no_error(answer: Response) -> None:
+    error = Bench(answer).fails()
+    assert FIGURE not in f"{error} {error!r} {error.detail} {error.received_text} {error.code}"
+    assert "\x00".join(FIGURE) not in str(error.received_text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (
+            body("<html lang='en'>\n<h1>Maintenance"),
+            """not JSON (JSON is malformed: invalid character (byte 0)): \
+"<html lang='en'>\N{REPLACEMENT CHARACTER}<h1>Maintenance\"""",
+        ),
+        (status(403, b"error code: 1020"), 'HTTP 403: "error code: 1020"'),
+        (status(403, b'{"retCode":10010,"retMsg":"Unmatched IP"}'), 'HTTP 403, retCode 10010: "Unmatched IP"'),
+        (status(502, b'{"message":"no backend"}'), "HTTP 502"),
+        (status(502), "HTTP 502"),
+    ],
+)
+def test_error_page_and_refusal_are_quoted(answer: Response, message: str) -> None:
+    assert str(Bench(answer).fails()) == message
 
 
 @pytest.mark.parametrize(

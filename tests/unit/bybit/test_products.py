@@ -147,18 +147,18 @@ def test_category_without_a_name_is_empty() -> None:
 @pytest.mark.parametrize(
     ("broken", "problem"),
     [
-        (entry("X", "much"), 'totalEquity: not a finite decimal number: "much"'),
-        (entry("X", coinDetail=coins(("A", "NaN"))), 'coinDetail[0].equity: not a finite decimal number: "NaN"'),
+        (entry("X", "much"), "totalEquity: not a finite decimal number"),
+        (entry("X", coinDetail=coins(("A", "NaN"))), "coinDetail[0].equity: not a finite decimal number"),
         (
             entry("X", categories=[category("a"), category("b", ("A", "1"), ("B", "x"))]),
-            'categories[1].coinDetail[1].equity: not a finite decimal number: "x"',
+            "categories[1].coinDetail[1].equity: not a finite decimal number",
         ),
         (
             entry("X", coinDetail=coins(("A", "1.7e308"), ("A", "1.7e308"))),
             "coinDetail[1].equity: the result is larger than a float",
         ),
-        (entry("X", time="yesterday"), 'snapshotTime: not a time in milliseconds: "yesterday"'),
-        (entry("X", time="9" * 16), f'snapshotTime: not a time in milliseconds: "{"9" * 16}"'),
+        (entry("X", time="yesterday"), "snapshotTime: not a time in milliseconds"),
+        (entry("X", time="9" * 16), "snapshotTime: not a time in milliseconds"),
         (entry("X", coinDetail=[{"coin": "A"}]), "coinDetail[0].equity: missing"),
     ],
 )

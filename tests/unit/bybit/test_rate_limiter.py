@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from bybit_exporter.bybit.errors import BybitError
-from bybit_exporter.bybit.rate_limiter import RateLimiter
+from bybit_exporter.bybit.rate_limiter import Closed, RateLimiter
 
 
 class Time:
@@ -98,6 +98,24 @@ def test_waiting_request_is_refused_if_blocked_meanwhile(time: Time) -> None:
     rate_limiter.acquire()
     with pytest.raises(BybitError):
         rate_limiter.acquire()
+
+
+def test_closed_limiter_ends_waits_and_allows_no_request() -> None:
+    rate_limiter = RateLimiter(0.001)
+    rate_limiter.acquire()
+    ended = []
+
+    def wait() -> None:
+        with pytest.raises(Closed):
+            rate_limiter.acquire()
+        ended.append(True)
+
+    waiting = threading.Thread(target=wait)
+    waiting.start()
+    rate_limiter.close()
+    waiting.join(5)
+    wait()
+    assert ended == [True, True]
 
 
 def test_clock_that_advances_during_a_sleep_causes_no_negative_wait(time: Time) -> None:

@@ -25,8 +25,12 @@ def test_risk_frozen_amount_is_read_with_one_request(amount: str) -> None:
     assert exchange.asked == [("/v5/asset/withdraw/withdrawable-amount", {"coin": ["USDT"]})]
 
 
-@pytest.mark.parametrize("result", [answered(""), answered("much"), answered(0), answered(None), {}])
-def test_risk_frozen_amount_that_is_missing_empty_or_no_number_is_malformed(result: dict[str, Any]) -> None:
+def test_risk_frozen_amount_that_is_empty_is_0() -> None:
+    assert read_risk_frozen(Exchange(answered("")).client, MAIN).result == 0
+
+
+@pytest.mark.parametrize("result", [answered("much"), answered(0), answered(None), {}])
+def test_risk_frozen_amount_that_is_missing_or_no_number_is_malformed(result: dict[str, Any]) -> None:
     error = refusal(read_risk_frozen, Exchange(result))
     assert error.reason is FailureReason.MALFORMED
     assert str(error).startswith("result.limitAmountUsd: ")

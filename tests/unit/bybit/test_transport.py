@@ -237,6 +237,11 @@ def test_broken_answer_is_a_network_failure_or_malformed(answer: bytes, reason: 
     assert len(str(failed)) < 200
 
 
+def test_part_of_an_answer_in_place_of_a_status_line_is_not_quoted() -> None:
+    with peer(b'"free":"98765.4321"}\r\n\r\n') as url:
+        assert str(fails(url)) == "BadStatusLine"
+
+
 def test_reset_connection_is_a_network_failure() -> None:
     def play(connection: socket.socket) -> None:
         connection.recv(65536)

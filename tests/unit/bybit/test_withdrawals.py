@@ -66,7 +66,7 @@ def test_withdrawals_page_with_fewer_rows_than_asked_for_is_the_last(count: int,
 def test_amount_that_is_no_number_is_malformed_even_of_an_ended_withdrawal() -> None:
     error = refusal(read_withdrawals, Exchange(rows(("BTC", "1", "Pending"), ("BTC", "much", "success"))))
     assert error.reason is FailureReason.MALFORMED
-    assert str(error) == 'result.rows[1].amount: not a finite decimal number: "much"'
+    assert str(error) == "result.rows[1].amount: not a finite decimal number"
 
 
 def test_sum_beyond_a_float_is_malformed() -> None:

@@ -96,6 +96,16 @@ def test_figures_expire_exactly_after_stale_after() -> None:
     assert (stale.polls, stale.last_success_timestamp) == (1, 1_700_000_005.0)
 
 
+@pytest.mark.parametrize("outcome", [SNAPSHOT, make_failure(FailureReason.BANNED)])
+def test_figures_expire_stale_after_the_end_of_a_poll(outcome: AccountSnapshot | Failure) -> None:
+    """Otherwise they would be gone during each poll if stale_after equals the poll interval."""
+    poll = make_result(ACCOUNT, outcome, 5.0, ended_at=9.0, rate_limits=LIMITS)
+    state = after(AccountState(ACCOUNT), poll)
+    assert state.valid_until == 39.0
+    assert state.as_of(38.9) is state
+    assert (state.as_of(39.0).status, state.as_of(39.0).balances, state.as_of(39.0).rate_limits) == (None, None, {})
+
+
 def test_banned_status_is_kept_as_long_as_the_refusal_is_repeated() -> None:
     state = after(AccountState(ACCOUNT), result(SNAPSHOT, 5.0))
     for at in (15.0, 25.0, 35.0, 45.0):

@@ -245,15 +245,6 @@ def test_figure_has_the_time_of_its_arrival(bench: Bench, monkeypatch: pytest.Mo
     assert timestamp == pytest.approx(clock.wall() - 1000.0, abs=5.0)
 
 
-def test_slow_answer_has_the_age_of_its_request(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    bench.poller.stop(5.0)
-    asked = clock.now() - bench.accounts[0].stale_after_seconds - 1.0
-    monkeypatch.setattr(wallet, "read_wallet", lambda *_: answer(asked, clock.now()))
-    bench.poller._run(bench.jobs[0])
-    assert bench.state().balances is None
-    assert bench.state().up is False
-
-
 @pytest.mark.parametrize(
     ("rule", "reset_in", "seconds"),
     [(REGION, 60.0, 300.0), (RATE_LIMIT, 60.0, 60.0), (RATE_LIMIT, -60.0, 0.0), (SERVER, 60.0, 0.0)],

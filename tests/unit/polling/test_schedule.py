@@ -110,6 +110,19 @@ def test_job_after_a_long_sleep_is_due_once() -> None:
     assert take_due(made, 86_400.0) == []
 
 
+def test_job_that_has_not_been_due_yet_is_spread_again_by_the_new_rate() -> None:
+    accounts = [make_job(str(index)) for index in range(5)]
+    made = Schedule()
+    made.replace(accounts, 0.0, 0.01)
+    (first,) = take_due(made, 1.0)
+    made.finished(first)
+    made.replace([make_job(str(index)) for index in range(5)], 5.0, RATE)
+    again = take_due(made, 5.0 + FIRST_ROUND_SECONDS)
+    assert [id(job) for job in again] == [id(job) for job in accounts[1:]], "they may refer to each other"
+    assert take_due(made, 9.9) == []
+    assert take_due(made, 10.0) == [first]
+
+
 def test_new_jobs_are_spread_over_the_first_round() -> None:
     accounts = [make_job(str(index)) for index in range(20)]
     made = schedule(*accounts)

@@ -5,7 +5,6 @@ No sockets: `responses` replaces the exchange below the exporter's transport.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -120,6 +119,10 @@ def test_status_is_translated_and_kept_as_stated(
     assert (snapshot.status, snapshot.raw_status) == (status, word)
 
 
+def test_key_in_an_undocumented_status_is_redacted(client: Client, exchange: responses.RequestsMock) -> None:
+    assert read(client, exchange, envelope(ETH, status=f"FROZEN[{KEY}]")).result.raw_status == "FROZEN[***]"
+
+
 def test_configured_coins_keep_their_order_and_are_0_if_not_listed(
     client: Client, exchange: responses.RequestsMock
 ) -> None:
@@ -142,7 +145,25 @@ def test_amount_of_a_coin_that_is_not_configured_is_checked_too(
 ) -> None:
     """After one malformed amount, the other amounts cannot be trusted either."""
     error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "XRP", "free": "NaN"}), "ETH", "BTC")
-    assert str(error) == 'result.spot.assets[1].free: not a finite decimal number: "NaN"'
+    assert str(error) == "result.spot.assets[1].free: not a finite decimal number"
+
+
+@pytest.mark.parametrize("assets", [None, {}, [None], [ETH, ETH], [{**ETH, "free": "NaN"}], [{**ETH, "free": 1}]])
+def test_ban_is_seen_even_if_the_coins_are_malformed(
+    client: Client, exchange: responses.RequestsMock, assets: Any
+) -> None:
+    body = envelope(status="ACCOUNT_STATUS_UNSPECIFIED")
+    body["result"]["spot"]["assets"] = assets
+    error = refusal(client, exchange, body)
+    assert (error.reason, error.needs_operator) == (FailureReason.BANNED, True)
+    assert str(error).startswith("ACCOUNT_STATUS_UNSPECIFIED (result.spot.assets")
+
+
+def test_ban_is_seen_without_coins(client: Client, exchange: responses.RequestsMock) -> None:
+    body = envelope(result={"spot": {"status": "ACCOUNT_STATUS_UNSPECIFIED"}})
+    error = refusal(client, exchange, body)
+    assert str(error) == "ACCOUNT_STATUS_UNSPECIFIED (result.spot.assets: missing)"
+    assert error.reason is FailureReason.BANNED
 
 
 @pytest.mark.parametrize("message", ["OK", "success", "SUCCESS", "", None])
@@ -171,7 +192,6 @@ def test_field_that_is_not_a_string_is_malformed(
     error = refusal(client, exchange, envelope(ETH, {**ETH, "coin": "BTC", field: value}))
     assert error.reason is FailureReason.MALFORMED
     assert str(error).startswith(f"result.spot.assets[1].{field}: ")
-    assert str(error).endswith(f'"{json.dumps(value, separators=(",", ":"))}"')
 
 
 @pytest.mark.parametrize("field", ["coin", "free", "frozen", "withdraw"])
@@ -193,14 +213,13 @@ def test_amount_that_is_not_a_finite_decimal_number_is_malformed(
 ) -> None:
     error = refusal(client, exchange, envelope({**ETH, field: text}))
     assert error.reason is FailureReason.MALFORMED
-    assert str(error).startswith(f'result.spot.assets[0].{field}: not a finite decimal number: "')
-    assert len(str(error)) < 200
+    assert str(error) == f"result.spot.assets[0].{field}: not a finite decimal number"
 
 
 @pytest.mark.parametrize(
     ("body", "message"),
     [
-        (envelope(ETH, ETH), 'result.spot.assets[1].coin: listed twice: "ETH"'),
+        (envelope(ETH, ETH), "result.spot.assets[1].coin: listed twice"),
         (envelope({**ETH, "coin": ""}), "result.spot.assets[0].coin: "),
         (envelope(ETH, result={}), "result.spot: missing"),
         (envelope(ETH, result=None), "result: "),

@@ -126,7 +126,7 @@ def test_account_without_coins_is_normal() -> None:
 def test_total_that_is_not_a_number_is_malformed(name: str) -> None:
     with pytest.raises(BybitError) as caught:
         snapshot({name: "soon"}, USDT)
-    assert str(caught.value) == f'result.list[0].{name}: not a finite decimal number: "soon"'
+    assert str(caught.value) == f"result.list[0].{name}: not a finite decimal number"
 
 
 NUMBERS = (*USDT, *DERIVATIVES, "spotBorrow", "borrowAmount", "accruedInterest", "unrealisedPnl")
@@ -137,7 +137,7 @@ NUMBERS = (*USDT, *DERIVATIVES, "spotBorrow", "borrowAmount", "accruedInterest",
 def test_amount_that_is_not_a_number_is_malformed_in_every_mode(totals: dict[str, str], name: str) -> None:
     with pytest.raises(BybitError) as caught:
         snapshot(totals, {**USDT, "coin": "BTC"}, {**USDT, name: "Infinity"}, configured=("BTC",))
-    assert str(caught.value) == f'result.list[0].coin[1].{name}: not a finite decimal number: "Infinity"'
+    assert str(caught.value) == f"result.list[0].coin[1].{name}: not a finite decimal number"
 
 
 @pytest.mark.parametrize("name", ["free", "availableToWithdraw", "availableToBorrow"])
