@@ -33,6 +33,10 @@ class Job(ABC, Generic[T]):
     """The share of the permitted rate of requests that the first round of jobs of this kind uses."""
     unavailable_if: ClassVar[frozenset[ErrorRule]] = frozenset()
     """The failures that mean: the exchange does not offer this here, or not to this key."""
+    account_type: AccountType | None = None
+    """For a wallet: its type, or AUTO if it is not known yet."""
+    subaccount: str = ""
+    """The subaccount that the latest run has read, if any."""
 
     def __init__(self, account: Account | None, interval_seconds: float) -> None:
         self._account = account
@@ -107,16 +111,6 @@ class Job(ABC, Generic[T]):
     def has_unread(self) -> bool:
         """Whether another run would read a part that no run has read yet."""
         return False
-
-    @property
-    def account_type(self) -> AccountType | None:
-        """For a wallet: its type, or AUTO if it is not known yet."""
-        return None
-
-    @property
-    def subaccount(self) -> str:
-        """The subaccount that the latest run has read, if any."""
-        return ""
 
     def _succeeded(self, answer: Answer[T], started_at: float) -> JobResult[T]:
         self._was_read = not self.subaccount  # the next subaccount may be gone
