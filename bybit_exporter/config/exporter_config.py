@@ -12,8 +12,7 @@ from ..model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from . import schema
 from .accounts import read_account
 from .api import ApiConfig, read_api
-from .file_permissions import warnings_of
-from .schema import Section
+from .schema import Section, warnings_of
 from .secrets import SecretReader
 
 DEFAULT_PRICES_INTERVAL_SECONDS = 60.0
