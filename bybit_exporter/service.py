@@ -65,24 +65,17 @@ class Service:
         """
         with self._reloading:
             try:
-                config = self._read_and_swap()
-            except ConfigError as error:
+                config = self._load()
+                self._swap(config)
+            except Exception as error:
+                fault = f"{type(error).__name__} in the exporter"
+                problems = error.problems if isinstance(error, ConfigError) else [fault]
                 self.store.update_exporter(config_reload_successful=False)
-                _log.error("the configuration was not reloaded; the old one stays", error="; ".join(error.problems))
-                raise
+                message = "the configuration was not reloaded; the old one is still in use"
+                _log.error(message, error="; ".join(problems), exc_info=not isinstance(error, ConfigError))
+                raise ConfigError(problems) from error
             self.store.update_exporter(config_reload_successful=True, config_reload_success_timestamp=clock.wall())
             _log.info("configuration reloaded", accounts=len(config.accounts))
-
-    def _read_and_swap(self) -> Config:
-        try:
-            config = self._load()
-            self._swap(config)
-            return config
-        except ConfigError:
-            raise
-        except Exception as fault:
-            _log.exception("a fault of the exporter")
-            raise ConfigError([f"{type(fault).__name__} in the exporter"]) from fault
 
     def _swap(self, config: Config) -> None:
         old_client, same_exchange = self._client, config.api.base_url == self._config.api.base_url
