@@ -184,11 +184,6 @@ class Store:
         return rendered.state.as_of(self.now()) if rendered else Cached()
 
     @property
-    def prices(self) -> Cached[MarketPrices]:
-        """The prices, unless they have expired."""
-        return self.cached(Resource.PRICES)
-
-    @property
     def ready(self) -> bool:
         """Whether every account has been polled once."""
         return all(rendered.state.polls for rendered in list(self._published.accounts.values()))
