@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit status (see `exit_status`).
+    """Runs the program and returns its exit status (see `flags`).
 
     Until `serve` handles signals, SIGTERM and SIGINT end the process without a traceback, and SIGHUP is kept. This is
     set before the modules are imported, which takes half a second.

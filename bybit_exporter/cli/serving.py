@@ -15,8 +15,7 @@ import structlog
 from ..service import Service
 from ..web.server.listen import bind, parse_address
 from ..web.server.web_config import WebConfig
-from .exit_status import EXIT_FAILURE, EXIT_OK
-from .flags import Options
+from .flags import EXIT_FAILURE, EXIT_OK, Options
 from .reload_thread import ReloadThread
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
