@@ -80,7 +80,7 @@ class Schedule:
                 entry.anchor = entry.due = start + index * spacing
         self._heap = []
         for entry in self._entries.values():
-            self._push(entry)
+            self._move(entry, entry.due)
 
     def reserve(self) -> Reservation | None:
         """Reserves the first run that is not reserved; None if there is none. `take` ends the reservation."""
@@ -96,7 +96,7 @@ class Schedule:
         if not self._is_current(entry, due):
             return None
         if due > now:
-            self._push(entry)
+            self._move(entry, due)
             return None
         self._move(entry, entry.next_after(now))
         if entry.running:
@@ -150,10 +150,7 @@ class Schedule:
 
     def _move(self, entry: _Entry, due: float) -> None:
         entry.due = due
-        self._push(entry)
-
-    def _push(self, entry: _Entry) -> None:
-        heapq.heappush(self._heap, (entry.due, next(self._sequence), entry))
+        heapq.heappush(self._heap, (due, next(self._sequence), entry))
 
     def _is_current(self, entry: _Entry, due: float) -> bool:
         """Whether the entry is still due at this moment, and has not been removed."""
