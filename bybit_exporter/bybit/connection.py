@@ -138,16 +138,12 @@ def _resolve(host: str, port: int, source_address: tuple[str, int] | None) -> li
         return [str(address[0]) for *_, address in found]
     source = source_address[0]
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    _check_source_address(source, family)
-    addresses = [str(address[0]) for kind, *_, address in found if kind == family]
-    if not addresses:
-        raise OSError(f"{host} has no address that api.source_address {source} reaches")
-    return addresses
-
-
-def _check_source_address(source: str, family: socket.AddressFamily) -> None:
     try:
         with socket.socket(family) as probe:
             probe.bind((source, 0))
     except OSError as error:
         raise OSError(f"api.source_address {source}: {error.strerror}") from None
+    addresses = [str(address[0]) for kind, *_, address in found if kind == family]
+    if not addresses:
+        raise OSError(f"{host} has no address that api.source_address {source} reaches")
+    return addresses
