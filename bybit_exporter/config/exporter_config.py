@@ -33,15 +33,13 @@ class Config:
     """What is allowed, but probably not wanted: one sentence each, for the log."""
 
 
-def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
-    """Reads the file and every secret it names.
-
-    ``environ`` has the environment variables; None takes those of the process.
+def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Reads the file and every secret it names. ``environ`` has the environment variables.
 
     Raises:
         ConfigError: with every problem found.
     """
-    return schema.load(path, lambda top: _config(top, Path(path), os.environ if environ is None else environ))
+    return schema.load(path, lambda top: _config(top, Path(path), environ))
 
 
 def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:
