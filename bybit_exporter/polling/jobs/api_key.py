@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...bybit.api_key import read_api_key
 from ...bybit.client import Answer, Client
-from ...model import STALE_AFTER_INTERVALS, Account, ApiKey, Resource
+from ...model import STALE_AFTER_INTERVALS, ApiKey, Resource
 from .job import Job
 
 CHECK_INTERVAL_SECONDS = 3600.0
@@ -16,9 +16,6 @@ class ApiKeyJob(Job[ApiKey]):
 
     resource = Resource.API_KEY
     start_share = 0.01  # not urgent; a thousand checks at once would be repeated every hour
-
-    def __init__(self, account: Account) -> None:
-        super().__init__(account, RETRY_INTERVAL_SECONDS)
 
     def read(self, client: Client) -> Answer[ApiKey]:
         return read_api_key(client, self.account)

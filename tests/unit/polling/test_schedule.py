@@ -235,7 +235,7 @@ def test_runs_of_any_duration_stay_on_the_grid_and_never_overlap(
 
 def test_other_jobs_start_after_the_polls_at_their_own_rate() -> None:
     accounts = [make_account(f"a{number}", poll_interval_seconds=600.0) for number in range(100)]
-    kinds = (WalletJob, lambda account: ProductsJob(account, 600.0), ApiKeyJob)
+    kinds = (WalletJob, lambda account: ProductsJob(account, 600.0), lambda account: ApiKeyJob(account, 300.0))
     made = schedule(*[kind(account) for kind in kinds for account in accounts])
     first = take_due(made, 0.0)
     assert [job.resource for job in first] == [Resource.WALLET]

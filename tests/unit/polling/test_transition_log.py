@@ -234,7 +234,7 @@ def test_refused_key_is_one_line_whatever_is_read_with_it(log: Log, events: Even
     twin = dataclasses.replace(MAIN, name="twin")
     log.log.retain([MAIN, twin, OTHER])
     for account in (MAIN, twin):
-        for job in (WalletJob(account), ApiKeyJob(account), WithdrawalsJob(account, 60.0)):
+        for job in (WalletJob(account), ApiKeyJob(account, 300.0), WithdrawalsJob(account, 60.0)):
             log.failed(account, refusal(10004), 0.0, job)
     log.failed(OTHER, refusal(10003), 0.0)
     first, second = (event for event in events if event["log_level"] != "debug")
