@@ -30,7 +30,7 @@ class Poller:
         """The client and the number of its exchange (`Store.exchange`). Set by `replace`, before any job runs."""
         self._clock_stale_after_seconds = 0.0
 
-    def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
+    def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool) -> None:
         """Replaces the client and all jobs, after those of the store.
 
         An unchanged job keeps its times, unless ``keep`` is false. The clock offset expires when no answer has come for

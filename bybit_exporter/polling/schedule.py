@@ -52,7 +52,7 @@ class Schedule:
         self._heap: list[tuple[float, int, _Entry]] = []
         self._sequence = itertools.count()
 
-    def replace(self, jobs: Iterable[Job[Any]], now: float, requests_per_second: float, *, keep: bool = True) -> None:
+    def replace(self, jobs: Iterable[Job[Any]], now: float, requests_per_second: float, *, keep: bool) -> None:
         """Replaces all jobs.
 
         An unchanged job keeps its times, unless ``keep`` is false. Jobs that are new, or have not been due yet, are
@@ -104,7 +104,7 @@ class Schedule:
         entry.running, entry.releasable = True, False
         return entry.job
 
-    def delay(self, job: Job[Any], not_before: float, *, releasable: bool = True) -> float | None:
+    def delay(self, job: Job[Any], not_before: float, *, releasable: bool) -> float | None:
         """Delays the next run to this moment or later. ``releasable``: `release` ends the delay.
 
         Returns:
@@ -137,7 +137,7 @@ class Schedule:
                 delayed.append((entry.job, entry.due))
         return delayed
 
-    def release(self, now: float, spacing_seconds: float = 0.0) -> None:
+    def release(self, now: float, spacing_seconds: float) -> None:
         """Ends all delays: the delayed jobs are due from now on, one after the other."""
         delayed = [entry for entry in self._entries.values() if entry.releasable]
         for index, entry in enumerate(delayed):

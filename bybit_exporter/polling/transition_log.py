@@ -152,7 +152,7 @@ class TransitionLog:
         self._market_coins: frozenset[str] | None = None
         """The coins of the spot market; None before they have been read."""
 
-    def retain(self, accounts: Iterable[Account], *, keep: bool = True) -> None:
+    def retain(self, accounts: Iterable[Account], *, keep: bool) -> None:
         """Forgets all accounts but these; everything, unless ``keep`` is true."""
         known, self._names_by_key = {""}, {}
         for account in accounts:

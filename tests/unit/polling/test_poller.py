@@ -66,7 +66,7 @@ class Bench:
         self.poller = Poller(self.store, TransitionLog())
         self.store.replace_accounts(self.accounts)
         self.jobs = [WalletJob(each) for each in self.accounts]
-        self.poller.replace(self.client, self.jobs)
+        self.poller.replace(self.client, self.jobs, keep=True)
         monkeypatch.setattr(wallet, "read_wallet", self._read_wallet)
 
     def _read_wallet(self, client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
@@ -296,7 +296,7 @@ def test_block_that_another_job_meets_delays_that_job_until_it_ends(bench: Bench
             raise BybitError(IP_RATE_LIMIT, "blocked")
 
     bench.read = raising(BybitError(NETWORK, "not asked here"))
-    bench.poller.replace(bench.client, [*bench.jobs, Reading(None, 0.02)])
+    bench.poller.replace(bench.client, [*bench.jobs, Reading(None, 0.02)], keep=True)
     eventually(lambda: asked)
     bench.wait_for_polls()
     assert len(asked) == 1
@@ -313,7 +313,7 @@ def test_prices_of_the_exchange_before_a_reload_are_dropped(bench: Bench, events
             return answer(0.0, 0.0).with_result(MarketPrices({"BTC": ONE}, frozenset({"BTC"})))
 
     prices = Reading(None, 60.0)
-    bench.poller.replace(bench.client, [prices])
+    bench.poller.replace(bench.client, [prices], keep=True)
     bench.poller._run(prices)
     assert bench.store.cached(Resource.PRICES).up is None
 

@@ -59,7 +59,7 @@ class Log:
 
     def __init__(self) -> None:
         self.log = TransitionLog()
-        self.log.retain([MAIN, OTHER])
+        self.log.retain([MAIN, OTHER], keep=True)
 
     def succeeded(
         self, account: Account | None, outcome: Any, at: float = 0.0, resource: Resource = Resource.WALLET, **more: Any
@@ -232,7 +232,7 @@ def test_advice_is_about_what_is_read(job: Job[Any], code: int, says: str, log: 
 
 def test_refused_key_is_one_line_whatever_is_read_with_it(log: Log, events: Events) -> None:
     twin = dataclasses.replace(MAIN, name="twin")
-    log.log.retain([MAIN, twin, OTHER])
+    log.log.retain([MAIN, twin, OTHER], keep=True)
     for account in (MAIN, twin):
         for job in (WalletJob(account), ApiKeyJob(account, 300.0), WithdrawalsJob(account, 60.0)):
             log.failed(account, refusal(10004), 0.0, job)
@@ -253,7 +253,7 @@ def test_refused_key_is_one_line_whatever_is_read_with_it(log: Log, events: Even
 
 def test_wrong_secret_of_one_account_is_not_mixed_up_with_others_of_the_key(log: Log, events: Events) -> None:
     twin = dataclasses.replace(MAIN, name="twin", api_secret=Secret("wrong"))
-    log.log.retain([MAIN, twin])
+    log.log.retain([MAIN, twin], keep=True)
     for moment in (0.0, 10.0):
         log.failed(twin, refusal(10004), moment)
         log.succeeded(MAIN, NORMAL, moment)
@@ -307,9 +307,9 @@ def test_failures_of_accounts_are_logged_separately(log: Log, events: Events) ->
 
 def test_removed_account_is_forgotten(log: Log, events: Events) -> None:
     log.failed(MAIN, REFUSED)
-    log.log.retain([OTHER])
+    log.log.retain([OTHER], keep=True)
     log.failed(MAIN, REFUSED)
-    log.log.retain([MAIN])
+    log.log.retain([MAIN], keep=True)
     log.failed(MAIN, REFUSED)
     assert logged_events(events) == ["the account cannot be read"] * 2
 
