@@ -44,18 +44,18 @@ class Service:
         self._apply(config, self._connect(config.api), keep=True)
 
     def start(self) -> None:
-        self._poller.start()
+        self._poller.workers.start()
 
     def poll_once(self) -> bool:
         """Polls each account and reads everything else one time. Returns whether all accounts could be polled."""
-        self._poller.run_once(self._jobs)
+        self._poller.workers.run_once(self._jobs)
         while unread := [job for job in self._jobs if job.has_unread]:
-            self._poller.run_once(unread)
+            self._poller.workers.run_once(unread)
             time.sleep(PAUSE_SECONDS)
         return all(state.up for state in self.store.accounts(now=BEFORE_EXPIRY))
 
     def stop(self) -> None:
-        self._poller.stop(STOP_SECONDS)
+        self._poller.workers.stop(STOP_SECONDS)
 
     def reload(self) -> None:
         """Reads and checks everything, then swaps; ends all delays. Reloads run one after the other.
