@@ -221,7 +221,7 @@ SUBACCOUNTS = SubaccountsJob(MAIN, 60.0)
         (SUBACCOUNTS, 10005, "Subaccount Transfer"),
         (WalletJob(MAIN), 10005, "account's assets"),
         (WalletJob(MAIN), 10008, "write account_type: UNIFIED instead of account_type: SPOT"),
-        (WalletJob(dataclasses.replace(MAIN, account_type=AccountType.AUTO)), 10008, "found out again"),
+        (WalletJob(dataclasses.replace(MAIN, account_type=AccountType.AUTO)), 10008, "the account's type again"),
     ],
 )
 def test_advice_is_about_what_is_read(job: Job[Any], code: int, says: str, log: Log, events: Events) -> None:
@@ -282,7 +282,7 @@ def test_resource_that_is_not_available_is_one_warning(log: Log, events: Events)
     job = WithdrawalsJob(MAIN, 60.0)
     for error in (refusal(10005), REFUSED, refusal(10005), refusal(10016), refusal(10005)):
         log.failed(MAIN, error, job=job)
-    assert logged_events(events) == ["the withdrawals are not available here"]
+    assert logged_events(events) == ["not available here: withdrawals"]
     assert events[0]["log_level"] == "warning"
     log.succeeded(MAIN, {}, resource=Resource.WITHDRAWALS)
     log.failed(MAIN, REFUSED, job=job)
