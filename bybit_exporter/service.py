@@ -27,7 +27,7 @@ from .sharding import SINGLE_SHARD, Shard
 STOP_SECONDS = 0.5
 
 BEFORE_EXPIRY = -math.inf
-"""A moment of the staleness clock at which nothing has expired, however long the last account was waited for."""
+"""A time before every expiry. With `--once`, the first results may expire before the last account is read."""
 
 _log = structlog.get_logger()
 
@@ -58,7 +58,7 @@ class Service:
         self._poller.workers.stop(STOP_SECONDS)
 
     def reload(self) -> None:
-        """Reads and checks everything, then swaps; ends all delays. Reloads run one after the other.
+        """Reads and checks the configuration, then applies it and ends all delays. One reload at a time.
 
         Raises:
             ConfigError: and nothing has changed.
@@ -88,7 +88,7 @@ class Service:
         self._poller.release()
 
     def _apply(self, config: Config, client: Client, *, keep: bool) -> None:
-        """``keep``: what is known of unchanged accounts stays, and so do the times of their jobs."""
+        """``keep``: unchanged accounts keep their state, and their jobs keep their times."""
         jobs = create_jobs(config.accounts, config.prices_interval_seconds)
         self._transition_log.retain(config.accounts, keep=keep)
         self.store.replace_accounts(config.accounts, keep=keep, prices=config.prices_interval_seconds is not None)

@@ -87,7 +87,8 @@ class _Connection(HTTPConnection):
         hosts = [name] if self.proxy and self.proxy.scheme == "https" else found
         try:
             for index, self.host in enumerate(hosts):
-                self.timeout = deadline.remaining() / (len(found) - index)  # a dead address leaves time for the others
+                # Keeps time for the other addresses if this one does not answer.
+                self.timeout = deadline.remaining() / (len(found) - index)
                 try:
                     return super().connect()
                 except (NewConnectionError, ConnectTimeoutError):

@@ -24,7 +24,7 @@ EXIT_USAGE = 2
 
 DEFAULT_LISTEN_ADDRESS = "127.0.0.1:9836"
 LISTEN_ADDRESS_VARIABLE = "BYBIT_EXPORTER_LISTEN_ADDRESS"
-"""Sets another default. The image has it, so that a flag given to a container replaces its address."""
+"""Environment variable that replaces the default. The image sets it, so a flag given to a container still wins."""
 
 AUTO = "auto"
 """The value of ``--shard`` which takes the number from the end of the pod's name."""

@@ -29,7 +29,7 @@ WITHOUT_TLS = (
 )
 
 _WEB_SERVER_ENDED = -1
-"""Stands in the queue of signal numbers for the end of the web server."""
+"""Put into the queue of signal numbers when the web server ends."""
 
 _log = structlog.get_logger()
 

@@ -60,7 +60,7 @@ class Cached(Struct, Generic[T], frozen=True):
         return replace(self, up=False, is_available=True)
 
     def as_of(self, now: float) -> Cached[T]:
-        """The state without an expired value. It is not up then, so that nothing looks healthy."""
+        """The state without an expired value. Then ``up`` is false, since an expired resource must not look healthy."""
         return Cached(up=False) if now >= self.valid_until else self
 
 

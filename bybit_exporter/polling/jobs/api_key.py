@@ -15,7 +15,7 @@ class ApiKeyJob(Job[ApiKey]):
     """Reads what a key may do and when it expires: every hour, and every 5 minutes while that fails."""
 
     resource = Resource.API_KEY
-    start_share = 0.01  # not urgent; a thousand checks at once would be repeated every hour
+    start_share = 0.01  # low: checks that start together would run together every hour
 
     def read(self, client: Client) -> Answer[ApiKey]:
         return read_api_key(client, self.account)
