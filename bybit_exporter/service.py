@@ -27,7 +27,7 @@ from .sharding import SINGLE_SHARD, Shard
 STOP_SECONDS = 0.5
 
 BEFORE_EXPIRY = -math.inf
-"""A moment of the staleness clock at which nothing has expired, however long the last account was waited for."""
+"""A time before every expiry. With `--once`, the first results may expire before the last account is read."""
 
 _log = structlog.get_logger()
 
@@ -44,45 +44,38 @@ class Service:
         self._apply(config, self._connect(config.api), keep=True)
 
     def start(self) -> None:
-        self._poller.start()
+        self._poller.workers.start()
 
     def poll_once(self) -> bool:
         """Polls each account and reads everything else one time. Returns whether all accounts could be polled."""
-        self._poller.run_once(self._jobs)
+        self._poller.workers.run_once(self._jobs)
         while unread := [job for job in self._jobs if job.has_unread]:
-            self._poller.run_once(unread)
+            self._poller.workers.run_once(unread)
             time.sleep(PAUSE_SECONDS)
         return all(state.up for state in self.store.accounts(now=BEFORE_EXPIRY))
 
     def stop(self) -> None:
-        self._poller.stop(STOP_SECONDS)
+        self._poller.workers.stop(STOP_SECONDS)
 
     def reload(self) -> None:
-        """Reads and checks everything, then swaps; ends all delays. Reloads run one after the other.
+        """Reads and checks the configuration, then applies it and ends all delays. One reload at a time.
 
         Raises:
             ConfigError: and nothing has changed.
         """
         with self._reloading:
             try:
-                config = self._read_and_swap()
-            except ConfigError as error:
+                config = self._load()
+                self._swap(config)
+            except Exception as error:
+                fault = f"{type(error).__name__} in the exporter"
+                problems = error.problems if isinstance(error, ConfigError) else [fault]
                 self.store.update_exporter(config_reload_successful=False)
-                _log.error("the configuration was not reloaded; the old one stays", error="; ".join(error.problems))
-                raise
+                message = "the configuration was not reloaded; the old one is still in use"
+                _log.error(message, error="; ".join(problems), exc_info=not isinstance(error, ConfigError))
+                raise ConfigError(problems) from error
             self.store.update_exporter(config_reload_successful=True, config_reload_success_timestamp=clock.wall())
             _log.info("configuration reloaded", accounts=len(config.accounts))
-
-    def _read_and_swap(self) -> Config:
-        try:
-            config = self._load()
-            self._swap(config)
-            return config
-        except ConfigError:
-            raise
-        except Exception as fault:
-            _log.exception("a fault of the exporter")
-            raise ConfigError([f"{type(fault).__name__} in the exporter"]) from fault
 
     def _swap(self, config: Config) -> None:
         old_client, same_exchange = self._client, config.api.base_url == self._config.api.base_url
@@ -95,7 +88,7 @@ class Service:
         self._poller.release()
 
     def _apply(self, config: Config, client: Client, *, keep: bool) -> None:
-        """``keep``: what is known of unchanged accounts stays, and so do the times of their jobs."""
+        """``keep``: unchanged accounts keep their state, and their jobs keep their times."""
         jobs = create_jobs(config.accounts, config.prices_interval_seconds)
         self._transition_log.retain(config.accounts, keep=keep)
         self.store.replace_accounts(config.accounts, keep=keep, prices=config.prices_interval_seconds is not None)

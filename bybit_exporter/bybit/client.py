@@ -110,7 +110,10 @@ class Client:
         self.rate_limiter.acquire()
         headers = _HEADERS | (self._signature(query, signer) if signer else {})
         sent_timestamp, asked_at = clock.wall(), clock.now()
-        response = self._send(path, query, headers)
+        try:
+            response = self._transport.get(path, query, headers)
+        finally:
+            self._observe_request(path, clock.now() - asked_at)
         rate_limits = _rate_limits(path, response)
         try:
             envelope = _envelope(response)
@@ -124,13 +127,6 @@ class Client:
                 self.rate_limiter.block(error.wait_seconds(self.clock.now()))
             raise
         return Answer(decoded, rate_limits, asked_at, response.received_at)
-
-    def _send(self, path: str, query: str, headers: Mapping[str, str]) -> Response:
-        started = clock.now()
-        try:
-            return self._transport.get(path, query, headers)
-        finally:
-            self._observe_request(path, clock.now() - started)
 
     def _synchronise_clock(self) -> None:
         try:

@@ -87,7 +87,8 @@ class _Connection(HTTPConnection):
         hosts = [name] if self.proxy and self.proxy.scheme == "https" else found
         try:
             for index, self.host in enumerate(hosts):
-                self.timeout = deadline.remaining() / (len(found) - index)  # a dead address leaves time for the others
+                # Keeps time for the other addresses if this one does not answer.
+                self.timeout = deadline.remaining() / (len(found) - index)
                 try:
                     return super().connect()
                 except (NewConnectionError, ConnectTimeoutError):
@@ -138,16 +139,12 @@ def _resolve(host: str, port: int, source_address: tuple[str, int] | None) -> li
         return [str(address[0]) for *_, address in found]
     source = source_address[0]
     family = socket.AF_INET6 if ":" in source else socket.AF_INET
-    _check_source_address(source, family)
-    addresses = [str(address[0]) for kind, *_, address in found if kind == family]
-    if not addresses:
-        raise OSError(f"{host} has no address that api.source_address {source} reaches")
-    return addresses
-
-
-def _check_source_address(source: str, family: socket.AddressFamily) -> None:
     try:
         with socket.socket(family) as probe:
             probe.bind((source, 0))
     except OSError as error:
         raise OSError(f"api.source_address {source}: {error.strerror}") from None
+    addresses = [str(address[0]) for kind, *_, address in found if kind == family]
+    if not addresses:
+        raise OSError(f"{host} has no address that api.source_address {source} reaches")
+    return addresses

@@ -281,8 +281,8 @@ _WRONG_MODE_ADVICE = {
     AccountType.SPOT: "this is a unified account, which has no classic spot wallet: write account_type: UNIFIED instead"
     " of account_type: SPOT; if it could be read before, check whether Bybit has banned the user",
     AccountType.UNIFIED: "this is a classic account: write account_type: SPOT instead of account_type: UNIFIED",
-    AccountType.AUTO: "the account's type is found out again, since the account may have been upgraded; if this lasts,"
-    " check whether Bybit has banned the user",
+    AccountType.AUTO: "the exporter asks for the account's type again, since the account may have been upgraded;"
+    " if this lasts, check whether Bybit has banned the user",
     AccountType.FUND: "the exchange does not offer the funding wallet to this account: check api.base_url and"
     " api.environment; if it could be read before, check whether Bybit has banned the user",
 }

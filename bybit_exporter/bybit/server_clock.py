@@ -27,7 +27,7 @@ class ServerClock:
         self.offset_at = -math.inf
         """When that answer was asked for (staleness clock)."""
         self.asked_at = -math.inf
-        """When the answer that the timestamps follow was asked for (staleness clock)."""
+        """When the request was sent whose answer set the correction (staleness clock)."""
 
     def now(self) -> float:
         """Unix time by the exchange's clock."""
@@ -40,9 +40,9 @@ class ServerClock:
         adopted one is ignored.
 
         The true offset lies between ``server_time - received_timestamp`` and ``server_time - sent_timestamp``. An
-        estimate within these bounds does not change, so the noise of the network does not move it. An offset beyond
-        what the exchange tolerates contradicts that it accepted the request (a proxy may have cached the answer): it is
-        shown, but our timestamps do not follow it.
+        estimate within these bounds does not change, so the noise of the network does not move it. The exchange would
+        not have accepted a request with a larger offset, so a proxy may have cached the answer. Such an offset is
+        published, but not used for timestamps.
         """
         if asked_at < self.asked_at:
             return

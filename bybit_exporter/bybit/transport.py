@@ -69,7 +69,7 @@ class Transport:
             ) as response:
                 body = _read(response.raw, limit)
             received_at = clock.now()
-            deadline.remaining()  # the answer is out of date if the process was stopped meanwhile
+            deadline.remaining()  # fails if the process was suspended meanwhile: the answer is out of date
         except (requests.RequestException, HTTPError, http.client.HTTPException, OSError) as error:
             raise self._failure(error) from error
         if len(body) > limit:

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs the program and returns its exit status (see `exit_status`).
+    """Runs the program and returns its exit status (see `flags`).
 
-    Until `serve` handles signals, SIGTERM and SIGINT end the process without a traceback, and SIGHUP is kept. This is
-    set before the modules are imported, which takes half a second.
+    Until `serve` handles signals, SIGTERM and SIGINT end the process without a traceback, and SIGHUP neither ends it
+    nor is lost. This is set before the modules are imported, which takes half a second.
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _exit if os.getpid() == 1 else signal.SIG_DFL)

@@ -30,7 +30,7 @@ def load_accounts(options: Options, demo: Config | None) -> Config:
     accounts = tuple(account for account in whole.accounts if shard.has(account.name))
     if shard.total > 1:
         counts = {"accounts": len(accounts), "configured": len(whole.accounts)}
-        _log.info("polls a share of the accounts", shard=shard.number, total_shards=shard.total, **counts)
+        _log.info("this process polls a part of the accounts", shard=shard.number, total_shards=shard.total, **counts)
     return replace(whole, accounts=accounts)
 
 

@@ -1,4 +1,4 @@
-"""The flags, and what they may be set to."""
+"""The flags, what they may be set to, and the exit statuses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,16 @@ from typing import NoReturn
 from .. import REVISION, __version__, log
 from ..sharding import Shard, ordinal
 from ..web.server.listen import parse_address
-from .exit_status import EXIT_USAGE
+
+EXIT_OK = 0
+EXIT_FAILURE = 1
+"""It failed at run time."""
+EXIT_USAGE = 2
+"""The command line or the configuration is wrong."""
 
 DEFAULT_LISTEN_ADDRESS = "127.0.0.1:9836"
 LISTEN_ADDRESS_VARIABLE = "BYBIT_EXPORTER_LISTEN_ADDRESS"
-"""Sets another default. The image has it, so that a flag given to a container replaces its address."""
+"""Environment variable that replaces the default. The image sets it, so a flag given to a container still wins."""
 
 AUTO = "auto"
 """The value of ``--shard`` which takes the number from the end of the pod's name."""

@@ -15,8 +15,7 @@ from ..config import ConfigError
 from ..service import BEFORE_EXPIRY, Service
 from .configuration import load_accounts, load_both
 from .demo import start_demo
-from .exit_status import EXIT_FAILURE, EXIT_OK, EXIT_USAGE
-from .flags import parse_flags
+from .flags import EXIT_FAILURE, EXIT_OK, EXIT_USAGE, parse_flags
 from .serving import serve
 
 NO_CONFIG_FILE_ADVICE = (
@@ -26,7 +25,7 @@ NO_CONFIG_FILE_ADVICE = (
 
 
 def run(arguments: Sequence[str] | None) -> int:
-    """Runs the program and returns its exit status (see `exit_status`). None: the arguments of the process."""
+    """Runs the program and returns its exit status (`EXIT_OK` and so on). None: the arguments of the process."""
     options = parse_flags(arguments)
     log.configure(options.log_level, options.log_format)
     with contextlib.ExitStack() as cleanup:

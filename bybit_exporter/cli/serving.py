@@ -8,21 +8,15 @@ import ipaddress
 import signal
 import socket
 import sys
-from collections.abc import Callable, Sequence
 from queue import SimpleQueue
-from typing import TYPE_CHECKING
 
 import structlog
 
 from ..service import Service
 from ..web.server.listen import bind, parse_address
 from ..web.server.web_config import WebConfig
-from .exit_status import EXIT_FAILURE, EXIT_OK
-from .flags import Options
+from .flags import EXIT_FAILURE, EXIT_OK, Options
 from .reload_thread import ReloadThread
-
-if TYPE_CHECKING:
-    from ..web.server.server import WebServer
 
 OBJECTS_BETWEEN_COLLECTIONS = 10_000
 """New objects until Python looks for circular garbage. With its default of 700, most scrapes would start a search."""
@@ -35,7 +29,7 @@ WITHOUT_TLS = (
 )
 
 _WEB_SERVER_ENDED = -1
-"""Stands in the queue of signal numbers for the end of the web server."""
+"""Put into the queue of signal numbers when the web server ends."""
 
 _log = structlog.get_logger()
 
@@ -55,10 +49,20 @@ def serve(options: Options, service: Service, web_configuration: WebConfig) -> i
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGHUP])  # `cli.main` has blocked it
     reloads = ReloadThread(service.reload)
     service.start()  # before the web server, whose modules take a moment to load
-    web = _start_web(options, service, reloads, listeners, web_configuration, lambda: events.put(_WEB_SERVER_ENDED))
+    from ..web.app import WebOptions, create_app
+    from ..web.server.reloader import WebConfigReloader
+    from ..web.server.server import WebServer
+
+    web_options = WebOptions(options.telemetry_path, options.demo, options.lifecycle, options.shard)
+    app = create_app(service.store, web_options, reloads.request)
+    reloader = WebConfigReloader(options.web_config_file, web_configuration)
+    web = WebServer(app, listeners, lambda: events.put(_WEB_SERVER_ENDED), reloader, options.max_connections)
+    web.start()
     for listener in listeners:
         announce(listener, web_configuration)
-    _collect_garbage_less_often()
+    gc.collect()  # else scrapes wait for searches through all objects: 50 ms with a thousand accounts
+    gc.freeze()  # objects that exist now are not searched again
+    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
     while (event := events.get()) == signal.SIGHUP:
         reloads.request()  # if it fails, the service logs it
     _log.info("stopping")
@@ -72,33 +76,6 @@ def _bind_problem(error: OSError, address: str) -> str:
         return error.strerror or str(error)
     flag = f"--web.listen-address={address.rpartition(':')[0]}:PORT"
     return f"{error.strerror}; choose another port with {flag} (with make: make run FLAGS={flag})"
-
-
-def _start_web(
-    options: Options,
-    service: Service,
-    reloads: ReloadThread,
-    listeners: Sequence[socket.socket],
-    web_configuration: WebConfig,
-    on_end: Callable[[], None],
-) -> WebServer:
-    from ..web.app import WebOptions, create_app
-    from ..web.server.reloader import WebConfigReloader
-    from ..web.server.server import WebServer
-
-    web_options = WebOptions(options.telemetry_path, options.demo, options.lifecycle, options.shard)
-    app = create_app(service.store, web_options, reloads.request)
-    reloader = WebConfigReloader(options.web_config_file, web_configuration)
-    web = WebServer(app, listeners, on_end, reloader, options.max_connections)
-    web.start()
-    return web
-
-
-def _collect_garbage_less_often() -> None:
-    """Keeps scrapes from waiting for searches through all objects, which take 50 ms with a thousand accounts."""
-    gc.collect()
-    gc.freeze()  # objects that exist now are not searched again
-    gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS)
 
 
 def announce(listener: socket.socket, web_configuration: WebConfig) -> None:

@@ -42,7 +42,7 @@ class ApiConfig:
 def read_api(section: Section) -> ApiConfig:
     """Reads the section. What is wrong is reported to it."""
     if section.has("environment") and section.has("base_url"):
-        section.report("base_url", "stands instead of environment; give one of the two")
+        section.report("base_url", "environment is given too; give one of the two")
     environment = section.optional("environment", schema.one_of(ENVIRONMENTS), "mainnet")
     default = ApiConfig()
     api = ApiConfig(

@@ -12,8 +12,7 @@ from ..model import STALE_AFTER_INTERVALS, Account, AccountType, Secret
 from . import schema
 from .accounts import read_account
 from .api import ApiConfig, read_api
-from .file_permissions import warnings_of
-from .schema import Section
+from .schema import Section, warnings_of
 from .secrets import SecretReader
 
 DEFAULT_PRICES_INTERVAL_SECONDS = 60.0
@@ -34,15 +33,13 @@ class Config:
     """What is allowed, but probably not wanted: one sentence each, for the log."""
 
 
-def load(path: str | Path, environ: Mapping[str, str] | None = None) -> Config:
-    """Reads the file and every secret it names.
-
-    ``environ`` has the environment variables; None takes those of the process.
+def load(path: str | Path, environ: Mapping[str, str] = os.environ) -> Config:
+    """Reads the file and every secret it names. ``environ`` has the environment variables.
 
     Raises:
         ConfigError: with every problem found.
     """
-    return schema.load(path, lambda top: _config(top, Path(path), os.environ if environ is None else environ))
+    return schema.load(path, lambda top: _config(top, Path(path), environ))
 
 
 def _config(top: Section, path: Path, environ: Mapping[str, str]) -> Config:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import json
 import os
@@ -222,3 +223,17 @@ def quote(text: str, limit: int = 60) -> str:
 
 def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def warnings_of(paths: Iterable[Path]) -> list[str]:
+    """Returns a warning for each file that every user of the machine can read: these files hold secrets.
+
+    Missing files are ignored, and so are invalid paths, which reading has reported.
+    """
+    warnings = []
+    for path in dict.fromkeys(paths):
+        with contextlib.suppress(OSError, ValueError):
+            if path.stat().st_mode & stat.S_IROTH:
+                problem = "holds a secret, and every user of this machine can read it"
+                warnings.append(f"{path} {problem}; try: chmod o-r {path}")
+    return warnings

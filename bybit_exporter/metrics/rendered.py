@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import lru_cache, partial
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
 from msgspec.structs import replace
 
@@ -13,15 +13,7 @@ from .account_families import FIGURE_FAMILIES, STATE_FAMILIES, render_account
 from .resource_families import render_resource
 from .state import UNAVAILABLE, AccountState, Cached
 
-
-class _Expiring(Protocol):
-    def as_of(self, now: float) -> Self: ...
-
-    @property
-    def valid_until(self) -> float: ...
-
-
-S = TypeVar("S", bound=_Expiring)
+S = TypeVar("S", AccountState, Cached[Any])
 Lines = tuple[bytes, ...]
 """The sample lines of each family, in the order of the families."""
 
@@ -37,8 +29,8 @@ class Rendered(Generic[S]):
     __slots__ = ("_render", "_rendered", "state")
 
     def __init__(self, state: S, render: Callable[[S], tuple[Lines, frozenset[str]]]) -> None:
-        self.state = state
-        self._render = render
+        self.state: S = state
+        self._render: Callable[[S], tuple[Lines, frozenset[str]]] = render
         self._rendered = (*render(state), state.valid_until)
 
     def with_state(self, state: S) -> Rendered[S]:
@@ -49,7 +41,7 @@ class Rendered(Generic[S]):
         """The lines that may be shown at this moment, and the coins in them."""
         lines, coins, valid_until = self._rendered
         if now >= valid_until:
-            later = self.state.as_of(now)
+            later: S = self.state.as_of(now)
             lines, coins, _ = self._rendered = (*self._render(later), later.valid_until)
         return lines, coins
 

@@ -40,8 +40,8 @@ class Cached(Struct, Generic[T], frozen=True):
     """The latest value of a resource, and when it expires."""
 
     value: T | None = None
-    expires_at: float = float("inf")
-    """Infinite if there is no value."""
+    valid_until: float = float("inf")
+    """When the value expires; infinite if there is none."""
     up: bool | None = None
     """Whether the latest reading succeeded. None: there is no such metric."""
     is_available: bool = True
@@ -59,14 +59,9 @@ class Cached(Struct, Generic[T], frozen=True):
             return UNAVAILABLE
         return replace(self, up=False, is_available=True)
 
-    @property
-    def valid_until(self) -> float:
-        """When the value expires: the counterpart of `AccountState.valid_until`."""
-        return self.expires_at
-
     def as_of(self, now: float) -> Cached[T]:
-        """The state without an expired value. It is not up then, so that nothing looks healthy."""
-        return Cached(up=False) if now >= self.expires_at else self
+        """The state without an expired value. Then ``up`` is false, since an expired resource must not look healthy."""
+        return Cached(up=False) if now >= self.valid_until else self
 
 
 UNAVAILABLE: Cached[Any] = Cached(is_available=False)

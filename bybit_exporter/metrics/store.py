@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from msgspec.structs import replace
 from prometheus_client import CollectorRegistry, ProcessCollector
@@ -32,7 +33,8 @@ ResourceKey = tuple[str, str]
 """The account's name and the subaccount's; empty where there is none."""
 
 
-class _Published(NamedTuple):
+@dataclass(slots=True)
+class _Published:
     """What a scrape reads. A poll replaces one entry in place; prices and reloads replace the whole."""
 
     accounts: dict[str, RenderedAccount]
@@ -118,13 +120,13 @@ class Store:
         with self._writing:
             if exchange != self.exchange or not self._is_current(None):
                 return False
-            accounts, resources, _ = self._published
+            current = self._published
             shown = {
                 name: valued[name] if before.get(name) is rendered else _at_prices(rendered, prices)
-                for name, rendered in accounts.items()
+                for name, rendered in current.accounts.items()
             }
             own = RenderedResource(Resource.PRICES, None, "", prices)
-            self._published = _Published(shown, {**resources, Resource.PRICES: {("", ""): own}}, prices)
+            self._published = _Published(shown, {**current.resources, Resource.PRICES: {("", ""): own}}, prices)
             return True
 
     def _apply_to_account(self, account: Account, result: JobResult[Any], next_run_timestamp: float) -> None:
@@ -184,11 +186,6 @@ class Store:
         return rendered.state.as_of(self.now()) if rendered else Cached()
 
     @property
-    def prices(self) -> Cached[MarketPrices]:
-        """The prices, unless they have expired."""
-        return self.cached(Resource.PRICES)
-
-    @property
     def ready(self) -> bool:
         """Whether every account has been polled once."""
         return all(rendered.state.polls for rendered in list(self._published.accounts.values()))
@@ -212,11 +209,11 @@ class Store:
             for family, *lines in zip(rows, *(its_lines for its_lines, _ in shown), strict=True):
                 families.append((family.header(openmetrics=openmetrics), *lines))
 
-        accounts, resources, prices = self._published
-        add(ACCOUNT_FAMILIES, list(accounts.values()))
+        published = self._published  # read once: prices and reloads replace it
+        add(ACCOUNT_FAMILIES, list(published.accounts.values()))
         for resource, rows in RESOURCE_FAMILIES.items():
-            add(rows, list(resources[resource].values()))
-        families.append((COIN_PRICE.header(openmetrics=openmetrics), _price_lines(prices, coins, now)))
+            add(rows, list(published.resources[resource].values()))
+        families.append((COIN_PRICE.header(openmetrics=openmetrics), _price_lines(published.prices, coins, now)))
         exporter = self._exporter.as_of(now)
         for family in EXPORTER_FAMILIES:
             families.append((family.header(openmetrics=openmetrics), family.lines("", exporter)))

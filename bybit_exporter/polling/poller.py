@@ -20,17 +20,17 @@ _log = structlog.get_logger()
 
 
 class Poller:
-    """Runs jobs until it is stopped."""
+    """Runs jobs by its worker pool, which the caller starts and stops."""
 
     def __init__(self, store: Store, transition_log: TransitionLog) -> None:
         self._store = store
         self._transition_log = transition_log
-        self._workers = WorkerPool(self._run)
+        self.workers = WorkerPool(self._run)
         self._exchange: tuple[Client, int]
         """The client and the number of its exchange (`Store.exchange`). Set by `replace`, before any job runs."""
         self._clock_stale_after_seconds = 0.0
 
-    def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool = True) -> None:
+    def replace(self, client: Client, jobs: Sequence[Job[Any]], *, keep: bool) -> None:
         """Replaces the client and all jobs, after those of the store.
 
         An unchanged job keeps its times, unless ``keep`` is false. The clock offset expires when no answer has come for
@@ -39,36 +39,25 @@ class Poller:
         self._exchange = client, self._store.exchange
         accounts = [job.account for job in jobs if job.resource is Resource.WALLET]
         self._clock_stale_after_seconds = max((each.stale_after_seconds for each in accounts), default=0.0)
-        self._workers.replace(jobs, client.rate_limiter.requests_per_second, keep=keep)
-
-    def start(self) -> None:
-        self._workers.start()
-
-    def run_once(self, jobs: Sequence[Job[Any]]) -> None:
-        """Runs each job once, and returns when all have ended."""
-        self._workers.run_once(jobs)
+        self.workers.replace(jobs, client.rate_limiter.requests_per_second, keep=keep)
 
     def release(self) -> None:
         """Reschedules every delayed job to run now."""
         client, _ = self._exchange
         rate_limiter = client.rate_limiter
         rate_limiter.unblock()
-        self._workers.release(2 / rate_limiter.requests_per_second)
-
-    def stop(self, timeout_seconds: float) -> None:
-        """Starts no further jobs, and waits at most this long for those that run."""
-        self._workers.stop(timeout_seconds)
+        self.workers.release(2 / rate_limiter.requests_per_second)
 
     def _run(self, job: Job[Any]) -> None:
         client, exchange = self._exchange
         try:
             result = job.run(client)
         except Closed:  # a reload has replaced the client, and perhaps the job
-            if self._workers.has(job):
+            if self.workers.has(job):
                 self._run(job)
             return
         if result is None:
-            self._workers.delay(job, clock.now() + job.idle_seconds(), releasable=False)
+            self.workers.delay(job, clock.now() + job.idle_seconds(), releasable=False)
             return
         next_run_at = self._reschedule(client, job, result)
         if next_run_at is None:  # a reload has removed the job
@@ -82,7 +71,7 @@ class Poller:
     def _reschedule(self, client: Client, job: Job[Any], result: JobResult[Any]) -> float | None:
         """Delays the job as its result requires. Returns when it runs next; None if a reload has removed it."""
         not_before = result.ended_at + result.delay_seconds
-        next_run_at = self._workers.delay(job, not_before, releasable=result.failure is not None)
+        next_run_at = self.workers.delay(job, not_before, releasable=result.failure is not None)
         if next_run_at is None or not result.pauses_all:
             return next_run_at
         blocked_until = client.rate_limiter.blocked_until  # 0 if a reload has ended the block meanwhile
@@ -90,11 +79,11 @@ class Poller:
         # counted: alerts look at that count.
         if result.resource is Resource.WALLET:
             self._pause_all(blocked_until, result)
-        return self._workers.delay(job, blocked_until, releasable=True)
+        return self.workers.delay(job, blocked_until, releasable=True)
 
     def _pause_all(self, until: float, result: JobResult[Any]) -> None:
         """Delays all jobs to this moment or later."""
-        delayed = self._workers.delay_all(until) if until > result.ended_at else []
+        delayed = self.workers.delay_all(until) if until > result.ended_at else []
         for job, due in delayed:
             if job.resource is Resource.WALLET:
                 self._store.set_next_poll(job.account, clock.timestamp_of(due))

@@ -1,4 +1,4 @@
-"""The keys that the exchange refuses, as the log knows them. Several jobs use one key at the same time."""
+"""API keys whose refusal was logged. Several jobs use one key at the same time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Collection
 from ..model import Account, Secret
 
 Credentials = tuple[Secret, Secret]
-"""Key and secret. With one key, a wrong secret concerns only the accounts that have it."""
+"""Key and secret. A wrong secret affects only the accounts that have it."""
 
 
 def credentials_of(account: Account) -> Credentials:

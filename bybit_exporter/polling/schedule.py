@@ -52,7 +52,7 @@ class Schedule:
         self._heap: list[tuple[float, int, _Entry]] = []
         self._sequence = itertools.count()
 
-    def replace(self, jobs: Iterable[Job[Any]], now: float, requests_per_second: float, *, keep: bool = True) -> None:
+    def replace(self, jobs: Iterable[Job[Any]], now: float, requests_per_second: float, *, keep: bool) -> None:
         """Replaces all jobs.
 
         An unchanged job keeps its times, unless ``keep`` is false. Jobs that are new, or have not been due yet, are
@@ -80,7 +80,7 @@ class Schedule:
                 entry.anchor = entry.due = start + index * spacing
         self._heap = []
         for entry in self._entries.values():
-            self._push(entry)
+            self._move(entry, entry.due)
 
     def reserve(self) -> Reservation | None:
         """Reserves the first run that is not reserved; None if there is none. `take` ends the reservation."""
@@ -96,7 +96,7 @@ class Schedule:
         if not self._is_current(entry, due):
             return None
         if due > now:
-            self._push(entry)
+            self._move(entry, due)
             return None
         self._move(entry, entry.next_after(now))
         if entry.running:
@@ -104,7 +104,7 @@ class Schedule:
         entry.running, entry.releasable = True, False
         return entry.job
 
-    def delay(self, job: Job[Any], not_before: float, *, releasable: bool = True) -> float | None:
+    def delay(self, job: Job[Any], not_before: float, *, releasable: bool) -> float | None:
         """Delays the next run to this moment or later. ``releasable``: `release` ends the delay.
 
         Returns:
@@ -137,7 +137,7 @@ class Schedule:
                 delayed.append((entry.job, entry.due))
         return delayed
 
-    def release(self, now: float, spacing_seconds: float = 0.0) -> None:
+    def release(self, now: float, spacing_seconds: float) -> None:
         """Ends all delays: the delayed jobs are due from now on, one after the other."""
         delayed = [entry for entry in self._entries.values() if entry.releasable]
         for index, entry in enumerate(delayed):
@@ -150,10 +150,7 @@ class Schedule:
 
     def _move(self, entry: _Entry, due: float) -> None:
         entry.due = due
-        self._push(entry)
-
-    def _push(self, entry: _Entry) -> None:
-        heapq.heappush(self._heap, (entry.due, next(self._sequence), entry))
+        heapq.heappush(self._heap, (due, next(self._sequence), entry))
 
     def _is_current(self, entry: _Entry, due: float) -> bool:
         """Whether the entry is still due at this moment, and has not been removed."""

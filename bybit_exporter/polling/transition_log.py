@@ -152,8 +152,8 @@ class TransitionLog:
         self._market_coins: frozenset[str] | None = None
         """The coins of the spot market; None before they have been read."""
 
-    def retain(self, accounts: Iterable[Account], *, keep: bool = True) -> None:
-        """Forgets all accounts but these; everything, unless ``keep`` is true."""
+    def retain(self, accounts: Iterable[Account], *, keep: bool) -> None:
+        """Forgets all accounts but these; all accounts if ``keep`` is false."""
         known, self._names_by_key = {""}, {}
         for account in accounts:
             known.add(account.name)
@@ -199,7 +199,7 @@ class TransitionLog:
             self._log_refused_key(state, state.account, failure, result.ended_at, next_in_seconds)
             return
         if isinstance(state, LoggedBalances):
-            if failure.is_unavailable:  # that one is gone; the others can be read
+            if failure.is_unavailable:  # only this subaccount is gone; the others can be read
                 state.log.debug("a subaccount is gone", subaccount=result.subaccount, error=failure.message)
                 return
             already_failing = bool(state.failing)
@@ -215,7 +215,7 @@ class TransitionLog:
         state.failure, state.is_unavailable = current, failure.is_unavailable
         name = result.resource.value
         if failure.is_unavailable:
-            state.log.warning(f"the {name} are not available here", **_fields_of(failure, next_in_seconds))
+            state.log.warning(f"not available here: {name}", **_fields_of(failure, next_in_seconds))
         else:
             log = state.log.error if failure.needs_operator else state.log.warning
             log(f"the {name} cannot be read", **_fields_of(failure, next_in_seconds))

@@ -50,7 +50,7 @@ class WorkerPool:
         """Workers that sleep and have not been notified. Who notifies one subtracts it, so that none is woken twice."""
         self._started = self._stopping = False
 
-    def replace(self, jobs: Iterable[Job[Any]], requests_per_second: float, *, keep: bool = True) -> None:
+    def replace(self, jobs: Iterable[Job[Any]], requests_per_second: float, *, keep: bool) -> None:
         """See `Schedule.replace`."""
         with self._changed:
             self._schedule.replace(jobs, clock.now(), requests_per_second, keep=keep)

@@ -31,7 +31,7 @@ TEXT = "text/plain; version=0.0.4; charset=utf-8"
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 FAST_COMPRESSION = 1
-"""igzip's level that makes expositions smallest, at 2 GB/s."""
+"""igzip's compression level. Level 1 gives the smallest expositions, at 2 GB/s."""
 
 GZIP = 16 + isal_zlib.MAX_WBITS
 """The gzip format, for the ``wbits`` of zlib's functions."""
@@ -144,7 +144,7 @@ class _Endpoints:
     async def reload(self, request: Request) -> Response:
         """Reloads the configuration, and answers when that has ended.
 
-        Requests that come while a reload runs wait for the next one, which is one for all of them.
+        Requests that arrive during a reload share the next one.
         If it takes long, for example since a file system hangs, the answer is 500 and the reload goes on.
         """
         if not self.options.lifecycle:
@@ -174,7 +174,7 @@ async def _in_thread(function: Callable[..., T], *args: object) -> T:
 
 
 async def _disconnect(request: Request) -> None:
-    """Waits until the client has left, or the server has closed the connection since it stops."""
+    """Waits until the client disconnects or the server stops."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 

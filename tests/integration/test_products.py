@@ -89,7 +89,7 @@ def test_exchange_without_products_is_logged_once_and_has_no_series(
         assert product_series(serving) == []
         assert serving.value("bybit_up") == 1
     (event,) = [event for event in told() if "products" in event["event"]]
-    assert event["event"] == "the products are not available here"
+    assert event["event"] == "not available here: products"
     assert event["log_level"] == "warning"
     assert "api.base_url" in event["advice"]
 

@@ -20,6 +20,7 @@ from bybit_exporter.sandbox import ASSET_INFO, UNLIMITED, Exchange, Holding, San
 from bybit_exporter.web import app as web_app
 from bybit_exporter.web.app import LARGE_BYTES, WebOptions, create_app
 from bybit_exporter.web.server.listen import bind
+from bybit_exporter.web.server.reloader import WebConfigReloader
 from bybit_exporter.web.server.server import WebServer
 from tests.exporter_process import ExporterProcess, HangingReads, config_for
 from tests.in_process import HOLDINGS, Running, account_for
@@ -405,7 +406,7 @@ def test_reload_that_takes_too_long_is_answered_500(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(web_app, "RELOAD_SECONDS", 0.1)
     with Running() as running, bind("127.0.0.1", 0) as listener:
         app = create_app(running.service.store, WebOptions(lifecycle=True), Future)  # a reload that never ends
-        web = WebServer(app, [listener], lambda: None)
+        web = WebServer(app, [listener], lambda: None, WebConfigReloader(), 256)
         web.start()
         answer = requests.post(f"http://127.0.0.1:{listener.getsockname()[1]}/-/reload", timeout=10)
         web.stop()

@@ -130,7 +130,7 @@ def test_a_shard_without_an_account_runs_well(server: SandboxServer, directory: 
         page = exporter.get("/").text
         assert f"Shard {empty} of 64" in page
         assert "No account falls to this shard." in page
-        (told,) = exporter.events("polls a share of the accounts")
+        (told,) = exporter.events("this process polls a part of the accounts")
         assert (told["accounts"], told["configured"]) == (0, 8)
         exporter.send(signal.SIGTERM)
         exporter.ends_with(0, within=8.0)
@@ -150,7 +150,7 @@ def test_a_reload_keeps_the_shard_and_takes_up_its_new_accounts(server: SandboxS
         eventually(lambda: accounts(exporter.exposition()) == mine, 10)
         assert asked_for(server) == set(mine)
         assert exporter.value("bybit_exporter_shard_info", shard="1", total_shards="3") == 1
-        told = list(exporter.events("polls a share of the accounts"))
+        told = list(exporter.events("this process polls a part of the accounts"))
         assert [event["configured"] for event in told] == [8, 20]
 
 
@@ -168,4 +168,4 @@ def test_one_process_alone_says_nothing_of_shards(directory: Path) -> None:
         assert accounts(exporter.exposition()) == NAMES
         assert exporter.value("bybit_exporter_shard_info", shard="0", total_shards="1") == 1
         assert "Shard" not in exporter.get("/").text
-        assert not list(exporter.events("polls a share of the accounts"))
+        assert not list(exporter.events("this process polls a part of the accounts"))

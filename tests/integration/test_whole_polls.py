@@ -16,6 +16,7 @@ import requests
 from bybit_exporter.sandbox import Account, Holding
 from bybit_exporter.web.app import WebOptions, create_app
 from bybit_exporter.web.server.listen import bind
+from bybit_exporter.web.server.reloader import WebConfigReloader
 from bybit_exporter.web.server.server import WebServer
 from tests.in_process import Running
 from tests.support import eventually
@@ -39,7 +40,8 @@ def served(running: Running) -> Iterator[str]:
     """The address under which the figures can be scraped."""
     with bind("127.0.0.1", 0) as listener:
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/metrics"
-        web = WebServer(create_app(running.service.store, WebOptions(), Future), [listener], lambda: None)
+        app = create_app(running.service.store, WebOptions(), Future)
+        web = WebServer(app, [listener], lambda: None, WebConfigReloader(), 256)
         web.start()
         yield address
         web.stop()

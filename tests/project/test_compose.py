@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bybit_exporter.config.file_permissions import warnings_of
+from bybit_exporter.config.schema import warnings_of
 
 ROOT = Path(__file__).parent.parent.parent
 SECRETS = "./compose/secrets/"

@@ -102,7 +102,8 @@ def _balance(held: UnifiedCoin, *, is_isolated: bool) -> Balance:
         for part in (position_margin, order_margin, bonus):
             frozen = plus(frozen, part or ZERO, "locked")
     pnl = amount_if_present(held.unrealised_pnl, "unrealisedPnl")
-    value = amount_if_stated if owned or pnl else amount  # an empty value is 0 if there is nothing, else unknown
+    # An empty value means 0 if the account has nothing of the coin, else unknown.
+    value = amount_if_stated if owned or pnl else amount
     return Balance(
         sys.intern(held.coin),  # one text for all accounts
         free=minus(owned, frozen, "walletBalance"),

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ...model import Account, AccountType
+from . import api_key, risk_frozen
 from .api_key import ApiKeyJob
 from .job import MIN_INTERVAL_SECONDS
 from .job import Job as Job
@@ -38,7 +39,7 @@ def _jobs_of(account: Account) -> Iterator[Job[Any]]:
     interval = max(MIN_INTERVAL_SECONDS, account.poll_interval_seconds)
     if account.account_type is AccountType.FUND:
         yield WithdrawalsJob(account, interval)
-        yield RiskFrozenJob(account)
+        yield RiskFrozenJob(account, max(risk_frozen.INTERVAL_SECONDS, account.poll_interval_seconds))
     if account.products:
         yield ProductsJob(account, interval)
     if account.subaccounts:
@@ -47,4 +48,4 @@ def _jobs_of(account: Account) -> Iterator[Job[Any]]:
         yield SubaccountEquityJob(subaccounts)
         if account.subaccount_balances:
             yield SubaccountBalancesJob(subaccounts)
-    yield ApiKeyJob(account)
+    yield ApiKeyJob(account, api_key.RETRY_INTERVAL_SECONDS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ...bybit.api_key import read_api_key
 from ...bybit.client import Answer, Client
-from ...model import STALE_AFTER_INTERVALS, Account, ApiKey, Resource
+from ...model import STALE_AFTER_INTERVALS, ApiKey, Resource
 from .job import Job
 
 CHECK_INTERVAL_SECONDS = 3600.0
@@ -15,10 +15,7 @@ class ApiKeyJob(Job[ApiKey]):
     """Reads what a key may do and when it expires: every hour, and every 5 minutes while that fails."""
 
     resource = Resource.API_KEY
-    start_share = 0.01  # not urgent; a thousand checks at once would be repeated every hour
-
-    def __init__(self, account: Account) -> None:
-        super().__init__(account, RETRY_INTERVAL_SECONDS)
+    start_share = 0.01  # low: checks that start together would run together every hour
 
     def read(self, client: Client) -> Answer[ApiKey]:
         return read_api_key(client, self.account)

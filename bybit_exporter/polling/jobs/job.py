@@ -32,7 +32,11 @@ class Job(ABC, Generic[T]):
     start_share: ClassVar[float] = 0.1
     """The share of the permitted rate of requests that the first round of jobs of this kind uses."""
     unavailable_if: ClassVar[frozenset[ErrorRule]] = frozenset()
-    """The failures that mean: the exchange does not offer this here, or not to this key."""
+    """Failures that mean that the exchange does not offer this on this host, or not to this key."""
+    account_type: AccountType | None = None
+    """For a wallet: its type, or AUTO if it is not known yet."""
+    subaccount: str = ""
+    """The subaccount that the latest run has read, if any."""
 
     def __init__(self, account: Account | None, interval_seconds: float) -> None:
         self._account = account
@@ -83,20 +87,23 @@ class Job(ABC, Generic[T]):
         return resource_advice(error)
 
     def stale_after_seconds(self, answer: Answer[T]) -> float:
-        """How long the answer may be shown. To read very many pages may take longer than the interval."""
+        """How long the answer may be shown. Reading many pages may take longer than the interval."""
         return STALE_AFTER_INTERVALS * max(self.interval_seconds, answer.received_at - answer.asked_at)
 
     def delay_after_success(self, answer: Answer[T]) -> float:
-        """How long the job must not run again after an answer (seconds); 0: until its next interval."""
+        """Seconds to wait after an answer before the next run; 0: until the next interval."""
         return 0.0
 
     def delay_after_failure(self, error: BybitError, server_now: float) -> float:
-        """How long the job must not run again after a failure; ``server_now`` is Unix time by the exchange's clock."""
+        """Seconds to wait after a failure before the next run; 0: until the next interval.
+
+        ``server_now`` is Unix time by the exchange's clock.
+        """
         wait = error.wait_seconds(server_now)
         return self.delay_to_run_in(wait) if error.rule.retry is RetryPolicy.SLOW_RETRY else wait
 
     def delay_to_run_in(self, seconds: float) -> float:
-        """The delay with which the job runs next at the moment of its interval that is nearest to this time."""
+        """The delay after which the next run is the one that is nearest to this time."""
         return max(0.0, seconds - self.interval_seconds / 2)
 
     def idle_seconds(self) -> float:
@@ -108,18 +115,8 @@ class Job(ABC, Generic[T]):
         """Whether another run would read a part that no run has read yet."""
         return False
 
-    @property
-    def account_type(self) -> AccountType | None:
-        """For a wallet: its type, or AUTO if it is not known yet."""
-        return None
-
-    @property
-    def subaccount(self) -> str:
-        """The subaccount that the latest run has read, if any."""
-        return ""
-
     def _succeeded(self, answer: Answer[T], started_at: float) -> JobResult[T]:
-        self._was_read = not self.subaccount  # the next subaccount may be gone
+        self._was_read = not self.subaccount  # the next run reads another subaccount, which may be gone
         return JobResult(
             self.resource,
             self._account,
@@ -158,7 +155,7 @@ class Job(ABC, Generic[T]):
     def failure_of(self, error: BybitError) -> Failure:
         """Converts an error for the store and the log, which show no error in another way.
 
-        A resource that was read once is not unavailable later: that it cannot be read any more is a failure.
+        If a resource has been read before, failing to read it is a failure, not unavailability.
         """
         if self._account is not None:  # the exchange may repeat the key, as in retCode 10004
             error.redact(self._account.api_key.reveal())

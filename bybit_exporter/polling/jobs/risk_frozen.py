@@ -7,7 +7,7 @@ from decimal import Decimal
 from ...bybit.client import Answer, Client
 from ...bybit.errors import NO_PERMISSION
 from ...bybit.risk_frozen import read_risk_frozen
-from ...model import Account, Resource
+from ...model import Resource
 from .job import NOT_OFFERED, Job
 
 INTERVAL_SECONDS = 300.0
@@ -18,9 +18,6 @@ class RiskFrozenJob(Job[Decimal]):
 
     resource = Resource.RISK_FROZEN
     unavailable_if = NOT_OFFERED | {NO_PERMISSION}
-
-    def __init__(self, account: Account) -> None:
-        super().__init__(account, max(INTERVAL_SECONDS, account.poll_interval_seconds))
 
     def read(self, client: Client) -> Answer[Decimal]:
         return read_risk_frozen(client, self.account)

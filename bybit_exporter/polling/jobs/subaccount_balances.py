@@ -40,10 +40,6 @@ class SubaccountBalancesJob(Job[Sequence[Balance]]):
         """Whether there is a subaccount that has not been read yet."""
         return any(not self._due_at.get(each.uid) for each in self._subaccounts.latest or ())
 
-    @property
-    def subaccount(self) -> str:
-        return self._latest.name if self._latest else ""
-
     def run(self, client: Client) -> JobResult[Sequence[Balance]] | None:
         members = self._subaccounts.latest or ()
         self._due_at = {each.uid: self._due_at.get(each.uid, 0.0) for each in members}
@@ -51,6 +47,7 @@ class SubaccountBalancesJob(Job[Sequence[Balance]]):
         if self._latest is None or self._due_at[self._latest.uid] > clock.now():
             return None
         self._due_at[self._latest.uid] = clock.now() + MIN_INTERVAL_SECONDS
+        self.subaccount = self._latest.name
         result = super().run(client)
         if result is not None:
             took = result.duration_seconds + min(result.delay_seconds, LIMIT_SECONDS)

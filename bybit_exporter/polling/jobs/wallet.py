@@ -17,29 +17,26 @@ class WalletJob(Job[AccountSnapshot]):
 
     resource = Resource.WALLET
     start_share = 0.5  # the rest is for retries and other jobs
+    account_type: AccountType
 
     def __init__(self, account: Account) -> None:
         super().__init__(account, account.poll_interval_seconds)
-        self._account_type = account.account_type
+        self.account_type = account.account_type
 
     def read(self, client: Client) -> Answer[AccountSnapshot]:
-        if self._account_type is AccountType.AUTO:
-            self._account_type = find_account_type(client, self.account)
+        if self.account_type is AccountType.AUTO:
+            self.account_type = find_account_type(client, self.account)
         try:
-            return read_wallet(client, self.account, self._account_type)
+            return read_wallet(client, self.account, self.account_type)
         except BybitError as error:
             if error.reason is not FailureReason.ACCOUNT_MODE or self.account.account_type is not AccountType.AUTO:
                 raise
-            refused, self._account_type = self._account_type, AccountType.AUTO
+            refused, self.account_type = self.account_type, AccountType.AUTO
             found = find_account_type(client, self.account)
             if found is refused:
                 raise
-            self._account_type = found  # the account has been upgraded
+            self.account_type = found  # the account has been upgraded
         return read_wallet(client, self.account, found)
-
-    @property
-    def account_type(self) -> AccountType:
-        return self._account_type
 
     def advice(self, error: BybitError) -> str:
         return advice(error, self.account.account_type)

@@ -111,7 +111,7 @@ class PasswordVerifier:
         return matches
 
     def _matches(self, user: bytes, password: bytes) -> bool:
-        """Takes the same time for an unknown user, since it checks the hash of another user, always the same one."""
+        """For an unknown user, checks the hash of another user (always the same), so both cases take the same time."""
         other_user = sorted(self._hashes)[int.from_bytes(self._keyed_hash(user, b"")) % len(self._hashes)]
         hashed = self._hashes.get(user, self._hashes[other_user])
         try:
@@ -132,7 +132,7 @@ async def _in_thread(function: Callable[[], bool]) -> bool:
     def run() -> None:
         try:
             future.set_result(function())
-        except BaseException as error:  # bcrypt is written in Rust, whose panics are no `Exception`
+        except BaseException as error:  # a panic in bcrypt (Rust) is not an Exception
             future.set_exception(error)
 
     threading.Thread(target=run, name="password", daemon=True).start()

@@ -20,7 +20,6 @@ from .reloader import AccessRules, WebConfigReloader
 from .tls import ClientCertificatePolicy
 from .tls_transport import TlsTransport
 
-MAX_CONNECTIONS = 256
 MAX_HEAD_BYTES = 16 << 10
 
 HEAD_SECONDS = 10.0

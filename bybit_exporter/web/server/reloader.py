@@ -13,14 +13,34 @@ import structlog
 from ...config.schema import ConfigError
 from . import web_config
 from .auth import PasswordVerifier
-from .rate_limit import TokenBucket
-from .web_config import WebConfig
+from .web_config import RateLimit, WebConfig
 
 _log = structlog.get_logger()
 
 CHECK_SECONDS = 1.0
 
 Signature = tuple[tuple[int, int, int] | None, ...]
+
+
+class TokenBucket:
+    """The rate limit for all clients. It starts full; each request takes a token, and each interval adds one."""
+
+    def __init__(self, limit: RateLimit, clock: Callable[[], float]) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._tokens = float(limit.burst)
+        self._updated = clock()
+
+    def take(self) -> bool:
+        """Takes a token. Returns False if there is none."""
+        now = self._clock()
+        self._tokens += (now - self._updated) / self._limit.interval_seconds
+        self._tokens = min(self._tokens, float(self._limit.burst))
+        self._updated = now
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
 
 
 @dataclass(frozen=True, slots=True)

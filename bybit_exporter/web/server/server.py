@@ -46,10 +46,9 @@ class WebServer:
         app: ASGIApp,
         listeners: Sequence[socket.socket],
         on_end: Callable[[], None],
-        reloader: WebConfigReloader | None = None,
-        max_connections: int = connections.MAX_CONNECTIONS,
+        reloader: WebConfigReloader,
+        max_connections: int,
     ) -> None:
-        reloader = reloader or WebConfigReloader()
         for listener in listeners:
             # Connections inherit this. Without it, a body waits until the client has acknowledged the head.
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

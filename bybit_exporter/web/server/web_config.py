@@ -15,9 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from ...config import schema
-from ...config.file_permissions import warnings_of
 from ...config.redaction import looks_like_secret
-from ...config.schema import Section, boolean, quote, text
+from ...config.schema import Section, boolean, quote, text, warnings_of
 from .tls import TlsConfig, not_after
 from .tls_server_config import TlsReader
 

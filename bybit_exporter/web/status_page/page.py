@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from ... import __version__, clock
 from ...metrics.store import Store
+from ...model import Resource
 from ...sharding import SINGLE_SHARD, Shard
 from ..theme import THEME, csp_hash
 from . import formatting, view
@@ -42,7 +43,7 @@ def render(
 ) -> Page:
     """Renders the page as it is now. ``now`` is Unix time."""
     wall, generation = now(), store.generation
-    prices = store.prices
+    prices = store.cached(Resource.PRICES)
     everything = [view.view_account(state, store, wall) for state in store.accounts()]
     valid_until = min([prices.valid_until, *(account.valid_until for account in everything)])
     totals = [account.usd_total for account in everything if account.usd_total]

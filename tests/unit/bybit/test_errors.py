@@ -160,7 +160,7 @@ def test_advice_on_not_found_states_no_account_type(rule: ErrorRule, account_typ
     [
         (AccountType.SPOT, "write account_type: UNIFIED instead of account_type: SPOT"),
         (AccountType.UNIFIED, "write account_type: SPOT instead of account_type: UNIFIED"),
-        (AccountType.AUTO, "found out again"),
+        (AccountType.AUTO, "asks for the account's type again"),
         (AccountType.FUND, "does not offer the funding wallet"),
     ],
 )

@@ -243,7 +243,7 @@ CASES = [
     Broken(
         "environment and URL",
         f"api: {{environment: mainnet, base_url: 'https://api.bybit.nl'}}\n{MAIN}",
-        ("api.base_url: stands instead of environment; give one of the two",),
+        ("api.base_url: environment is given too; give one of the two",),
     ),
     Broken("timeout of 0", f"api: {{timeout: 0s}}\n{MAIN}", ('api.timeout: "0s" is outside of 1ms to 10m',)),
     Broken(

@@ -156,12 +156,12 @@ def test_pause_of_all_requests_delays_no_single_job(now: FakeClock) -> None:
         (ProductsJob(MASTER, 60.0), 10017, True),
         (ProductsJob(MASTER, 60.0), 10024, True),
         (ProductsJob(MASTER, 60.0), 10005, False),
-        (RiskFrozenJob(MASTER), 10005, True),
-        (RiskFrozenJob(MASTER), 10017, True),
-        (RiskFrozenJob(MASTER), 10016, False),
+        (RiskFrozenJob(MASTER, 300.0), 10005, True),
+        (RiskFrozenJob(MASTER, 300.0), 10017, True),
+        (RiskFrozenJob(MASTER, 300.0), 10016, False),
         (SubaccountEquityJob(SubaccountsJob(MASTER, 60.0)), 10017, True),
         (SubaccountEquityJob(SubaccountsJob(MASTER, 60.0)), 10005, False),
-        (ApiKeyJob(MASTER), 10005, False),
+        (ApiKeyJob(MASTER, 300.0), 10005, False),
     ],
     ids=lambda each: type(each).__name__ if isinstance(each, Job) else str(each),
 )
@@ -188,7 +188,7 @@ def test_resource_that_was_read_once_is_not_unavailable_later(now: FakeClock, mo
 
 
 def test_key_is_checked_hourly_and_after_a_failure_in_5_minutes() -> None:
-    job = ApiKeyJob(MASTER)
+    (job,) = (each for each in create_jobs([MASTER], None) if isinstance(each, ApiKeyJob))
     grid = [300.0 * n for n in range(20)]
     delay = job.delay_after_success(answer(None))
     assert next(moment for moment in grid if moment > delay) == CHECK_INTERVAL_SECONDS

@@ -66,7 +66,7 @@ class Bench:
         self.poller = Poller(self.store, TransitionLog())
         self.store.replace_accounts(self.accounts)
         self.jobs = [WalletJob(each) for each in self.accounts]
-        self.poller.replace(self.client, self.jobs)
+        self.poller.replace(self.client, self.jobs, keep=True)
         monkeypatch.setattr(wallet, "read_wallet", self._read_wallet)
 
     def _read_wallet(self, client: Client, account: Account, account_type: AccountType) -> Answer[AccountSnapshot]:
@@ -91,9 +91,9 @@ def events() -> Iterator[list[Any]]:
 @pytest.fixture
 def bench(monkeypatch: pytest.MonkeyPatch, events: list[Any]) -> Iterator[Bench]:
     bench = Bench(monkeypatch, account("main"), account("other"))
-    bench.poller.start()
+    bench.poller.workers.start()
     yield bench
-    bench.poller.stop(5.0)
+    bench.poller.workers.stop(5.0)
 
 
 def raising(error: Exception) -> Read:
@@ -121,7 +121,7 @@ def test_exception_in_the_exporter_is_a_failed_poll_and_logged_once(
     eventually(lambda: bench.state().failures[FailureReason.INTERNAL] >= 5)
     bench.read = lambda _: SNAPSHOT
     eventually(lambda: bench.state().up)
-    bench.poller.stop(5.0)
+    bench.poller.workers.stop(5.0)
     logged = [event for event in events if event.get("account") == "main" and event["log_level"] != "debug"]
     begun, ended = logged
     assert (begun["reason"], begun["log_level"]) == ("internal", "error")
@@ -177,11 +177,11 @@ def test_polls_continue_if_no_more_threads_can_start(monkeypatch: pytest.MonkeyP
         return SNAPSHOT
 
     bench.read = read
-    bench.poller.start()
+    bench.poller.workers.start()
     for name in names:
         bench.wait_for_polls(name, 2)
     both.abort()
-    bench.poller.stop(5.0)
+    bench.poller.workers.stop(5.0)
 
 
 def test_polls_of_one_account_neither_overlap_nor_queue(bench: Bench) -> None:
@@ -234,7 +234,7 @@ def test_result_is_stored_before_the_next_poll_begins(bench: Bench, monkeypatch:
 
 def test_figure_has_the_time_of_its_arrival(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process was stopped between the arrival of the answer and its storage."""
-    bench.poller.stop(5.0)
+    bench.poller.workers.stop(5.0)
     arrived = clock.now() - 1000.0
     monkeypatch.setattr(wallet, "read_wallet", lambda *_: answer(arrived, arrived))
     bench.poller._run(bench.jobs[0])
@@ -296,7 +296,7 @@ def test_block_that_another_job_meets_delays_that_job_until_it_ends(bench: Bench
             raise BybitError(IP_RATE_LIMIT, "blocked")
 
     bench.read = raising(BybitError(NETWORK, "not asked here"))
-    bench.poller.replace(bench.client, [*bench.jobs, Reading(None, 0.02)])
+    bench.poller.replace(bench.client, [*bench.jobs, Reading(None, 0.02)], keep=True)
     eventually(lambda: asked)
     bench.wait_for_polls()
     assert len(asked) == 1
@@ -305,7 +305,7 @@ def test_block_that_another_job_meets_delays_that_job_until_it_ends(bench: Bench
 
 
 def test_prices_of_the_exchange_before_a_reload_are_dropped(bench: Bench, events: list[Any]) -> None:
-    bench.poller.stop(5.0)
+    bench.poller.workers.stop(5.0)
 
     class Reading(PricesJob):
         def read(self, client: Client) -> Answer[Any]:
@@ -313,14 +313,14 @@ def test_prices_of_the_exchange_before_a_reload_are_dropped(bench: Bench, events
             return answer(0.0, 0.0).with_result(MarketPrices({"BTC": ONE}, frozenset({"BTC"})))
 
     prices = Reading(None, 60.0)
-    bench.poller.replace(bench.client, [prices])
+    bench.poller.replace(bench.client, [prices], keep=True)
     bench.poller._run(prices)
     assert bench.store.cached(Resource.PRICES).up is None
 
 
 def test_run_once_polls_each_account_once(monkeypatch: pytest.MonkeyPatch) -> None:
     bench = Bench(monkeypatch, *(account(f"a{number}") for number in range(5)))
-    bench.poller.run_once(bench.jobs)
+    bench.poller.workers.run_once(bench.jobs)
     assert [state.polls for state in bench.store.accounts()] == [1] * 5
 
 
@@ -338,7 +338,7 @@ def test_hanging_polls_do_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -
         return SNAPSHOT
 
     bench.read = read
-    bench.poller.start()
+    bench.poller.workers.start()
     try:
         for name in names:
             hanging.add(name)
@@ -352,13 +352,13 @@ def test_hanging_polls_do_not_stop_the_others(monkeypatch: pytest.MonkeyPatch) -
         assert len(names) < len(workers) < 4 * len(names)
     finally:  # these threads must not affect other tests
         release.set()
-        bench.poller.stop(5.0)
+        bench.poller.workers.stop(5.0)
     eventually(lambda: not any(worker.is_alive() for worker in workers))
 
 
 def test_stop_waits_for_running_polls_and_starts_no_more(bench: Bench) -> None:
     bench.wait_for_polls()
-    bench.poller.stop(5.0)
+    bench.poller.workers.stop(5.0)
     before = bench.state().polls
     ended = threading.Event()
     ended.wait(0.2)

@@ -29,7 +29,7 @@ def make_job(name: str = "a", interval: float = 10.0) -> WalletJob:
 
 def schedule(*accounts: Job[Any], now: float = 0.0) -> Schedule:
     made = Schedule()
-    made.replace(accounts, now, RATE)
+    made.replace(accounts, now, RATE, keep=True)
     return made
 
 
@@ -70,7 +70,7 @@ def run_times(made: Schedule, durations: Sequence[float], until: float = math.in
 
 def end_run(made: Schedule, job: Job[Any], not_before: float) -> float | None:
     """Ends a run. The next one must not start before this moment."""
-    due = made.delay(job, not_before)
+    due = made.delay(job, not_before, releasable=True)
     made.finished(job)
     return due
 
@@ -113,10 +113,10 @@ def test_job_after_a_long_sleep_is_due_once() -> None:
 def test_job_that_has_not_been_due_yet_is_spread_again_by_the_new_rate() -> None:
     accounts = [make_job(str(index)) for index in range(5)]
     made = Schedule()
-    made.replace(accounts, 0.0, 0.01)
+    made.replace(accounts, 0.0, 0.01, keep=True)
     (first,) = take_due(made, 1.0)
     made.finished(first)
-    made.replace([make_job(str(index)) for index in range(5)], 5.0, RATE)
+    made.replace([make_job(str(index)) for index in range(5)], 5.0, RATE, keep=True)
     again = take_due(made, 5.0 + FIRST_ROUND_SECONDS)
     assert [id(job) for job in again] == [id(job) for job in accounts[1:]], "they may refer to each other"
     assert take_due(made, 9.9) == []
@@ -167,9 +167,9 @@ def test_release_ends_delays_and_keeps_other_times() -> None:
     take_due(made, 1.0)
     end_run(made, waiting, 300.0)
     end_run(made, usual, 1.0)
-    made.release(2.0)
+    made.release(2.0, 0.0)
     assert take_due(made, 2.0) == [waiting]
-    made.release(3.0)
+    made.release(3.0, 0.0)
     assert take_due(made, 3.0) == []
 
 
@@ -177,14 +177,14 @@ def test_release_keeps_the_grid() -> None:
     made = schedule(make_job(interval=10.0))
     (polled,) = take_due(made, 0.0)
     end_run(made, polled, 300.0)
-    made.release(13.0)
+    made.release(13.0, 0.0)
     assert run_times(made, [0.1, 0.1]) == [13.0, 20.0]
 
 
 def test_unchanged_job_keeps_its_times() -> None:
     made = schedule(make_job("a"), now=0.0)
     run_times(made, [0.1])
-    made.replace([make_job("b"), make_job("a")], 7.0, RATE)
+    made.replace([make_job("b"), make_job("a")], 7.0, RATE, keep=True)
     assert take_due(made, 7.0) == [make_job("b")]
     assert take_due(made, 10.0) == [make_job("a")]
 
@@ -201,7 +201,7 @@ def test_removed_job_is_never_due_and_cannot_be_delayed() -> None:
     removed = make_job("removed")
     made = schedule(removed)
     take_due(made, 0.0)
-    made.replace([], 1.0, RATE)
+    made.replace([], 1.0, RATE, keep=True)
     assert end_run(made, removed, 300.0) is None
     assert take_due(made, 1e9) == []
 
@@ -210,7 +210,7 @@ def test_end_of_a_removed_job_s_run_does_not_affect_its_successor() -> None:
     old, new = make_job(interval=10.0), make_job(interval=20.0)
     made = schedule(old)
     take_due(made, 0.0)
-    made.replace([new], 1.0, RATE)
+    made.replace([new], 1.0, RATE, keep=True)
     assert take_due(made, 1.0) == [new]
     assert end_run(made, old, 1.0) is None
     assert take_due(made, 500.0) == []  # the new job runs
@@ -235,7 +235,7 @@ def test_runs_of_any_duration_stay_on_the_grid_and_never_overlap(
 
 def test_other_jobs_start_after_the_polls_at_their_own_rate() -> None:
     accounts = [make_account(f"a{number}", poll_interval_seconds=600.0) for number in range(100)]
-    kinds = (WalletJob, lambda account: ProductsJob(account, 600.0), ApiKeyJob)
+    kinds = (WalletJob, lambda account: ProductsJob(account, 600.0), lambda account: ApiKeyJob(account, 300.0))
     made = schedule(*[kind(account) for kind in kinds for account in accounts])
     first = take_due(made, 0.0)
     assert [job.resource for job in first] == [Resource.WALLET]

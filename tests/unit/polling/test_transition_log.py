@@ -59,7 +59,7 @@ class Log:
 
     def __init__(self) -> None:
         self.log = TransitionLog()
-        self.log.retain([MAIN, OTHER])
+        self.log.retain([MAIN, OTHER], keep=True)
 
     def succeeded(
         self, account: Account | None, outcome: Any, at: float = 0.0, resource: Resource = Resource.WALLET, **more: Any
@@ -221,7 +221,7 @@ SUBACCOUNTS = SubaccountsJob(MAIN, 60.0)
         (SUBACCOUNTS, 10005, "Subaccount Transfer"),
         (WalletJob(MAIN), 10005, "account's assets"),
         (WalletJob(MAIN), 10008, "write account_type: UNIFIED instead of account_type: SPOT"),
-        (WalletJob(dataclasses.replace(MAIN, account_type=AccountType.AUTO)), 10008, "found out again"),
+        (WalletJob(dataclasses.replace(MAIN, account_type=AccountType.AUTO)), 10008, "the account's type again"),
     ],
 )
 def test_advice_is_about_what_is_read(job: Job[Any], code: int, says: str, log: Log, events: Events) -> None:
@@ -232,9 +232,9 @@ def test_advice_is_about_what_is_read(job: Job[Any], code: int, says: str, log: 
 
 def test_refused_key_is_one_line_whatever_is_read_with_it(log: Log, events: Events) -> None:
     twin = dataclasses.replace(MAIN, name="twin")
-    log.log.retain([MAIN, twin, OTHER])
+    log.log.retain([MAIN, twin, OTHER], keep=True)
     for account in (MAIN, twin):
-        for job in (WalletJob(account), ApiKeyJob(account), WithdrawalsJob(account, 60.0)):
+        for job in (WalletJob(account), ApiKeyJob(account, 300.0), WithdrawalsJob(account, 60.0)):
             log.failed(account, refusal(10004), 0.0, job)
     log.failed(OTHER, refusal(10003), 0.0)
     first, second = (event for event in events if event["log_level"] != "debug")
@@ -253,7 +253,7 @@ def test_refused_key_is_one_line_whatever_is_read_with_it(log: Log, events: Even
 
 def test_wrong_secret_of_one_account_is_not_mixed_up_with_others_of_the_key(log: Log, events: Events) -> None:
     twin = dataclasses.replace(MAIN, name="twin", api_secret=Secret("wrong"))
-    log.log.retain([MAIN, twin])
+    log.log.retain([MAIN, twin], keep=True)
     for moment in (0.0, 10.0):
         log.failed(twin, refusal(10004), moment)
         log.succeeded(MAIN, NORMAL, moment)
@@ -282,7 +282,7 @@ def test_resource_that_is_not_available_is_one_warning(log: Log, events: Events)
     job = WithdrawalsJob(MAIN, 60.0)
     for error in (refusal(10005), REFUSED, refusal(10005), refusal(10016), refusal(10005)):
         log.failed(MAIN, error, job=job)
-    assert logged_events(events) == ["the withdrawals are not available here"]
+    assert logged_events(events) == ["not available here: withdrawals"]
     assert events[0]["log_level"] == "warning"
     log.succeeded(MAIN, {}, resource=Resource.WITHDRAWALS)
     log.failed(MAIN, REFUSED, job=job)
@@ -307,9 +307,9 @@ def test_failures_of_accounts_are_logged_separately(log: Log, events: Events) ->
 
 def test_removed_account_is_forgotten(log: Log, events: Events) -> None:
     log.failed(MAIN, REFUSED)
-    log.log.retain([OTHER])
+    log.log.retain([OTHER], keep=True)
     log.failed(MAIN, REFUSED)
-    log.log.retain([MAIN])
+    log.log.retain([MAIN], keep=True)
     log.failed(MAIN, REFUSED)
     assert logged_events(events) == ["the account cannot be read"] * 2
 

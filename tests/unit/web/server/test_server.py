@@ -26,7 +26,7 @@ from tests.support import eventually
 @contextlib.contextmanager
 def serving(*listeners: socket.socket, file: str = "empty") -> Iterator[WebServer]:
     reloader = WebConfigReloader(None, web_config.load(FIXTURES / f"{file}.good.yml"))
-    server = WebServer(PlainTextResponse("hello"), listeners, ended.set, reloader)
+    server = WebServer(PlainTextResponse("hello"), listeners, ended.set, reloader, 256)
     server.start()
     try:
         yield server
