@@ -50,6 +50,9 @@ class Thresholds(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     account_value_fall: Number = 0.25
     """A loss of more than this share of an account's value is not explained by a trade for a coin that has no price."""
 
+    negligible_loss_usd: Number = 10
+    """A smaller loss of a coin raises no alert, if the coin has a price."""
+
     poll_overdue_seconds: Number = 300
     """How late a poll may be."""
 
