@@ -41,6 +41,13 @@ class _Published:
     resources: dict[Resource, dict[ResourceKey, RenderedResource]]
     prices: Cached[MarketPrices]
 
+    def has(self, account: Account | None) -> bool:
+        """Whether this account (None: the prices) is configured. A reload may have removed it."""
+        if account is None:
+            return self.prices.is_available
+        rendered = self.accounts.get(account.name)
+        return rendered is not None and rendered.state.account is account
+
 
 class Store:
     """The latest state of every account and of the exporter, and the last hour of the balances."""
@@ -74,18 +81,11 @@ class Store:
             shown_prices = kept_prices if prices else UNAVAILABLE
             known = old.accounts if keep else {}
             rendered = {each.name: _rendered_account(known.get(each.name), each, shown_prices) for each in accounts}
-            self._published = _Published(rendered, {each: {} for each in RESOURCE_FAMILIES}, shown_prices)
-            self.history.retain(each.state.account for each in rendered.values() if each.state.polls)
+            new = _Published(rendered, {each: {} for each in RESOURCE_FAMILIES}, shown_prices)
             for resource, entries in old.resources.items() if keep else ():
-                kept = {key: each for key, each in entries.items() if self._is_current(each.account)}
-                self._published.resources[resource].update(kept)
-
-    def _is_current(self, account: Account | None) -> bool:
-        """Whether this account (None: the prices) is still configured. A reload may have removed it."""
-        if account is None:
-            return self._published.prices.is_available
-        rendered = self._published.accounts.get(account.name)
-        return rendered is not None and rendered.state.account is account
+                new.resources[resource] = {key: each for key, each in entries.items() if new.has(each.account)}
+            self._published = new
+            self.history.retain(each.state.account for each in rendered.values() if each.state.polls)
 
     def apply(self, result: JobResult[Any], next_run_timestamp: float, exchange: int | None = None) -> bool:
         """Applies the result of a job. ``next_run_timestamp`` is the Unix time of the job's next run.
@@ -97,7 +97,7 @@ class Store:
         if result.resource is Resource.PRICES:
             return self._apply_prices(result, exchange)
         with self._writing:
-            if exchange != self.exchange or not self._is_current(result.account):
+            if exchange != self.exchange or not self._published.has(result.account):
                 return False
             if result.account is not None:
                 self._apply_to_account(result.account, result, next_run_timestamp)
@@ -118,9 +118,9 @@ class Store:
         before = dict(old.accounts)
         valued = {name: _at_prices(rendered, prices) for name, rendered in before.items()}
         with self._writing:
-            if exchange != self.exchange or not self._is_current(None):
-                return False
             current = self._published
+            if exchange != self.exchange or not current.has(None):
+                return False
             shown = {
                 name: valued[name] if before.get(name) is rendered else _at_prices(rendered, prices)
                 for name, rendered in current.accounts.items()
@@ -161,7 +161,7 @@ class Store:
     def set_next_poll(self, account: Account, timestamp: float) -> None:
         """Changes the Unix time of an account's next poll."""
         with self._writing:
-            if self._is_current(account):
+            if self._published.has(account):
                 accounts = self._published.accounts
                 old = accounts[account.name]
                 accounts[account.name] = old.with_state(replace(old.state, next_poll_timestamp=timestamp))

@@ -389,6 +389,16 @@ def test_key_that_may_or_may_not_withdraw_has_no_series(
     assert series(store, "bybit_api_key_read_only") == 0
 
 
+def test_scrape_during_a_reload_has_what_is_known(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    main = account()
+    store.replace_accounts([main])
+    store.apply(make_result(main, ApiKey(True, True, None, False), 0.0, Resource.API_KEY), 0.0)
+    seen: list[float | None] = []
+    monkeypatch.setattr(store.history, "retain", lambda _: seen.append(series(store, "bybit_api_key_read_only")))
+    store.replace_accounts([main])
+    assert seen == [1.0]
+
+
 def test_balances_of_subaccounts_that_are_no_longer_listed_are_forgotten(store: Store) -> None:
     main = account()
     store.replace_accounts([main])
