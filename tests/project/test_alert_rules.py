@@ -206,12 +206,12 @@ def test_every_reason_of_a_failure_belongs_to_one_alert() -> None:
 @each_alert
 def test_alerts_on_polls_outlast_the_wait_after_one_failure(name: str) -> None:
     """One failure must not fire, and the next must come before the first is forgotten."""
-    for rule in (rule for rule in ALERTS if rule["alert"] == name and "bybit:poll_failure_causes" in rule["expr"]):
+    for rule in (rule for rule in ALERTS if rule["alert"] == name and "bybit:poll_failures_20m" in rule["expr"]):
         wait = PAUSE_ALL_SECONDS if name == "BybitLimitsExceeded" else SLOW_RETRY_SECONDS
         assert durations.parse(rule["for"]) > wait + LONGEST_POLL_INTERVAL_SECONDS
     if name == "BybitAccountRefused":
         [refused] = [rule for rule in ALL_RULES if rule.get("record") == "bybit:account_refused"]
-        assert 'bybit:poll_failure_causes{reason="account_mode"} > 1.5' in refused["expr"]  # it counts two refusals
+        assert 'bybit:poll_failures_20m{reason="account_mode"} > 1.5' in refused["expr"]  # it counts two refusals
     for rule in (rule for rule in ALL_RULES if "increase(" in rule["expr"]):
         windows = re.findall(r"\[(\w+)\]", rule["expr"])
         assert all(durations.parse(window) > PAUSE_ALL_SECONDS + LONGEST_POLL_INTERVAL_SECONDS for window in windows)
